@@ -1,0 +1,25 @@
+"""What bayesgmm raises and warns with."""
+
+
+class BayesgmmError(Exception):
+    """Base of every error that bayesgmm raises on purpose."""
+
+
+class InputError(BayesgmmError, ValueError):
+    """An argument, a file or a table cannot be used; the message names it, the rule and the remedy."""
+
+
+class FitError(BayesgmmError):
+    """No start of EM led to a usable fit. `restarts` holds the record of every run."""
+
+    def __init__(self, message: str, restarts: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.restarts = restarts
+
+
+class SamplingError(BayesgmmError):
+    """The sampler could not start or returned nothing."""
+
+
+class BayesgmmWarning(UserWarning):
+    """The result is usable but not what was asked for in full; the message says what and why."""

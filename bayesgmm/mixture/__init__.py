@@ -1,0 +1,1 @@
+"""What a mixture is: values and mathematics."""

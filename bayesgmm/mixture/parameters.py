@@ -1,0 +1,228 @@
+"""`MixtureParameters`: the value that says what a Gaussian mixture is."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bayesgmm.exceptions import InputError
+from bayesgmm.mixture.kernel import KernelParameters, lower_inverses
+from bayesgmm.mixture.rows import Rows
+from bayesgmm.validation import as_generator, as_table, check_count, default_names
+
+type FloatArray = NDArray[np.float64]
+
+_LOG_2PI = float(np.log(2 * np.pi))
+
+
+def kernel_parameters(
+    weights: FloatArray, means: FloatArray, choleskys: FloatArray, *, diagonal: bool = False
+) -> KernelParameters:
+    """What the kernel reads. weights (K,), means (K, D) relative to the rows' origin, choleskys (K, D, D) lower."""
+    D = means.shape[1]
+    with np.errstate(divide="ignore"):  # a weight of 0 is a component that no row belongs to
+        log_weights = np.log(weights)
+    log_determinants = np.log(np.diagonal(choleskys, axis1=1, axis2=2)).sum(axis=1)
+    return KernelParameters(
+        log_weights - log_determinants - 0.5 * D * _LOG_2PI,
+        np.ascontiguousarray(means),
+        lower_inverses(np.ascontiguousarray(choleskys)),
+        diagonal,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureParameters:
+    """Weights, means and covariances of a Gaussian mixture.
+
+    Parameters
+    ----------
+    weights : (n_components,), not negative, sum 1.
+    means : (n_components, n_features), in the units of the data.
+    covariances : (n_components, n_features, n_features), symmetric and positive definite; always full,
+        whatever structure they were fitted with.
+    features : names of the features; by default x0, x1, ...
+
+    Raises
+    ------
+    InputError
+        The shapes do not fit together, a value is not finite, the weights do not sum to 1, or a covariance is
+        not symmetric positive definite.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> mixture = bg.MixtureParameters([0.5, 0.5], [[-1.0], [1.0]], [[[1.0]], [[1.0]]])
+    >>> mixture.responsibilities([0.0]).tolist()
+    [[0.5, 0.5]]
+    """
+
+    weights: FloatArray
+    means: FloatArray
+    covariances: FloatArray
+    features: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        weights, means = _finite(self.weights, "weights", 1), _finite(self.means, "means", 2)
+        covariances = _finite(self.covariances, "covariances", 3)
+        K, D = means.shape
+        for name, array, shape in (("weights", weights, (K,)), ("covariances", covariances, (K, D, D))):
+            if array.shape != shape:
+                raise InputError(f"{name} must have shape {shape} to go with means of shape {means.shape}; it has {array.shape}.")
+        if weights.min() < 0 or abs(weights.sum() - 1) > 1e-8:
+            raise InputError(f"weights must not be negative and must sum to 1; received {weights.tolist()}, sum {weights.sum():.6g}.")
+        scale = np.sqrt(np.abs(np.einsum("kii->ki", covariances)))
+        asymmetry = np.abs(covariances - covariances.transpose(0, 2, 1))
+        if (asymmetry > 1e-8 * scale[:, :, np.newaxis] * scale[:, np.newaxis, :]).any():
+            raise InputError("covariances must be symmetric. Pass (S + S.T) / 2 if the difference is rounding.")
+        for k in range(K):
+            try:
+                np.linalg.cholesky(covariances[k])
+            except np.linalg.LinAlgError as error:
+                raise InputError(
+                    f"covariances[{k}] is not positive definite. Every covariance must be; add to its diagonal or "
+                    f"leave out features that depend linearly on the others."
+                ) from error
+        features = tuple(map(str, self.features)) or default_names(D)
+        if len(features) != D or len(set(features)) != D:
+            raise InputError(f"features must be {D} different names, one a column of means; received {features}.")
+        for name, value in (("weights", weights), ("means", means), ("covariances", covariances)):
+            value.flags.writeable = False
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "features", features)
+
+    @property
+    def n_components(self) -> int:
+        return int(self.means.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.means.shape[1])
+
+    @property
+    def stds(self) -> FloatArray:
+        """(n_components, n_features) standard deviations."""
+        return np.sqrt(np.einsum("kii->ki", self.covariances))
+
+    @property
+    def correlations(self) -> FloatArray:
+        """(n_components, n_features, n_features) correlation matrices."""
+        stds = self.stds
+        return self.covariances / (stds[:, :, np.newaxis] * stds[:, np.newaxis, :])
+
+    def permute(self, order: Sequence[int] | NDArray[np.int_]) -> "MixtureParameters":
+        """The same mixture with component `order[0]` first, `order[1]` second, ..."""
+        index = np.asarray(order)
+        if sorted(index.tolist()) != list(range(self.n_components)):
+            raise InputError(f"order must name each of the {self.n_components} components once; received {index.tolist()}.")
+        return MixtureParameters(self.weights[index], self.means[index], self.covariances[index], self.features)
+
+    def log_density(self, X: ArrayLike) -> FloatArray:
+        """(n_samples,) log of sum_k w_k N(x | mu_k, Sigma_k), natural logarithm, density per unit of the data.
+
+        Raises InputError when `X` has other columns than the mixture, or holds NaN or infinity.
+        """
+        rows, parameters = self._at(X)
+        return rows.log_densities(parameters)
+
+    def responsibilities(self, X: ArrayLike) -> FloatArray:
+        """(n_samples, n_components) probability of each component given each row; rows sum to 1.
+
+        r_ik = w_k N(x_i | mu_k, Sigma_k) / sum_j w_j N(x_i | mu_j, Sigma_j)      (Bishop 2006, eq. 9.23)
+
+        Raises InputError when `X` has other columns than the mixture, or holds NaN or infinity.
+        """
+        rows, parameters = self._at(X)
+        return rows.responsibilities(parameters)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+        """(n_samples,) the most probable component of each row."""
+        rows, parameters = self._at(X)
+        return np.concatenate([piece.responsibilities(parameters).argmax(axis=1) for piece in rows.pieces()])
+
+    def sample(self, n_samples: int, rng: Any = None) -> tuple[FloatArray, NDArray[np.intp]]:
+        """Draw rows: X (n_samples, n_features) and the component (n_samples,) that each came from."""
+        n = check_count(n_samples, "n_samples")
+        generator = as_generator(rng)
+        labels = generator.choice(self.n_components, size=n, p=self.weights / self.weights.sum())
+        noise = generator.standard_normal((n, self.n_features))
+        choleskys = np.linalg.cholesky(self.covariances)
+        return self.means[labels] + np.einsum("nij,nj->ni", choleskys[labels], noise), labels
+
+    def marginal(self, features: Sequence[str | int]) -> "MixtureParameters":
+        """The mixture of some of the features, in the order given."""
+        index = [self._index(feature) for feature in features]
+        return MixtureParameters(
+            self.weights,
+            self.means[:, index],
+            self.covariances[:, index][:, :, index],
+            tuple(self.features[i] for i in index),
+        )
+
+    def conditional(self, given: Mapping[str | int, float]) -> "MixtureParameters":
+        """The mixture of the other features when those in `given` have these values.
+
+        Component by component a Gaussian conditional (Bishop 2006, eqs. 2.81 and 2.82); the weights are the
+        responsibilities of the marginal mixture at the given values.
+        """
+        known = [self._index(feature) for feature in given]
+        other = [i for i in range(self.n_features) if i not in known]
+        if not other or not known:
+            raise InputError("given must name at least one feature and leave at least one; nothing is left to describe.")
+        marginal = self.marginal(known)
+        values = np.array([float(value) for value in given.values()])
+        responsibilities = marginal.responsibilities(values[np.newaxis])[0]
+        means, covariances = [], []
+        for mean, covariance in zip(self.means, self.covariances, strict=True):
+            cross = covariance[np.ix_(other, known)]
+            gain = np.linalg.solve(covariance[np.ix_(known, known)], cross.T).T
+            means.append(mean[other] + gain @ (values - mean[known]))
+            conditional = covariance[np.ix_(other, other)] - gain @ cross.T
+            covariances.append(0.5 * (conditional + conditional.T))
+        names = tuple(self.features[i] for i in other)
+        return MixtureParameters(responsibilities, np.array(means), np.array(covariances), names)
+
+    def _index(self, feature: str | int) -> int:
+        if isinstance(feature, str) and feature in self.features:
+            return self.features.index(feature)
+        if isinstance(feature, int | np.integer) and 0 <= feature < self.n_features:
+            return int(feature)
+        raise InputError(f"There is no feature {feature!r}; this mixture has {', '.join(self.features)}.")
+
+    def _at(self, X: Any) -> tuple[Rows, KernelParameters]:
+        table = as_table(X, features=self.features)
+        # Any origin near the mixture keeps the digits of data far from 0.
+        origin = self.means[0]
+        choleskys = np.linalg.cholesky(self.covariances)
+        return (
+            Rows(table.values, np.empty(0), origin),
+            kernel_parameters(self.weights, self.means - origin, choleskys),
+        )
+
+
+def log_densities_of_draws(
+    values: NDArray[Any], weights: FloatArray, means: FloatArray, covariances: FloatArray
+) -> Iterator[FloatArray]:
+    """Log density (N,) of the rows `values` (N, D) under each of S mixtures in turn.
+
+    weights (S, K), means (S, K, D), covariances (S, K, D, D). Yields one array a mixture, so that S x N numbers
+    are never in memory together.
+    """
+    origin = values[0].astype(np.float64)
+    rows = Rows(values, np.empty(0), origin)
+    for w, mean, cholesky in zip(weights, means - origin, np.linalg.cholesky(covariances), strict=True):
+        yield rows.log_densities(kernel_parameters(w, mean, cholesky))
+
+
+def _finite(value: ArrayLike, name: str, ndim: int) -> FloatArray:
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be an array of numbers.") from error
+    if array.ndim != ndim:
+        raise InputError(f"{name} must have {ndim} dimensions; it has shape {array.shape}.")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} must be finite; it holds NaN or infinity.")
+    return array

@@ -1,0 +1,163 @@
+"""Where the rows live, and the map-reduce of the kernel over them."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numba import config
+from numpy.typing import NDArray
+
+from bayesgmm.mixture import kernel
+from bayesgmm.mixture.kernel import KernelParameters
+
+type FloatArray = NDArray[np.float64]
+
+# Rows are cut into ranges by their number alone, so that sums do not depend on the number of threads.
+_RANGES = 8
+_SINGLE_RANGE = 2048
+_LARGEST_RANGE = 65_536
+# Fewer multiplications than this in one pass are done sooner than a thread is woken.
+_WORTH_THREADS = 2_000_000
+
+
+class SufficientStatistics(NamedTuple):
+    """What one pass over the rows leaves, with y = L_k^-1 (x - mu_k) and r the responsibilities.
+
+    log_likelihood = sum w log p(x); counts (K,) = sum w r; first (K, D) = sum w r y;
+    second (K, D, D) = sum w r y y', lower triangle.
+    """
+
+    log_likelihood: float
+    counts: FloatArray
+    first: FloatArray
+    second: FloatArray
+
+    def plus(self, other: Self) -> "SufficientStatistics":
+        return SufficientStatistics(
+            self.log_likelihood + other.log_likelihood,
+            self.counts + other.counts,
+            self.first + other.first,
+            self.second + other.second,
+        )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows in memory (memory-mapped files among them).
+
+    values (N, D) float64 or float32; weights (N,), or (0,) when every row counts once;
+    origin (D,): the kernel works with x - origin, so that data far from 0 lose no digits. It is near the data's
+    mean; means in `KernelParameters` are relative to it.
+    """
+
+    values: NDArray[Any]
+    weights: FloatArray
+    origin: FloatArray
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.values.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.values.shape[1])
+
+    @property
+    def total_weight(self) -> float:
+        return float(self.weights.sum()) if self.weights.size else float(self.n_samples)
+
+    def statistics(self, parameters: KernelParameters) -> SufficientStatistics:
+        """One pass: log-likelihood and sufficient statistics under `parameters`."""
+        K, D = parameters.means.shape
+
+        def over(start: int, stop: int) -> SufficientStatistics:
+            counts, first, second = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
+            log_likelihood = kernel.sufficient_statistics(
+                self.values, self.weights, start, stop, self.origin, *parameters, counts, first, second
+            )
+            return SufficientStatistics(log_likelihood, counts, first, second)
+
+        parts = self._map(over, parameters)
+        total = next(parts)
+        for part in parts:
+            total = total.plus(part)
+        return total
+
+    def log_densities(self, parameters: KernelParameters) -> FloatArray:
+        """(N,) log density of every row."""
+        out = np.empty(self.n_samples)
+
+        def over(start: int, stop: int) -> None:
+            kernel.row_log_densities(self.values, start, stop, self.origin, *parameters, out)
+
+        for _ in self._map(over, parameters):
+            pass
+        return out
+
+    def responsibilities(self, parameters: KernelParameters) -> FloatArray:
+        """(N, K) responsibilities; the one place where such an array is made, for a user who asks for it."""
+        out = np.empty((self.n_samples, len(parameters.means)))
+
+        def over(start: int, stop: int) -> None:
+            kernel.row_responsibilities(self.values, start, stop, self.origin, *parameters, out)
+
+        for _ in self._map(over, parameters):
+            pass
+        return out
+
+    def pieces(self) -> Iterator["Rows"]:
+        """The rows in consecutive pieces of at most 65,536, for steps that need arrays of a piece's length."""
+        for start, stop in _ranges(self.n_samples):
+            yield Rows(self.values[start:stop], self.weights[start:stop], self.origin)
+
+    def _map[T](self, over: Callable[[int, int], T], parameters: KernelParameters) -> Iterator[T]:
+        K, D = parameters.means.shape
+        ranges = _ranges(self.n_samples)
+        work = self.n_samples * K * D * (D + 8)
+        if len(ranges) == 1 or work < _WORTH_THREADS or config.NUMBA_NUM_THREADS == 1:
+            return (over(start, stop) for start, stop in ranges)
+        return iter(_pool(config.NUMBA_NUM_THREADS).map(over, *zip(*ranges, strict=True)))
+
+
+@cache
+def _pool(n_threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="bayesgmm")
+
+
+# A forked child has none of its parent's threads: it makes its own pool.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def _ranges(n_samples: int) -> list[tuple[int, int]]:
+    n_ranges = 1 if n_samples <= _SINGLE_RANGE else _RANGES
+    while n_samples > n_ranges * _LARGEST_RANGE:
+        n_ranges *= 2
+    edges = [n_samples * i // n_ranges for i in range(n_ranges + 1)]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def rows_of(values: NDArray[Any], weights: FloatArray | None = None) -> Rows:
+    """`Rows` over an array (N, D), with the origin at the weighted mean."""
+    weights = np.empty(0) if weights is None else weights
+    # Relative to the first row, so that the mean of data far from 0 is exact enough to be the centre.
+    about_first = Rows(values, weights, values[0].astype(np.float64))
+    return Rows(values, weights, about_first.origin + moments(about_first)[0])
+
+
+def moments(rows: Rows) -> tuple[FloatArray, FloatArray]:
+    """Weighted mean (D,), relative to the origin, and maximum-likelihood covariance (D, D) of all rows."""
+    D = rows.n_features
+    total, first, second = 0.0, np.zeros(D), np.zeros((D, D))
+    for piece in rows.pieces():
+        x = piece.values - rows.origin
+        wx = x * piece.weights[:, np.newaxis] if rows.weights.size else x
+        total += piece.total_weight
+        first += wx.sum(axis=0)
+        second += wx.T @ x
+    mean = first / total
+    return mean, second / total - np.outer(mean, mean)
