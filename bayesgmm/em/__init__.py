@@ -1,0 +1,1 @@
+"""Point estimates: maximum likelihood by EM."""

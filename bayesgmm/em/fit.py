@@ -1,0 +1,431 @@
+"""EM: the steps, the restarts, when to stop, and what is said about it."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import xlogy
+
+from bayesgmm.em.start import STRATEGIES, Guess, StartStrategy, draw, from_responsibilities, sample_of, whitened
+from bayesgmm.exceptions import FitError, InputError
+from bayesgmm.mixture.covariance import CovarianceStructure, n_free_parameters, structure_named
+from bayesgmm.mixture.parameters import MixtureParameters, kernel_parameters
+from bayesgmm.mixture.rows import Rows, SufficientStatistics, moments, rows_of
+from bayesgmm.validation import (
+    Table,
+    as_generator,
+    as_table,
+    check_count,
+    check_n_components,
+    check_positive,
+    check_weights,
+)
+
+type FloatArray = NDArray[np.float64]
+
+# Variance, as a share of the data's total variance in its own direction, below which a covariance is a point,
+# a line or a plane and the likelihood has no bound.
+COVARIANCE_FLOOR = 1e-12
+# How often a start whose components collapse is replaced by another.
+_MOST_TRIES = 20
+# Starts are compared after this many iterations; the best tenth, and at least three, go on to the end
+# (Biernacki, Celeux and Govaert 2003, doi:10.1016/S0167-9473(02)00163-9: short runs of EM, then a long one).
+_SHORT_RUN = 20
+
+
+class Status(Enum):
+    """How a run of EM ended; `remedy` says what to do about it."""
+
+    CONVERGED = ("converged", "")
+    MAX_ITER = ("stopped at max_iter", "raise max_iter, or tol if fewer digits will do")
+    OVERTAKEN = ("overtaken", "none needed: after the short run its log-likelihood was not among the best")
+    COLLAPSED = (
+        "collapsed",
+        "a component shrank onto too few distinct rows: ask for fewer components, or for covariance='tied', or add rows",
+    )
+
+    def __init__(self, text: str, remedy: str) -> None:
+        self.text = text
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.remedy}" if self.remedy else self.text
+
+
+class Restart(NamedTuple):
+    """The record of one run. history: log-likelihood at each iteration; start: how it began."""
+
+    start: str
+    status: Status
+    history: FloatArray
+
+    @property
+    def log_likelihood(self) -> float:
+        return float(self.history[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class EMFit:
+    """A mixture fitted by EM.
+
+    Attributes
+    ----------
+    parameters : MixtureParameters, components in decreasing order of weight.
+    covariance : name of the covariance structure.
+    log_likelihood : float, at `parameters`; with weights, sum_i weight_i log p(x_i).
+    status : how the best run ended.
+    history : (n_iterations + 1,) log-likelihood of the best run, from its start on.
+    restarts : the record of every run, those that collapsed among them.
+    n_samples : float, number of rows, or the sum of the weights.
+    n_free : free parameters.
+    entropy : float, -sum_ik r_ik log r_ik, how undecided the assignments are (nats).
+    """
+
+    parameters: MixtureParameters
+    covariance: str
+    log_likelihood: float
+    status: Status
+    history: FloatArray
+    restarts: tuple[Restart, ...]
+    n_samples: float
+    n_free: int
+    entropy: float
+
+    @property
+    def converged(self) -> bool:
+        return self.status is Status.CONVERGED
+
+    @property
+    def n_iterations(self) -> int:
+        return len(self.history) - 1
+
+    @property
+    def aic(self) -> float:
+        """-2 loglik + 2 p; smaller is better."""
+        return -2 * self.log_likelihood + 2 * self.n_free
+
+    @property
+    def bic(self) -> float:
+        """-2 loglik + p log N; smaller is better (scikit-learn's sign; mclust's is the opposite)."""
+        return float(-2 * self.log_likelihood + self.n_free * np.log(self.n_samples))
+
+    @property
+    def icl(self) -> float:
+        """BIC + 2 entropy (Biernacki, Celeux and Govaert 2000, doi:10.1109/34.865189); smaller is better."""
+        return self.bic + 2 * self.entropy
+
+    def summary(self) -> str:
+        """A few lines for a person."""
+        p = self.parameters
+        collapsed = sum(run.status is Status.COLLAPSED for run in self.restarts)
+        lines = [
+            f"Gaussian mixture by EM: {p.n_components} components, covariance {self.covariance}, {self.n_samples:g} rows",
+            f"log-likelihood {self.log_likelihood:.4f}   AIC {self.aic:.2f}   BIC {self.bic:.2f}   ICL {self.icl:.2f}",
+            f"{self.status} after {self.n_iterations} iterations; {len(self.restarts)} starts, {collapsed} collapsed",
+        ]
+        for k in range(p.n_components):
+            described = ", ".join(
+                f"{name} {mean:.6g} (sd {std:.4g})" for name, mean, std in zip(p.features, p.means[k], p.stds[k], strict=True)
+            )
+            lines.append(f"  component {k}: weight {p.weights[k]:.4f}; {described}")
+        return "\n".join(lines)
+
+
+def fit_em(
+    X: ArrayLike,
+    n_components: int,
+    covariance: str = "full",
+    *,
+    sample_weight: ArrayLike | None = None,
+    start: MixtureParameters | ArrayLike | str = "k-means++",
+    n_init: int = 100,
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+    rng: Any = None,
+) -> EMFit:
+    """Fit a Gaussian mixture by maximum likelihood.
+
+    Parameters
+    ----------
+    X : (n_samples, n_features) array or data frame, or (n_samples,) for one feature.
+    n_components : number of components K.
+    covariance : "full", "tied" (one full covariance for all components), "diag" or "spherical".
+    sample_weight : (n_samples,), not negative: a row of weight 2 counts as two rows.
+    start : "k-means++" or "random" (each restart draws its own); a `MixtureParameters`; or responsibilities
+        (n_samples, n_components). From the latter two there is one run.
+    n_init : number of starts. Each runs for 20 iterations (on 16,384 rows drawn at random, when there are more);
+        the best tenth, and at least three, run on to convergence on all rows; the best of these is returned. A start
+        whose components collapse is recorded and replaced by another.
+    tol : stop when the log-likelihood is estimated to be within `tol` of its limit (Aitken's estimate, Boehning et
+        al. 1994, doi:10.1007/BF01720593), or when its gain is rounding. Near an optimum a log-likelihood lower by
+        `tol` is at most sqrt(2 tol) standard errors away: 0.0014 at the default, whatever the number of rows.
+    max_iter : iterations of a run at most.
+    rng : int, numpy.random.Generator or None. The same seed gives the same fit on any number of threads.
+
+    Returns
+    -------
+    EMFit, its components in decreasing order of weight (for a start given as parameters or responsibilities:
+    in the order of the start).
+
+    Raises
+    ------
+    InputError
+        The data, an option or the start cannot be used; the message says why.
+    FitError
+        Every start collapsed. The error's `restarts` holds their records.
+
+    Notes
+    -----
+    A covariance whose variance in some direction falls below 1e-12 of the data's total variance in that direction
+    has collapsed, and so has a component of no more rows than features: there the likelihood has no bound or no
+    meaning. The rule is relative to the data's total covariance, so the full fit is unchanged under invertible
+    affine maps of the data.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+    >>> round(em.log_likelihood, 3)
+    -1130.264
+    """
+    structure = structure_named(covariance)
+    table = as_table(X)
+    weights = check_weights(sample_weight, table.n_samples)
+    K = check_n_components(n_components, table, weights)
+    tol, max_iter, n_init = check_positive(tol, "tol"), check_count(max_iter, "max_iter"), check_count(n_init, "n_init")
+    generator = as_generator(rng)
+    rows = rows_of(table.values, weights)
+    total_cholesky = _total_cholesky(rows, table, structure)
+    stepper = _Stepper(rows, structure, total_cholesky)
+    ordered = isinstance(start, str)
+
+    if isinstance(start, str):
+        if start not in STRATEGIES:
+            raise InputError(f"start must be one of {', '.join(STRATEGIES)}, a MixtureParameters or responsibilities; received {start!r}.")
+        # With one component every start leads to the same closed-form fit.
+        runs = _restarts(stepper, STRATEGIES[start], K, n_init if K > 1 else 1, tol, max_iter, generator)
+    else:
+        runs = _given(stepper, start, K, table, tol, max_iter)
+    records: list[Restart] = []
+    best: tuple[Guess, Restart] | None = None
+    for guess, record in runs:
+        records.append(record)
+        usable = record.status in (Status.CONVERGED, Status.MAX_ITER)
+        if usable and (best is None or record.log_likelihood > best[1].log_likelihood):
+            best = (guess, record)
+    if best is None:
+        raise FitError(
+            f"All {len(records)} starts collapsed: with n_components={K} and covariance={structure.name!r} some component "
+            f"always shrinks onto too few distinct rows, where the likelihood has no bound. Ask for fewer components or "
+            f"for covariance='tied', or fit the posterior, whose priors keep covariances away from zero.",
+            tuple(records),
+        )
+    guess, record = best
+    if ordered:
+        order = np.argsort(-guess.weights, kind="stable")
+        guess = Guess(guess.weights[order], guess.means[order], guess.covariances[order])
+    parameters = MixtureParameters(
+        guess.weights / guess.weights.sum(), guess.means + rows.origin, guess.covariances, table.features
+    )
+    return EMFit(
+        parameters=parameters,
+        covariance=structure.name,
+        log_likelihood=record.log_likelihood,
+        status=record.status,
+        history=record.history,
+        restarts=tuple(records),
+        n_samples=rows.total_weight,
+        n_free=n_free_parameters(structure, K, table.n_features),
+        entropy=_entropy(rows, guess, structure),
+    )
+
+
+class _Stepper(NamedTuple):
+    """What every iteration needs and none changes."""
+
+    rows: Rows
+    structure: CovarianceStructure
+    total_cholesky: FloatArray
+
+    def statistics(self, guess: Guess) -> tuple[SufficientStatistics, FloatArray]:
+        """One pass over the rows; also the Cholesky factors (K, D, D) that its whitened coordinates refer to."""
+        choleskys = np.linalg.cholesky(guess.covariances)
+        parameters = kernel_parameters(guess.weights, guess.means, choleskys, diagonal=self.structure.diagonal)
+        return self.rows.statistics(parameters), choleskys
+
+    def maximise(self, guess: Guess, statistics: SufficientStatistics, choleskys: FloatArray) -> Guess:
+        """The M-step in whitened coordinates: m = t/N, mu <- mu + L m, S <- L (T/N - m m') L'."""
+        counts = statistics.counts
+        m = statistics.first / counts[:, np.newaxis]
+        lower = np.tril(statistics.second)
+        second = lower + np.tril(lower, -1).transpose(0, 2, 1)
+        whitened = second - counts[:, np.newaxis, np.newaxis] * m[:, :, np.newaxis] * m[:, np.newaxis, :]
+        scatter = choleskys @ whitened @ choleskys.transpose(0, 2, 1)
+        covariances = self.structure.project(0.5 * (scatter + scatter.transpose(0, 2, 1)), counts)
+        means = guess.means + np.einsum("kij,kj->ki", choleskys, m)
+        return Guess(counts / counts.sum(), means, covariances)
+
+    def has_collapsed(self, guess: Guess) -> bool:
+        """Whether some component is empty, of no more rows than a covariance needs, or flat in some direction."""
+        n_rows = guess.weights * self.rows.n_samples
+        needed = 1 if self.structure.shared else self.rows.n_features
+        if not (n_rows > needed).all() or not np.isfinite(guess.covariances).all():
+            return True
+        half = np.linalg.solve(self.total_cholesky, guess.covariances)
+        relative = np.linalg.solve(self.total_cholesky, half.transpose(0, 2, 1))
+        return bool(np.linalg.eigvalsh(relative).min() < COVARIANCE_FLOOR)
+
+
+def _run(stepper: _Stepper, guess: Guess, start: str, tol: float, max_iter: int) -> tuple[Guess, Restart]:
+    """EM from one start until it converges, collapses or reaches max_iter."""
+    history: list[float] = []
+    status = Status.MAX_ITER
+    statistics, choleskys = stepper.statistics(guess)
+    for _ in range(max_iter):
+        history.append(statistics.log_likelihood)
+        if _has_converged(history, tol):
+            status = Status.CONVERGED
+            break
+        with np.errstate(all="ignore"):  # an empty component divides by 0; has_collapsed says so
+            proposal = stepper.maximise(guess, statistics, choleskys)
+        if stepper.has_collapsed(proposal):
+            return guess, Restart(start, Status.COLLAPSED, np.array(history))
+        guess = proposal
+        statistics, choleskys = stepper.statistics(guess)
+    else:
+        history.append(statistics.log_likelihood)
+    return guess, Restart(start, status, np.array(history))
+
+
+def _has_converged(history: list[float], tol: float) -> bool:
+    if len(history) < 3:
+        return False
+    before, gain = history[-2] - history[-3], history[-1] - history[-2]
+    if gain <= 1e-15 * abs(history[-1]):
+        return True
+    rate = gain / before
+    return bool(rate < 1 and gain * rate / (1 - rate) < tol)
+
+
+def _restarts(
+    stepper: _Stepper,
+    strategy: StartStrategy,
+    n_components: int,
+    n_init: int,
+    tol: float,
+    max_iter: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[Guess, Restart]]:
+    """Short runs from every start, long runs from the best of them."""
+    sample = sample_of(stepper.rows, rng)
+    points = whitened(sample, stepper.total_cholesky)
+    short = stepper._replace(rows=sample)
+    runs = []
+    for stream in rng.spawn(n_init):
+        for _ in range(_MOST_TRIES):
+            guess = draw(
+                strategy, sample, points, stepper.total_cholesky, stepper.structure, n_components, stream
+            )
+            run = _run(short, guess, strategy.name, tol, min(_SHORT_RUN, max_iter))
+            if run[1].status is not Status.COLLAPSED:
+                runs.append(run)
+                break
+            yield run
+    runs.sort(key=lambda run: -run[1].log_likelihood)
+    n_long = max(3, math.ceil(n_init / 10))
+    for _, record in runs[n_long:]:
+        yield _, record._replace(status=Status.OVERTAKEN)
+    for guess, record in runs[:n_long]:
+        done = record.status is Status.CONVERGED or len(record.history) > max_iter
+        if sample is stepper.rows and done:
+            yield guess, record
+            continue
+        earlier = record.history[:-1] if sample is stepper.rows else np.empty(0)
+        guess, record = _run(stepper, guess, strategy.name, tol, max_iter - len(earlier))
+        yield guess, record._replace(history=np.concatenate([earlier, record.history]))
+
+
+def _given(
+    stepper: _Stepper, start: MixtureParameters | ArrayLike, n_components: int, table: Table, tol: float, max_iter: int
+) -> Iterator[tuple[Guess, Restart]]:
+    N, D = table.values.shape
+    if isinstance(start, MixtureParameters):
+        if start.means.shape != (n_components, D):
+            raise InputError(
+                f"start has {start.n_components} components of {start.n_features} features; X and n_components need "
+                f"{n_components} of {D}."
+            )
+        counts = start.weights * N
+        # The start must have the structure that is fitted: its covariances are projected as an M-step would.
+        covariances = stepper.structure.project(start.covariances * counts[:, np.newaxis, np.newaxis], counts)
+        guess = Guess(start.weights, start.means - stepper.rows.origin, covariances)
+        yield _run(stepper, guess, "parameters", tol, max_iter)
+        return
+    try:
+        responsibilities = np.asarray(start, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError("start must be a strategy's name, a MixtureParameters or an array of responsibilities.") from error
+    if responsibilities.shape != (N, n_components):
+        raise InputError(
+            f"start, as responsibilities, must have shape ({N}, {n_components}); it has shape {responsibilities.shape}."
+        )
+    if not np.isfinite(responsibilities).all() or responsibilities.min() < 0 or abs(responsibilities.sum(axis=1) - 1).max() > 1e-6:
+        raise InputError("start, as responsibilities, must be finite and not negative, and each row must sum to 1.")
+    with np.errstate(all="ignore"):
+        guess = from_responsibilities(stepper.rows, responsibilities, stepper.structure)
+    if stepper.has_collapsed(guess):
+        raise InputError(
+            "start, as responsibilities, gives some component too few rows for a covariance. Give every component "
+            "more rows than there are features."
+        )
+    yield _run(stepper, guess, "responsibilities", tol, max_iter)
+
+
+def _total_cholesky(rows: Rows, table: Table, structure: CovarianceStructure) -> FloatArray:
+    """Cholesky factor (D, D) of the data's total covariance; refuses data that a fit cannot have."""
+    _, covariance = moments(rows)
+    variances = np.diagonal(covariance)
+    constant = [table.features[d] for d in np.flatnonzero(~(variances > 0))]
+    if constant:
+        raise InputError(
+            f"column(s) {', '.join(constant)} of X are constant (with the weights given): they have no variance to fit. "
+            f"Leave them out."
+        )
+    scales = np.sqrt(variances)
+    if structure.diagonal:
+        return np.diag(scales)
+    correlations = covariance / np.outer(scales, scales)
+    eigenvalues, vectors = np.linalg.eigh(correlations)
+    flat = np.flatnonzero(eigenvalues < rows.n_features * 1e-13)
+    if flat.size:
+        raise InputError(_describe_collinear(vectors[:, flat] / scales[:, np.newaxis], table, structure))
+    return np.asarray(np.linalg.cholesky(covariance))
+
+
+def _describe_collinear(directions: FloatArray, table: Table, structure: CovarianceStructure) -> str:
+    described = []
+    for direction in directions.T:
+        direction = direction / direction[np.abs(direction).argmax()]
+        terms = [f"{value:+.4g} {name}" for value, name in zip(direction, table.features, strict=True) if abs(value) > 1e-6]
+        described.append(" ".join(terms).removeprefix("+") + " = constant")
+    few = f" There are {table.n_samples} rows for {table.n_features} columns." if table.n_samples <= table.n_features else ""
+    return (
+        f"columns of X depend linearly on each other: {'; '.join(described)}.{few} A {structure.name} covariance is then "
+        f"singular. Leave columns out, or use covariance='diag' or 'spherical'."
+    )
+
+
+def _entropy(rows: Rows, guess: Guess, structure: CovarianceStructure) -> float:
+    parameters = kernel_parameters(
+        guess.weights, guess.means, np.linalg.cholesky(guess.covariances), diagonal=structure.diagonal
+    )
+    total = 0.0
+    for piece in rows.pieces():
+        r = piece.responsibilities(parameters)
+        each = -xlogy(r, r).sum(axis=1)
+        total += float(each @ piece.weights) if piece.weights.size else float(each.sum())
+    return total
