@@ -1,0 +1,267 @@
+"""Whether the draws can be trusted: convergence before and after relabelling, by ArviZ."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesgmm.exceptions import InputError
+from bayesgmm.mixture.entries import Entry, entries, values_of
+from bayesgmm.mixture.parameters import log_densities_of_draws
+
+type FloatArray = NDArray[np.float64]
+
+# Vehtari et al. 2021 (doi:10.1214/20-BA1221): rank-normalised R-hat at most 1.01, 100 effective draws a chain of four.
+MAX_RHAT, MIN_ESS = 1.01, 400
+# Betancourt 2016 (arXiv:1604.00695): below 0.3 the sampler sees too little of the energy's spread.
+MIN_BFMI = 0.3
+# A draw whose labels are less than e^3 = 20 times as likely as with two of them exchanged has no clear labels; when
+# that is so for more than one draw in twenty, a component's marginal posterior is a mixture of components.
+CLEAR_MARGIN, MAX_AMBIGUOUS = 3.0, 0.05
+_N_POINTS = 8
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that stands in the way of trusting the draws. kind: one word; text: what, and what to do."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """Convergence of a posterior.
+
+    Attributes
+    ----------
+    label_free : DataFrame, quantities that do not depend on labels: r_hat, ess_bulk, ess_tail. When these fail, chains
+        are in different places.
+    parameters : DataFrame, the same for every parameter, after relabelling when `aligned`. When only these fail, the
+        labels are what is unclear.
+    n_divergences, n_chains, n_draws : counts; draws a chain.
+    bfmi : (n_chains,) energy fraction of missing information.
+    ambiguous : share of draws whose labels are not clear (`label_margin` below 3 nats); NaN when not aligned or unknown.
+    aligned, partial : whether the draws were relabelled, whether sampling was interrupted.
+    problems : what stands in the way; empty when nothing does.
+    """
+
+    label_free: pd.DataFrame
+    parameters: pd.DataFrame
+    n_divergences: int
+    n_chains: int
+    n_draws: int
+    bfmi: FloatArray
+    ambiguous: float
+    aligned: bool
+    partial: bool
+    problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def summary(self) -> str:
+        """A few lines for a person."""
+        labels = "after relabelling" if self.aligned else "not relabelled"
+        lines = [
+            f"{self.n_chains} chains x {self.n_draws} draws{' (interrupted)' if self.partial else ''}; "
+            f"{self.n_divergences} divergences; lowest E-BFMI {self.bfmi.min():.2f}",
+            f"label-free quantities: {_worst(self.label_free)}",
+            f"parameters, {labels}: {_worst(self.parameters)}",
+        ]
+        if np.isfinite(self.ambiguous):
+            lines.append(f"draws without clear labels: {100 * self.ambiguous:.1f} %")
+        lines += [f"problem: {problem.text}" for problem in self.problems] or ["no problem found"]
+        return "\n".join(lines)
+
+
+def diagnose(posterior: xr.DataTree) -> Diagnosis:
+    """Diagnose a posterior, usually one that `align` has relabelled.
+
+    Parameters
+    ----------
+    posterior : DataTree as `sample_posterior` or `align` returns it.
+
+    Returns
+    -------
+    Diagnosis. A statistic that is NaN counts as a failure, never as a pass.
+
+    Raises
+    ------
+    InputError
+        The posterior lacks weights, means, stds or correlations.
+    """
+    draws = posterior["posterior"].to_dataset()
+    stats = posterior["sample_stats"].to_dataset()
+    needed = {"weights", "means", "stds", "correlations", "covariances"}
+    if not needed <= set(draws.data_vars):
+        raise InputError(f"posterior has no variable {', '.join(sorted(needed - set(draws.data_vars)))}.")
+    found = posterior_entries(posterior)
+    arrays = {name: draws[name].values for name in ("weights", "means", "stds", "correlations")}
+    parameters = _convergence(values_of(found, arrays), [entry.name for entry in found])
+    label_free = _convergence(*_label_free(posterior, draws, stats))
+    ambiguous = float("nan")
+    if "label_margin" in stats:
+        ambiguous = float((stats["label_margin"] < CLEAR_MARGIN).mean())
+    elif draws.sizes["component"] == 1:
+        ambiguous = 0.0
+    diverging = stats["diverging"].values
+    bfmi = np.atleast_1d(np.asarray(az.bfmi(posterior)["energy"].values, dtype=np.float64))
+    aligned, partial = bool(posterior.attrs.get("aligned", 0)), bool(posterior.attrs.get("partial", 0))
+    return Diagnosis(
+        label_free=label_free,
+        parameters=parameters,
+        n_divergences=int(diverging.sum()),
+        n_chains=draws.sizes["chain"],
+        n_draws=draws.sizes["draw"],
+        bfmi=bfmi,
+        ambiguous=ambiguous,
+        aligned=aligned,
+        partial=partial,
+        problems=tuple(_problems(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, ambiguous, partial)),
+    )
+
+
+def posterior_entries(posterior: xr.DataTree) -> list[Entry]:
+    """The numbers of a posterior that vary by the model's structure; those that it fixes are left out."""
+    draws = posterior["posterior"].to_dataset()
+    covariance = str(posterior.attrs.get("covariance") or _structure_of(draws))
+    features = tuple(map(str, draws["feature"].values))
+    found = entries(draws.sizes["component"], features, covariance)
+    # A prior may fix the standard deviations.
+    fixed = {"stds"} if np.ptp(draws["stds"].values, axis=(0, 1)).max() == 0 else set()
+    return [entry for entry in found if entry.parameter not in fixed]
+
+
+def _structure_of(draws: xr.Dataset) -> str:
+    """The structure of a posterior that does not name it: what its covariances show."""
+    correlations = draws["correlations"].values
+    stds = draws["stds"].values
+    if not (correlations - np.eye(correlations.shape[-1])).any() and stds.shape[-1] > 1:
+        return "spherical" if np.ptp(stds, axis=-1).max() == 0 else "diag"
+    return "tied" if np.ptp(stds, axis=2).max() == 0 and stds.shape[2] > 1 else "full"
+
+
+def _label_free(posterior: xr.DataTree, draws: xr.Dataset, stats: xr.Dataset) -> tuple[FloatArray, list[str]]:
+    """(chain, draw, quantity) log posterior, log-likelihood, and log density at a few rows spread over the data."""
+    quantities, names = [stats["lp"].values], ["log posterior"]
+    if "total_log_likelihood" in stats:
+        quantities.append(stats["total_log_likelihood"].values)
+        names.append("log-likelihood")
+    if "observed_data" in posterior:
+        X = posterior["observed_data"]["X"].values
+        points = X[_spread(X)]
+        flat = {name: draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")}
+        densities = np.array(list(log_densities_of_draws(points, **flat)))
+        densities = densities.reshape(draws.sizes["chain"], draws.sizes["draw"], len(points))
+        quantities += list(np.moveaxis(densities, -1, 0))
+        names += [f"log density at row {row}" for row in _spread(X)]
+    return np.stack(quantities, axis=-1), names
+
+
+def _spread(X: NDArray[Any]) -> NDArray[np.intp]:
+    """Row numbers at evenly spaced ranks along the data's first principal axis."""
+    scaled = (X - X.mean(axis=0)) / X.std(axis=0)
+    axis = np.linalg.eigh(np.cov(scaled, rowvar=False).reshape(X.shape[1], -1))[1][:, -1]
+    ranks = np.unique(np.linspace(0, len(X) - 1, min(_N_POINTS, len(X))).round().astype(int))
+    return np.asarray(np.argsort(scaled @ axis, kind="stable")[ranks])
+
+
+def _convergence(values: FloatArray, names: list[str]) -> pd.DataFrame:
+    """R-hat and effective draws of each quantity; values (chain, draw, quantity)."""
+    data = xr.Dataset({"x": (("chain", "draw", "quantity"), values)})
+    with np.errstate(all="ignore"):  # constant or missing draws give NaN, which is reported as a failure
+        columns = {
+            "r_hat": az.rhat(data)["x"].values,
+            "ess_bulk": az.ess(data, method="bulk")["x"].values,
+            "ess_tail": az.ess(data, method="tail")["x"].values,
+        }
+    table = pd.DataFrame(columns, index=pd.Index(names, name="quantity"))
+    constant = np.ptp(values, axis=1).min(axis=0) == 0  # a chain that did not move
+    table.loc[constant | ~np.isfinite(values).all(axis=(0, 1)), :] = np.nan
+    return table
+
+
+def _problems(
+    label_free: pd.DataFrame,
+    parameters: pd.DataFrame,
+    n_divergences: int,
+    n_all: int,
+    bfmi: FloatArray,
+    ambiguous: float,
+    partial: bool,
+) -> list[Problem]:
+    problems = []
+    if partial:
+        problems.append(Problem("partial", "sampling was interrupted before all draws were done. Run it to the end."))
+    bad = _failing(label_free, "r_hat")
+    if bad:
+        problems.append(
+            Problem(
+                "chains disagree",
+                f"chains disagree on quantities that do not depend on labels ({_list(bad)}): they are in different modes or "
+                f"have not converged. Raise tune and draws; if it stays, the posterior has several modes.",
+            )
+        )
+    bad_labels = _failing(parameters, "r_hat")
+    if bad_labels and not bad:
+        problems.append(
+            Problem(
+                "labels",
+                f"chains disagree on parameters ({_list(bad_labels)}) though not on label-free quantities: the components' "
+                f"labels are ambiguous. Compare densities and partitions instead of components, or ask for fewer components.",
+            )
+        )
+    elif bad_labels:
+        problems.append(Problem("chains disagree", f"so they do on parameters ({_list(bad_labels)})."))
+    if ambiguous > MAX_AMBIGUOUS:
+        problems.append(
+            Problem(
+                "labels",
+                f"{100 * ambiguous:.0f} % of the draws have no clear labels: exchanging two components fits them nearly as well. "
+                f"Ask for fewer components, or compare densities and partitions.",
+            )
+        )
+    few = {*_failing(label_free, "ess_bulk", "ess_tail"), *_failing(parameters, "ess_bulk", "ess_tail")}
+    if few:
+        problems.append(
+            Problem("few draws", f"fewer than {MIN_ESS} effective draws for {_list(sorted(map(str, few)))}. Raise draws.")
+        )
+    if n_divergences:
+        problems.append(
+            Problem(
+                "divergences",
+                f"{n_divergences} of {n_all} draws diverged: part of the posterior may be missing. Use a tighter prior, fewer "
+                f"components, or more rows.",
+            )
+        )
+    if not (bfmi >= MIN_BFMI).all():
+        problems.append(
+            Problem("energy", f"E-BFMI is {bfmi.min():.2f}, below {MIN_BFMI}: heavy tails were hardly explored. Raise draws, or use a tighter prior.")
+        )
+    return problems
+
+
+def _failing(table: pd.DataFrame, *columns: str) -> list[Hashable]:
+    """Quantities that do not pass; NaN does not."""
+    passing = np.ones(len(table), dtype=bool)
+    for column in columns:
+        passing &= (table[column] <= MAX_RHAT if column == "r_hat" else table[column] >= MIN_ESS).to_numpy()
+    return list(table.index[~passing])
+
+
+def _list(names: list[Any]) -> str:
+    shown = ", ".join(map(str, names[:4]))
+    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
+
+
+def _worst(table: pd.DataFrame) -> str:
+    rhat = table["r_hat"].max(skipna=False)
+    bulk, tail = table["ess_bulk"].min(skipna=False), table["ess_tail"].min(skipna=False)
+    return f"R-hat <= {rhat:.3f}, ESS bulk >= {bulk:.0f}, tail >= {tail:.0f}"

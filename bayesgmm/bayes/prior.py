@@ -1,0 +1,271 @@
+"""`Prior`: every hyperparameter of the mixture, in the units of the data, with defaults scaled to the data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln
+
+from bayesgmm.exceptions import InputError
+from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
+from bayesgmm.validation import as_table
+
+type FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class StdPrior:
+    """Prior of a standard deviation; each parameter a number, or (n_features,) one a feature.
+
+    `distribution` is PyMC's name of the family, `arguments()` its parameters there. Fields are positive.
+    """
+
+    distribution: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            try:
+                value = np.array(getattr(self, field.name), dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{type(self).__name__}.{field.name} must be a number or an array of numbers.") from error
+            if value.ndim > 1 or not (np.isfinite(value) & (value > 0)).all():
+                raise InputError(
+                    f"{type(self).__name__}.{field.name} must be finite and above 0, one number or one a feature; "
+                    f"received {value.tolist()}."
+                )
+            value.flags.writeable = False
+            object.__setattr__(self, field.name, value)
+
+    def arguments(self) -> Mapping[str, FloatArray]:
+        """Keyword arguments of the PyMC distribution."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def log_scale_coefficients(self) -> FloatArray:
+        """The family's density of log sd, for `density.py`: rows v0, c0, c1, c2, c3, c4, c5, one column a feature.
+
+        log p(log sd) = c0 + c1 u + c2 u^2 + c3 e^u + c4 e^-u + c5 e^2u with u = log sd - v0.
+        """
+        raise NotImplementedError
+
+    def for_features(self, n: int) -> "StdPrior":
+        """The same prior with every parameter of shape (n,)."""
+        try:
+            return replace(self, **{f.name: np.broadcast_to(getattr(self, f.name), (n,)) for f in fields(self)})
+        except ValueError as error:
+            shapes = {f.name: getattr(self, f.name).shape for f in fields(self)}
+            raise InputError(
+                f"{type(self).__name__} must have one value, or {n}, for each parameter; it has shapes {shapes}."
+            ) from error
+
+    def common(self) -> "StdPrior":
+        """The same prior with every parameter a single number, for a standard deviation that features share."""
+        values = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value.size > 1 and np.ptp(value) > 0:
+                raise InputError(
+                    f"{type(self).__name__}.{field.name} differs between features, but covariance='spherical' has one "
+                    f"standard deviation for all. Pass one number, or use Prior.for_data(X, covariance='spherical')."
+                )
+            values[field.name] = value.reshape(-1)[0]
+        return replace(self, **values)
+
+
+@dataclass(frozen=True, eq=False)
+class LogNormal(StdPrior):
+    """log(sd) ~ Normal(log(median), log_sd). Vanishes at 0 faster than any power of sd."""
+
+    distribution = "LogNormal"
+    median: ArrayLike
+    log_sd: ArrayLike = 1.0
+
+    def arguments(self) -> Mapping[str, FloatArray]:
+        return {"mu": np.log(np.asarray(self.median)), "sigma": np.asarray(self.log_sd)}
+
+    def log_scale_coefficients(self) -> FloatArray:
+        sigma = np.asarray(self.log_sd)
+        return _rows(np.log(np.asarray(self.median)), c0=-np.log(sigma) - 0.5 * np.log(2 * np.pi), c2=-0.5 / sigma**2)
+
+
+@dataclass(frozen=True, eq=False)
+class HalfNormal(StdPrior):
+    """sd ~ |Normal(0, sigma)|. Positive at 0: with two equal rows the posterior is improper."""
+
+    distribution = "HalfNormal"
+    sigma: ArrayLike
+
+    def log_scale_coefficients(self) -> FloatArray:
+        return _rows(np.log(np.asarray(self.sigma)), c0=0.5 * np.log(2 / np.pi), c1=1.0, c5=-0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Gamma(StdPrior):
+    """sd ~ Gamma(alpha, beta), mean alpha / beta. Improper posterior when more than alpha rows are equal in a feature."""
+
+    distribution = "Gamma"
+    alpha: ArrayLike
+    beta: ArrayLike
+
+    def log_scale_coefficients(self) -> FloatArray:
+        alpha = np.asarray(self.alpha)
+        return _rows(-np.log(np.asarray(self.beta)), c0=-gammaln(alpha), c1=alpha, c3=-1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class InverseGamma(StdPrior):
+    """sd ~ InverseGamma(alpha, beta), mode beta / (alpha + 1). Vanishes at 0 faster than any power of sd."""
+
+    distribution = "InverseGamma"
+    alpha: ArrayLike
+    beta: ArrayLike
+
+    def log_scale_coefficients(self) -> FloatArray:
+        alpha = np.asarray(self.alpha)
+        return _rows(np.log(np.asarray(self.beta)), c0=-gammaln(alpha), c1=-alpha, c4=-1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Uniform(StdPrior):
+    """sd ~ Uniform(lower, upper). lower is above 0: a uniform that reaches 0 has an improper posterior under ties."""
+
+    distribution = "Uniform"
+    lower: ArrayLike
+    upper: ArrayLike
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (np.asarray(self.lower) < np.asarray(self.upper)).all():
+            raise InputError("Uniform.lower must be below Uniform.upper.")
+
+
+@dataclass(frozen=True, eq=False)
+class Exponential(StdPrior):
+    """sd ~ Exponential with this mean. Positive at 0: with two equal rows the posterior is improper."""
+
+    distribution = "Exponential"
+    mean: ArrayLike
+
+    def arguments(self) -> Mapping[str, FloatArray]:
+        return {"scale": np.asarray(self.mean)}
+
+    def log_scale_coefficients(self) -> FloatArray:
+        return _rows(np.log(np.asarray(self.mean)), c1=1.0, c3=-1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Fixed(StdPrior):
+    """The standard deviation is known."""
+
+    distribution = ""
+    value: ArrayLike
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """Prior of a Gaussian mixture, in the units of the data; the same for every component.
+
+    weights ~ Dirichlet(concentration); means ~ Normal(mean_location, mean_scale), features independent;
+    covariance = diag(sd) R diag(sd) with sd ~ `std` and R ~ LKJ(correlation_eta) (Lewandowski, Kurowicka and Joe 2009,
+    doi:10.1016/j.jmva.2009.04.008).
+
+    Parameters
+    ----------
+    mean_location, mean_scale : number or (n_features,), in the units of the data.
+    std : one of LogNormal, HalfNormal, Gamma, InverseGamma, Uniform, Exponential, Fixed.
+    concentration : above 0; 1 is uniform over all weights.
+    correlation_eta : above 0; 1 is uniform over all correlation matrices, larger values favour small correlations.
+
+    Raises
+    ------
+    InputError
+        A value is not finite or, where it must be, not positive.
+    """
+
+    mean_location: ArrayLike
+    mean_scale: ArrayLike
+    std: StdPrior
+    concentration: float = 1.0
+    correlation_eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("mean_location", "mean_scale", "concentration", "correlation_eta"):
+            try:
+                value = np.array(getattr(self, name), dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"Prior.{name} must be a number or an array of numbers.") from error
+            scalar = name in ("concentration", "correlation_eta")
+            if value.ndim > (0 if scalar else 1) or not np.isfinite(value).all():
+                raise InputError(f"Prior.{name} must be finite, one number{'' if scalar else ' or one a feature'}; received {value.tolist()}.")
+            if name != "mean_location" and not (value > 0).all():
+                raise InputError(f"Prior.{name} must be above 0; received {value.tolist()}.")
+            value.flags.writeable = False
+            object.__setattr__(self, name, float(value) if scalar else value)
+        if not isinstance(self.std, StdPrior):
+            raise InputError(f"Prior.std must be a prior of standard deviations such as LogNormal(median=1.0); received {self.std!r}.")
+
+    @classmethod
+    def for_data(cls, X: ArrayLike, covariance: str = "full", **changes: Any) -> "Prior":
+        """Weakly informative defaults from the data's location and spread.
+
+        Means: Normal around the middle of each feature's range, with the range as standard deviation (Richardson and
+        Green 1997, doi:10.1111/1467-9868.00095). Standard deviations: log-normal with the median at half the
+        feature's standard deviation and a spread of e on either side. Weights and correlations: uniform.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) array or data frame.
+        covariance : structure; "spherical" has one standard deviation for all features.
+        changes : fields of `Prior` to set otherwise.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> prior = bg.Prior.for_data([0.0, 1.0, 2.0, 5.0], concentration=2.0)
+        >>> prior.mean_location.tolist(), prior.concentration
+        ([2.5], 2.0)
+        """
+        structure = structure_named(covariance)
+        table = as_table(X)
+        low, high = (np.asarray(f(table.values, axis=0), dtype=np.float64) for f in (np.min, np.max))
+        span = high - low
+        if not (span > 0).all():
+            constant = ", ".join(name for name, s in zip(table.features, span, strict=True) if not s > 0)
+            raise InputError(f"column(s) {constant} of X are constant: they have no spread to scale a prior by. Leave them out.")
+        middle = low + span / 2
+        stds = np.sqrt(np.mean(np.square(table.values - middle), axis=0) - np.square(np.mean(table.values - middle, axis=0)))
+        median = np.sqrt(np.mean(np.square(stds))) / 2 if _is_spherical(structure) else stds / 2
+        defaults = {"mean_location": middle, "mean_scale": span, "std": LogNormal(median)}
+        unknown = set(changes) - {field.name for field in fields(cls)}
+        if unknown:
+            raise InputError(f"Prior has no field {', '.join(sorted(unknown))}; its fields are {', '.join(f.name for f in fields(cls))}.")
+        return cls(**(defaults | changes))
+
+    def for_features(self, n: int, structure: CovarianceStructure) -> "Prior":
+        """The same prior with one value a feature where it has one a feature, checked against `structure`."""
+        values = {}
+        for name in ("mean_location", "mean_scale"):
+            value = np.asarray(getattr(self, name))
+            if value.ndim and value.shape != (n,):
+                raise InputError(f"Prior.{name} must be one number or have shape ({n},); it has shape {value.shape}.")
+            values[name] = np.broadcast_to(value, (n,))
+        std = self.std.common() if _is_spherical(structure) else self.std.for_features(n)
+        return replace(self, std=std, **values)
+
+
+def _rows(
+    v0: ArrayLike,
+    *,
+    c0: ArrayLike = 0.0,
+    c1: ArrayLike = 0.0,
+    c2: ArrayLike = 0.0,
+    c3: ArrayLike = 0.0,
+    c4: ArrayLike = 0.0,
+    c5: ArrayLike = 0.0,
+) -> FloatArray:
+    return np.stack(np.broadcast_arrays(v0, c0, c1, c2, c3, c4, c5))
+
+
+def _is_spherical(structure: CovarianceStructure) -> bool:
+    return structure.name == "spherical"
