@@ -1,0 +1,88 @@
+"""bayesgmm: Gaussian mixtures fitted by EM and by a posterior, and how far the two agree.
+
+Names are loaded when they are first used, so that `import bayesgmm` and an EM fit wait for no sampler.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayesgmm import datasets as datasets
+    from bayesgmm import plots as plots
+    from bayesgmm.analysis import Analysis as Analysis
+    from bayesgmm.analysis import analyze as analyze
+    from bayesgmm.analysis import load as load
+    from bayesgmm.bayes.diagnose import Diagnosis as Diagnosis
+    from bayesgmm.bayes.diagnose import diagnose as diagnose
+    from bayesgmm.bayes.labels import align as align
+    from bayesgmm.bayes.model import build_model as build_model
+    from bayesgmm.bayes.prior import Exponential as Exponential
+    from bayesgmm.bayes.prior import Fixed as Fixed
+    from bayesgmm.bayes.prior import Gamma as Gamma
+    from bayesgmm.bayes.prior import HalfNormal as HalfNormal
+    from bayesgmm.bayes.prior import InverseGamma as InverseGamma
+    from bayesgmm.bayes.prior import LogNormal as LogNormal
+    from bayesgmm.bayes.prior import Prior as Prior
+    from bayesgmm.bayes.prior import Uniform as Uniform
+    from bayesgmm.bayes.sample import sample_posterior as sample_posterior
+    from bayesgmm.compare import Comparison as Comparison
+    from bayesgmm.compare import compare as compare
+    from bayesgmm.em.fit import fit_em as fit_em
+    from bayesgmm.em.result import EMFit as EMFit
+    from bayesgmm.em.result import Status as Status
+    from bayesgmm.exceptions import BayesgmmError as BayesgmmError
+    from bayesgmm.exceptions import BayesgmmWarning as BayesgmmWarning
+    from bayesgmm.exceptions import FitError as FitError
+    from bayesgmm.exceptions import InputError as InputError
+    from bayesgmm.exceptions import SamplingError as SamplingError
+    from bayesgmm.io import read_table as read_table
+    from bayesgmm.mixture.parameters import MixtureParameters as MixtureParameters
+
+# Where each public name lives; "" for a module that is itself the name.
+_HOMES = {
+    "datasets": "",
+    "plots": "",
+    "Analysis": "analysis",
+    "analyze": "analysis",
+    "load": "analysis",
+    "Diagnosis": "bayes.diagnose",
+    "diagnose": "bayes.diagnose",
+    "align": "bayes.labels",
+    "build_model": "bayes.model",
+    "Exponential": "bayes.prior",
+    "Fixed": "bayes.prior",
+    "Gamma": "bayes.prior",
+    "HalfNormal": "bayes.prior",
+    "InverseGamma": "bayes.prior",
+    "LogNormal": "bayes.prior",
+    "Prior": "bayes.prior",
+    "Uniform": "bayes.prior",
+    "sample_posterior": "bayes.sample",
+    "Comparison": "compare",
+    "compare": "compare",
+    "fit_em": "em.fit",
+    "EMFit": "em.result",
+    "Status": "em.result",
+    "BayesgmmError": "exceptions",
+    "BayesgmmWarning": "exceptions",
+    "FitError": "exceptions",
+    "InputError": "exceptions",
+    "SamplingError": "exceptions",
+    "read_table": "io",
+    "MixtureParameters": "mixture.parameters",
+}
+
+__all__ = [*_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bayesgmm' has no attribute {name!r}")
+    home = _HOMES[name]
+    value = getattr(import_module(f"bayesgmm.{home}"), name) if home else import_module(f"bayesgmm.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

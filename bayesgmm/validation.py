@@ -106,7 +106,9 @@ def _array(X: Any, name: str) -> NDArray[Any]:
 
 def _numeric(values: NDArray[Any], X: Any, name: str, names: tuple[str, ...] | None) -> NDArray[Any]:
     if values.dtype.kind == "c":
-        raise InputError(f"{name} holds complex numbers; real numbers are needed. Pass real and imaginary parts as columns.")
+        raise InputError(
+            f"{name} holds complex numbers; real numbers are needed. Pass real and imaginary parts as columns."
+        )
     if values.dtype.kind not in "fiub":
         if names is not None and hasattr(X, "columns"):
             bad = [column for column in X.columns if not _is_numeric_column(X[column])]

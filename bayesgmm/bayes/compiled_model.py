@@ -91,7 +91,9 @@ class CompiledModel:
     def _unconstrained(self, start: MixtureParameters) -> dict[str, FloatArray]:
         names = {variable.name for variable in self.model.free_RVs}
         covariance = "tied" if "tied_stds" in names else "spherical" if "spherical_stds" in names else "full"
-        natural = natural_values(start, STRUCTURES["diag" if "lkj_vine" not in names and covariance == "full" else covariance])
+        natural = natural_values(
+            start, STRUCTURES["diag" if "lkj_vine" not in names and covariance == "full" else covariance]
+        )
         values = {}
         for variable in self.model.free_RVs:
             if variable.name not in natural or variable.type.ndim != natural[variable.name].ndim:

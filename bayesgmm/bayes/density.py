@@ -49,7 +49,21 @@ def _vine_row(unconstrained, i, at, row, partial, rest):
 
 
 @njit(nogil=True, cache=True)
-def _natural(theta, K, D, diagonal, shared, spherical, std_kind, location, mean_scale, std, log_weights, means, log_stds):
+def _natural(
+    theta,
+    K,
+    D,
+    diagonal,
+    shared,
+    spherical,
+    std_kind,
+    location,
+    mean_scale,
+    std,
+    log_weights,
+    means,
+    log_stds,
+):
     """Fill log weights (K,), means (K, D), log standard deviations (K, D); returns where the vine begins."""
     largest = 0.0
     last = 0.0
@@ -108,7 +122,19 @@ def log_posterior(
     concentration, eta, value = numbers[0], numbers[1], numbers[2]
     log_weights, means, log_stds = np.empty(K), np.empty((K, D)), np.empty((K, D))
     at = _natural(
-        theta, K, D, diagonal, shared, spherical, std_kind, location, mean_scale, std, log_weights, means, log_stds
+        theta,
+        K,
+        D,
+        diagonal,
+        shared,
+        spherical,
+        std_kind,
+        location,
+        mean_scale,
+        std,
+        log_weights,
+        means,
+        log_stds,
     )
     factors, partial, rest = np.zeros((K, D, D)), np.zeros((K, D, D)), np.zeros((K, D, D))
     _vine_choleskys(theta, at, diagonal, shared, factors, partial, rest)
@@ -204,7 +230,11 @@ def _pointer(typingctx, address):
 
 @cfunc(
     types.int64(
-        types.uint64, types.CPointer(types.double), types.CPointer(types.double), types.CPointer(types.double), types.voidptr
+        types.uint64,
+        types.CPointer(types.double),
+        types.CPointer(types.double),
+        types.CPointer(types.double),
+        types.voidptr,
     ),
     cache=True,
 )
@@ -254,12 +284,37 @@ def keep_draw(n_dim, n_expanded, z_pointer, out_pointer, user_data):
 
 @njit(nogil=True, cache=True)
 def _natural_of_draws(
-    thetas, K, D, diagonal, shared, spherical, std_kind, location, mean_scale, std, weights, means, stds, factors
+    thetas,
+    K,
+    D,
+    diagonal,
+    shared,
+    spherical,
+    std_kind,
+    location,
+    mean_scale,
+    std,
+    weights,
+    means,
+    stds,
+    factors,
 ):
     partial, rest = np.zeros((K, D, D)), np.zeros((K, D, D))
     for s in range(thetas.shape[0]):
         at = _natural(
-            thetas[s], K, D, diagonal, shared, spherical, std_kind, location, mean_scale, std, weights[s], means[s], stds[s]
+            thetas[s],
+            K,
+            D,
+            diagonal,
+            shared,
+            spherical,
+            std_kind,
+            location,
+            mean_scale,
+            std,
+            weights[s],
+            means[s],
+            stds[s],
         )
         _vine_choleskys(thetas[s], at, diagonal, shared, factors[s], partial, rest)
 
@@ -347,9 +402,24 @@ class MixtureDensity:
         """weights (S, K), means, stds (S, K, D), correlations, covariances (S, K, D, D) of draws thetas (S, P)."""
         (S, _), K, D = thetas.shape, self.n_components, self.values.shape[1]
         _, _, location, mean_scale, std, _ = self._arrays  # type: ignore[attr-defined]
-        weights, means, stds, factors = np.empty((S, K)), np.empty((S, K, D)), np.empty((S, K, D)), np.zeros((S, K, D, D))
+        weights, means, stds, factors = (
+            np.empty((S, K)),
+            np.empty((S, K, D)),
+            np.empty((S, K, D)),
+            np.zeros((S, K, D, D)),
+        )
         _natural_of_draws(
-            np.ascontiguousarray(thetas), K, D, *self.switches, location, mean_scale, std, weights, means, stds, factors
+            np.ascontiguousarray(thetas),
+            K,
+            D,
+            *self.switches,
+            location,
+            mean_scale,
+            std,
+            weights,
+            means,
+            stds,
+            factors,
         )
         weights, stds = np.exp(weights), np.exp(stds)
         correlations = factors @ factors.transpose(0, 1, 3, 2)

@@ -124,7 +124,9 @@ def diagnose(posterior: xr.DataTree) -> Diagnosis:
         ambiguous=ambiguous,
         aligned=aligned,
         partial=partial,
-        problems=tuple(_problems(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, ambiguous, partial)),
+        problems=tuple(
+            _problems(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, ambiguous, partial)
+        ),
     )
 
 
@@ -157,7 +159,9 @@ def _label_free(posterior: xr.DataTree, draws: xr.Dataset, stats: xr.Dataset) ->
     if "observed_data" in posterior:
         X = posterior["observed_data"]["X"].values
         points = X[_spread(X)]
-        flat = {name: draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")}
+        flat = {
+            name: draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")
+        }
         densities = np.array(list(log_densities_of_draws(points, **flat)))
         densities = densities.reshape(draws.sizes["chain"], draws.sizes["draw"], len(points))
         quantities += list(np.moveaxis(densities, -1, 0))
@@ -231,7 +235,10 @@ def _problems(
     few = {*_failing(label_free, "ess_bulk", "ess_tail"), *_failing(parameters, "ess_bulk", "ess_tail")}
     if few:
         problems.append(
-            Problem("few draws", f"fewer than {MIN_ESS} effective draws for {_list(sorted(map(str, few)))}. Raise draws.")
+            Problem(
+                "few draws",
+                f"fewer than {MIN_ESS} effective draws for {_list(sorted(map(str, few)))}. Raise draws.",
+            )
         )
     if n_divergences:
         problems.append(
@@ -243,7 +250,10 @@ def _problems(
         )
     if not (bfmi >= MIN_BFMI).all():
         problems.append(
-            Problem("energy", f"E-BFMI is {bfmi.min():.2f}, below {MIN_BFMI}: heavy tails were hardly explored. Raise draws, or use a tighter prior.")
+            Problem(
+                "energy",
+                f"E-BFMI is {bfmi.min():.2f}, below {MIN_BFMI}: heavy tails were hardly explored. Raise draws, or use a tighter prior.",
+            )
         )
     return problems
 

@@ -43,13 +43,17 @@ def align(posterior: xr.DataTree, reference: MixtureParameters) -> xr.DataTree:
     draws = posterior["posterior"].to_dataset()
     missing = {"weights", "means", "covariances"} - set(draws.data_vars)
     if missing:
-        raise InputError(f"posterior has no variable {', '.join(sorted(missing))}; align needs weights, means and covariances.")
+        raise InputError(
+            f"posterior has no variable {', '.join(sorted(missing))}; align needs weights, means and covariances."
+        )
     chains, n_draws, K, D = draws["means"].transpose("chain", "draw", "component", "feature").shape
     if reference.means.shape != (K, D):
         raise InputError(
             f"reference has {reference.n_components} components of {reference.n_features} features; the posterior has {K} of {D}."
         )
-    flat = {name: draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")}
+    flat = {
+        name: draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")
+    }
     costs = label_costs(reference, **flat)
     labels = np.stack([linear_sum_assignment(cost)[1] for cost in costs])
     order = xr.DataArray(labels.reshape(chains, n_draws, K), dims=("chain", "draw", "component"))
@@ -82,7 +86,9 @@ def label_costs(
     with np.errstate(divide="ignore"):
         log_weights = np.maximum(np.log(weights), -700.0)
     log_2pi = means.shape[2] * np.log(2 * np.pi)
-    cross_entropies = 0.5 * (log_2pi + log_determinants[:, np.newaxis] + distances + traces) - log_weights[:, np.newaxis]
+    cross_entropies = (
+        0.5 * (log_2pi + log_determinants[:, np.newaxis] + distances + traces) - log_weights[:, np.newaxis]
+    )
     return np.asarray(reference.weights[:, np.newaxis] * cross_entropies)
 
 

@@ -39,9 +39,7 @@ class Standardised(Transform):
         return pt.broadcast_to(np.log(self.scale), value.shape)
 
 
-def build_model(
-    X: ArrayLike, n_components: int, covariance: str = "full", prior: Prior | None = None
-) -> pm.Model:
+def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior: Prior | None = None) -> pm.Model:
     """The Gaussian mixture as a PyMC model, its assignments summed out.
 
     weights ~ Dirichlet, means ~ Normal, covariances = diag(sd) R diag(sd) with sd ~ prior.std and R ~ LKJ. No order
@@ -161,7 +159,11 @@ def _correlation_choleskys(eta: float, structure: CovarianceStructure, K: int, D
 
 
 def _draw_rows(
-    weights: FloatArray, means: FloatArray, choleskys: FloatArray, rng: np.random.Generator, size: tuple[int, ...]
+    weights: FloatArray,
+    means: FloatArray,
+    choleskys: FloatArray,
+    rng: np.random.Generator,
+    size: tuple[int, ...],
 ) -> FloatArray:
     """Rows (*size, D) from one mixture; PyMC hands its parameters over with a leading axis of length 1."""
     weights, means, choleskys = weights[0], means[0], choleskys[0]

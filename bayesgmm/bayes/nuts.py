@@ -76,9 +76,7 @@ class Run:
     partial: bool
 
 
-def run(
-    sampler: Any, *, start_width: float, draws: int, tune: int, chains: int, seed: int, progress: bool
-) -> Run:
+def run(sampler: Any, *, start_width: float, draws: int, tune: int, chains: int, seed: int, progress: bool) -> Run:
     """Sample. Chains start at points uniform in (-start_width, start_width) around the centre, in units of its scale.
 
     Ctrl-C keeps what is done: of the chains, those are kept that together hold the most draws at equal length.

@@ -34,7 +34,9 @@ class MixtureLogLikelihood(Op):
         X, origin, log_weights, means, choleskys = (pt.as_tensor_variable(value) for value in inputs)
         for variable, ndim in ((X, 2), (origin, 1), (log_weights, 1), (means, 2), (choleskys, 3)):
             if variable.ndim != ndim or not str(variable.dtype).startswith("float"):
-                raise TypeError(f"MixtureLogLikelihood takes float tensors of 2, 1, 1, 2 and 3 dimensions; got {variable.type}.")
+                raise TypeError(
+                    f"MixtureLogLikelihood takes float tensors of 2, 1, 1, 2 and 3 dimensions; got {variable.type}."
+                )
         outputs = [pt.dscalar(), log_weights.type(), means.type(), choleskys.type()]
         return Apply(self, [X, origin, log_weights, means, choleskys], outputs)
 

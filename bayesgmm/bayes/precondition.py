@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 type FloatArray = NDArray[np.float64]
 type LogDensity = Callable[[FloatArray], tuple[float, FloatArray]]
 
+
 def find_mode(log_density: LogDensity, starts: list[FloatArray]) -> FloatArray:
     """The best maximum (P,) of the log density that L-BFGS reaches from the starts."""
 
@@ -81,7 +82,9 @@ def whiten(log_density: LogDensity, mode: FloatArray, rng: np.random.Generator) 
     scale = units[:, np.newaxis] * vectors / np.sqrt(eigenvalues)
     misfit = _misfit(log_density, mode, scale, rng)
     if misfit > _MISFIT:
-        return Whitening(mode, apart, False, f"the posterior is far from the Gaussian at its mode (misfit {misfit:.2g})")
+        return Whitening(
+            mode, apart, False, f"the posterior is far from the Gaussian at its mode (misfit {misfit:.2g})"
+        )
     return Whitening(mode, scale, True, f"the posterior is near the Gaussian at its mode (misfit {misfit:.2g})")
 
 

@@ -29,7 +29,9 @@ class StdPrior:
             try:
                 value = np.array(getattr(self, field.name), dtype=np.float64)
             except (TypeError, ValueError) as error:
-                raise InputError(f"{type(self).__name__}.{field.name} must be a number or an array of numbers.") from error
+                raise InputError(
+                    f"{type(self).__name__}.{field.name} must be a number or an array of numbers."
+                ) from error
             if value.ndim > 1 or not (np.isfinite(value) & (value > 0)).all():
                 raise InputError(
                     f"{type(self).__name__}.{field.name} must be finite and above 0, one number or one a feature; "
@@ -197,13 +199,17 @@ class Prior:
                 raise InputError(f"Prior.{name} must be a number or an array of numbers.") from error
             scalar = name in ("concentration", "correlation_eta")
             if value.ndim > (0 if scalar else 1) or not np.isfinite(value).all():
-                raise InputError(f"Prior.{name} must be finite, one number{'' if scalar else ' or one a feature'}; received {value.tolist()}.")
+                raise InputError(
+                    f"Prior.{name} must be finite, one number{'' if scalar else ' or one a feature'}; received {value.tolist()}."
+                )
             if name != "mean_location" and not (value > 0).all():
                 raise InputError(f"Prior.{name} must be above 0; received {value.tolist()}.")
             value.flags.writeable = False
             object.__setattr__(self, name, float(value) if scalar else value)
         if not isinstance(self.std, StdPrior):
-            raise InputError(f"Prior.std must be a prior of standard deviations such as LogNormal(median=1.0); received {self.std!r}.")
+            raise InputError(
+                f"Prior.std must be a prior of standard deviations such as LogNormal(median=1.0); received {self.std!r}."
+            )
 
     @classmethod
     def for_data(cls, X: ArrayLike, covariance: str = "full", **changes: Any) -> "Prior":
@@ -232,14 +238,20 @@ class Prior:
         span = high - low
         if not (span > 0).all():
             constant = ", ".join(name for name, s in zip(table.features, span, strict=True) if not s > 0)
-            raise InputError(f"column(s) {constant} of X are constant: they have no spread to scale a prior by. Leave them out.")
+            raise InputError(
+                f"column(s) {constant} of X are constant: they have no spread to scale a prior by. Leave them out."
+            )
         middle = low + span / 2
-        stds = np.sqrt(np.mean(np.square(table.values - middle), axis=0) - np.square(np.mean(table.values - middle, axis=0)))
+        stds = np.sqrt(
+            np.mean(np.square(table.values - middle), axis=0) - np.square(np.mean(table.values - middle, axis=0))
+        )
         median = np.sqrt(np.mean(np.square(stds))) / 2 if _is_spherical(structure) else stds / 2
         defaults = {"mean_location": middle, "mean_scale": span, "std": LogNormal(median)}
         unknown = set(changes) - {field.name for field in fields(cls)}
         if unknown:
-            raise InputError(f"Prior has no field {', '.join(sorted(unknown))}; its fields are {', '.join(f.name for f in fields(cls))}.")
+            raise InputError(
+                f"Prior has no field {', '.join(sorted(unknown))}; its fields are {', '.join(f.name for f in fields(cls))}."
+            )
         return cls(**(defaults | changes))
 
     def for_features(self, n: int, structure: CovarianceStructure) -> "Prior":

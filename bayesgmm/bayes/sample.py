@@ -97,7 +97,9 @@ def sample_posterior(
     tune = None if tune is None else check_count(tune, "tune")
     generator = as_generator(rng)
     if start is not None and not isinstance(start, MixtureParameters):
-        raise InputError(f"start must be a MixtureParameters, such as fit_em(...).parameters; received {type(start).__name__}.")
+        raise InputError(
+            f"start must be a MixtureParameters, such as fit_em(...).parameters; received {type(start).__name__}."
+        )
     if _is_pymc_model(X):
         if n_components is not None or prior is not None:
             raise InputError("n_components and prior belong to the model; leave them out when X is a pymc.Model.")
@@ -125,7 +127,9 @@ def _is_pymc_model(X: Any) -> bool:
 
 
 def _model_target(model: Any, start: MixtureParameters | None, rng: np.random.Generator) -> _Target:
-    from bayesgmm.bayes.compiled_model import CompiledModel  # PyTensor and PyMC, which the default model does without
+    from bayesgmm.bayes.compiled_model import (
+        CompiledModel,
+    )  # PyTensor and PyMC, which the default model does without
 
     posterior = CompiledModel(model)
     table = None
@@ -158,7 +162,9 @@ def _default_target(
     elif start.means.shape == (K, D):
         starts = [density.unconstrain(start)]
     else:
-        raise InputError(f"start has {start.n_components} components of {start.n_features} features; the model has {K} of {D}.")
+        raise InputError(
+            f"start has {start.n_components} components of {start.n_features} features; the model has {K} of {D}."
+        )
     attributes = {"model": "default", "covariance": structure.name, "prior": repr(density.prior)}
     return _Target(nuts.CompiledDensity(density), starts, density, table, attributes)
 
@@ -226,6 +232,9 @@ def _assemble(target: _Target, whitening: Whitening, run: nuts.Run, tune: int) -
 def _total_log_likelihoods(posterior: xr.Dataset, table: Table) -> FloatArray:
     """(chain, draw) log-likelihood of all rows."""
     shape = posterior.sizes["chain"], posterior.sizes["draw"]
-    flat = {name: posterior[name].values.reshape(-1, *posterior[name].shape[2:]) for name in ("weights", "means", "covariances")}
+    flat = {
+        name: posterior[name].values.reshape(-1, *posterior[name].shape[2:])
+        for name in ("weights", "means", "covariances")
+    }
     totals = [densities.sum() for densities in log_densities_of_draws(table.values, **flat)]
     return np.reshape(totals, shape)

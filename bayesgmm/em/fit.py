@@ -1,16 +1,23 @@
-"""EM: the steps, the restarts, when to stop, and what is said about it."""
+"""EM: the steps, the restarts, and when to stop."""
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
-from bayesgmm.em.start import STRATEGIES, Guess, StartStrategy, draw, from_responsibilities, sample_of, whitened
+from bayesgmm.em.result import EMFit, Restart, Status
+from bayesgmm.em.start import (
+    STRATEGIES,
+    Guess,
+    StartStrategy,
+    draw,
+    from_responsibilities,
+    sample_of,
+    whitened,
+)
 from bayesgmm.exceptions import FitError, InputError
 from bayesgmm.mixture.covariance import CovarianceStructure, n_free_parameters, structure_named
 from bayesgmm.mixture.parameters import MixtureParameters, kernel_parameters
@@ -35,104 +42,6 @@ _MOST_TRIES = 20
 # Starts are compared after this many iterations; the best tenth, and at least three, go on to the end
 # (Biernacki, Celeux and Govaert 2003, doi:10.1016/S0167-9473(02)00163-9: short runs of EM, then a long one).
 _SHORT_RUN = 20
-
-
-class Status(Enum):
-    """How a run of EM ended; `remedy` says what to do about it."""
-
-    CONVERGED = ("converged", "")
-    MAX_ITER = ("stopped at max_iter", "raise max_iter, or tol if fewer digits will do")
-    OVERTAKEN = ("overtaken", "none needed: after the short run its log-likelihood was not among the best")
-    COLLAPSED = (
-        "collapsed",
-        "a component shrank onto too few distinct rows: ask for fewer components, or for covariance='tied', or add rows",
-    )
-
-    def __init__(self, text: str, remedy: str) -> None:
-        self.text = text
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return f"{self.text}: {self.remedy}" if self.remedy else self.text
-
-
-class Restart(NamedTuple):
-    """The record of one run. history: log-likelihood at each iteration; start: how it began."""
-
-    start: str
-    status: Status
-    history: FloatArray
-
-    @property
-    def log_likelihood(self) -> float:
-        return float(self.history[-1])
-
-
-@dataclass(frozen=True, eq=False)
-class EMFit:
-    """A mixture fitted by EM.
-
-    Attributes
-    ----------
-    parameters : MixtureParameters, components in decreasing order of weight.
-    covariance : name of the covariance structure.
-    log_likelihood : float, at `parameters`; with weights, sum_i weight_i log p(x_i).
-    status : how the best run ended.
-    history : (n_iterations + 1,) log-likelihood of the best run, from its start on.
-    restarts : the record of every run, those that collapsed among them.
-    n_samples : float, number of rows, or the sum of the weights.
-    n_free : free parameters.
-    entropy : float, -sum_ik r_ik log r_ik, how undecided the assignments are (nats).
-    """
-
-    parameters: MixtureParameters
-    covariance: str
-    log_likelihood: float
-    status: Status
-    history: FloatArray
-    restarts: tuple[Restart, ...]
-    n_samples: float
-    n_free: int
-    entropy: float
-
-    @property
-    def converged(self) -> bool:
-        return self.status is Status.CONVERGED
-
-    @property
-    def n_iterations(self) -> int:
-        return len(self.history) - 1
-
-    @property
-    def aic(self) -> float:
-        """-2 loglik + 2 p; smaller is better."""
-        return -2 * self.log_likelihood + 2 * self.n_free
-
-    @property
-    def bic(self) -> float:
-        """-2 loglik + p log N; smaller is better (scikit-learn's sign; mclust's is the opposite)."""
-        return float(-2 * self.log_likelihood + self.n_free * np.log(self.n_samples))
-
-    @property
-    def icl(self) -> float:
-        """BIC + 2 entropy (Biernacki, Celeux and Govaert 2000, doi:10.1109/34.865189); smaller is better."""
-        return self.bic + 2 * self.entropy
-
-    def summary(self) -> str:
-        """A few lines for a person."""
-        p = self.parameters
-        collapsed = sum(run.status is Status.COLLAPSED for run in self.restarts)
-        lines = [
-            f"Gaussian mixture by EM: {p.n_components} components, covariance {self.covariance}, {self.n_samples:g} rows",
-            f"log-likelihood {self.log_likelihood:.4f}   AIC {self.aic:.2f}   BIC {self.bic:.2f}   ICL {self.icl:.2f}",
-            f"{self.status} after {self.n_iterations} iterations; {len(self.restarts)} starts, {collapsed} collapsed",
-        ]
-        for k in range(p.n_components):
-            described = ", ".join(
-                f"{name} {mean:.6g} (sd {std:.4g})" for name, mean, std in zip(p.features, p.means[k], p.stds[k], strict=True)
-            )
-            lines.append(f"  component {k}: weight {p.weights[k]:.4f}; {described}")
-        return "\n".join(lines)
 
 
 def fit_em(
@@ -196,7 +105,11 @@ def fit_em(
     table = as_table(X)
     weights = check_weights(sample_weight, table.n_samples)
     K = check_n_components(n_components, table, weights)
-    tol, max_iter, n_init = check_positive(tol, "tol"), check_count(max_iter, "max_iter"), check_count(n_init, "n_init")
+    tol, max_iter, n_init = (
+        check_positive(tol, "tol"),
+        check_count(max_iter, "max_iter"),
+        check_count(n_init, "n_init"),
+    )
     generator = as_generator(rng)
     rows = rows_of(table.values, weights)
     total_cholesky = _total_cholesky(rows, table, structure)
@@ -205,7 +118,9 @@ def fit_em(
 
     if isinstance(start, str):
         if start not in STRATEGIES:
-            raise InputError(f"start must be one of {', '.join(STRATEGIES)}, a MixtureParameters or responsibilities; received {start!r}.")
+            raise InputError(
+                f"start must be one of {', '.join(STRATEGIES)}, a MixtureParameters or responsibilities; received {start!r}."
+            )
         # With one component every start leads to the same closed-form fit.
         runs = _restarts(stepper, STRATEGIES[start], K, n_init if K > 1 else 1, tol, max_iter, generator)
     else:
@@ -327,9 +242,7 @@ def _restarts(
     runs = []
     for stream in rng.spawn(n_init):
         for _ in range(_MOST_TRIES):
-            guess = draw(
-                strategy, sample, points, stepper.total_cholesky, stepper.structure, n_components, stream
-            )
+            guess = draw(strategy, sample, points, stepper.total_cholesky, stepper.structure, n_components, stream)
             run = _run(short, guess, strategy.name, tol, min(_SHORT_RUN, max_iter))
             if run[1].status is not Status.COLLAPSED:
                 runs.append(run)
@@ -350,7 +263,12 @@ def _restarts(
 
 
 def _given(
-    stepper: _Stepper, start: MixtureParameters | ArrayLike, n_components: int, table: Table, tol: float, max_iter: int
+    stepper: _Stepper,
+    start: MixtureParameters | ArrayLike,
+    n_components: int,
+    table: Table,
+    tol: float,
+    max_iter: int,
 ) -> Iterator[tuple[Guess, Restart]]:
     N, D = table.values.shape
     if isinstance(start, MixtureParameters):
@@ -368,12 +286,18 @@ def _given(
     try:
         responsibilities = np.asarray(start, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError("start must be a strategy's name, a MixtureParameters or an array of responsibilities.") from error
+        raise InputError(
+            "start must be a strategy's name, a MixtureParameters or an array of responsibilities."
+        ) from error
     if responsibilities.shape != (N, n_components):
         raise InputError(
             f"start, as responsibilities, must have shape ({N}, {n_components}); it has shape {responsibilities.shape}."
         )
-    if not np.isfinite(responsibilities).all() or responsibilities.min() < 0 or abs(responsibilities.sum(axis=1) - 1).max() > 1e-6:
+    if (
+        not np.isfinite(responsibilities).all()
+        or responsibilities.min() < 0
+        or abs(responsibilities.sum(axis=1) - 1).max() > 1e-6
+    ):
         raise InputError("start, as responsibilities, must be finite and not negative, and each row must sum to 1.")
     with np.errstate(all="ignore"):
         guess = from_responsibilities(stepper.rows, responsibilities, stepper.structure)
@@ -410,9 +334,15 @@ def _describe_collinear(directions: FloatArray, table: Table, structure: Covaria
     described = []
     for direction in directions.T:
         direction = direction / direction[np.abs(direction).argmax()]
-        terms = [f"{value:+.4g} {name}" for value, name in zip(direction, table.features, strict=True) if abs(value) > 1e-6]
+        terms = [
+            f"{value:+.4g} {name}" for value, name in zip(direction, table.features, strict=True) if abs(value) > 1e-6
+        ]
         described.append(" ".join(terms).removeprefix("+") + " = constant")
-    few = f" There are {table.n_samples} rows for {table.n_features} columns." if table.n_samples <= table.n_features else ""
+    few = (
+        f" There are {table.n_samples} rows for {table.n_features} columns."
+        if table.n_samples <= table.n_features
+        else ""
+    )
     return (
         f"columns of X depend linearly on each other: {'; '.join(described)}.{few} A {structure.name} covariance is then "
         f"singular. Leave columns out, or use covariance='diag' or 'spherical'."

@@ -70,9 +70,13 @@ class MixtureParameters:
         K, D = means.shape
         for name, array, shape in (("weights", weights, (K,)), ("covariances", covariances, (K, D, D))):
             if array.shape != shape:
-                raise InputError(f"{name} must have shape {shape} to go with means of shape {means.shape}; it has {array.shape}.")
+                raise InputError(
+                    f"{name} must have shape {shape} to go with means of shape {means.shape}; it has {array.shape}."
+                )
         if weights.min() < 0 or abs(weights.sum() - 1) > 1e-8:
-            raise InputError(f"weights must not be negative and must sum to 1; received {weights.tolist()}, sum {weights.sum():.6g}.")
+            raise InputError(
+                f"weights must not be negative and must sum to 1; received {weights.tolist()}, sum {weights.sum():.6g}."
+            )
         scale = np.sqrt(np.abs(np.einsum("kii->ki", covariances)))
         asymmetry = np.abs(covariances - covariances.transpose(0, 2, 1))
         if (asymmetry > 1e-8 * scale[:, :, np.newaxis] * scale[:, np.newaxis, :]).any():
@@ -116,7 +120,9 @@ class MixtureParameters:
         """The same mixture with component `order[0]` first, `order[1]` second, ..."""
         index = np.asarray(order)
         if sorted(index.tolist()) != list(range(self.n_components)):
-            raise InputError(f"order must name each of the {self.n_components} components once; received {index.tolist()}.")
+            raise InputError(
+                f"order must name each of the {self.n_components} components once; received {index.tolist()}."
+            )
         return MixtureParameters(self.weights[index], self.means[index], self.covariances[index], self.features)
 
     def log_density(self, X: ArrayLike) -> FloatArray:
@@ -170,7 +176,9 @@ class MixtureParameters:
         known = [self._index(feature) for feature in given]
         other = [i for i in range(self.n_features) if i not in known]
         if not other or not known:
-            raise InputError("given must name at least one feature and leave at least one; nothing is left to describe.")
+            raise InputError(
+                "given must name at least one feature and leave at least one; nothing is left to describe."
+            )
         marginal = self.marginal(known)
         values = np.array([float(value) for value in given.values()])
         responsibilities = marginal.responsibilities(values[np.newaxis])[0]

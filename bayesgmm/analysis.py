@@ -1,0 +1,139 @@
+"""`analyze`: the main job, from rows to a verdict, and its results on disk."""
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from bayesgmm import plots
+from bayesgmm.bayes.diagnose import Diagnosis, diagnose
+from bayesgmm.bayes.labels import align
+from bayesgmm.bayes.prior import Prior
+from bayesgmm.bayes.sample import sample_posterior
+from bayesgmm.compare import Comparison, compare
+from bayesgmm.em.fit import fit_em
+from bayesgmm.em.result import EMFit
+from bayesgmm.exceptions import InputError
+from bayesgmm.io import prepare_folder
+from bayesgmm.validation import as_generator
+
+_EM, _POSTERIOR, _COMPARISON, _SETTINGS = "em.json", "posterior.nc", "comparison.csv", "settings.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """An EM fit, the posterior aligned to it, its diagnosis, and their comparison."""
+
+    em: EMFit
+    posterior: xr.DataTree
+    diagnosis: Diagnosis
+    comparison: Comparison
+
+    def summary(self) -> str:
+        """EM, sampling and comparison, for a person."""
+        return "\n\n".join([self.em.summary(), "Posterior: " + self.diagnosis.summary(), self.comparison.summary()])
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write em.json, posterior.nc, comparison.csv, settings.json and the pictures; `load` reads them again.
+
+        Raises InputError when the folder is not empty (unless `overwrite`) or cannot be written to.
+        """
+        folder = prepare_folder(folder, overwrite=overwrite)
+        (folder / _EM).write_text(json.dumps(self.em.to_dict(), indent=1))
+        self.posterior.to_netcdf(folder / _POSTERIOR, engine="h5netcdf")
+        self.comparison.table.to_csv(folder / _COMPARISON)
+        settings = {
+            "bayesgmm_version": version("bayesgmm"),
+            "verdict": self.comparison.verdict,
+            "reasons": list(self.comparison.reasons),
+            "comparison": {"ci_prob": self.comparison.ci_prob, "max_z": self.comparison.max_z},
+        }
+        (folder / _SETTINGS).write_text(json.dumps(settings, indent=1))
+        figures = {
+            "fit": plots.plot_fit(self.em, self.posterior),
+            "comparison": plots.plot_comparison(self.comparison),
+            "trace": plots.plot_trace(self.posterior),
+            "rank": plots.plot_rank(self.posterior),
+            "energy": plots.plot_energy(self.posterior),
+            "convergence": plots.plot_convergence(self.em),
+        }
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.png", dpi=150)
+            plt.close(figure)
+        return folder
+
+
+def analyze(
+    X: ArrayLike,
+    n_components: int,
+    covariance: str = "full",
+    *,
+    prior: Prior | None = None,
+    n_init: int = 100,
+    draws: int = 1000,
+    tune: int | None = None,
+    chains: int = 4,
+    ci_prob: float = 0.9,
+    rng: Any = None,
+    progress: bool = True,
+) -> Analysis:
+    """Fit by EM, sample the posterior, align, diagnose and compare.
+
+    Parameters are those of `fit_em`, `sample_posterior` and `compare`; the chains start around EM's fit.
+
+    Raises
+    ------
+    InputError, FitError, SamplingError
+        As those functions do.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> analysis = bg.analyze(bg.datasets.load_faithful(), 2, rng=1, progress=False)
+    >>> analysis.comparison.verdict
+    'agree'
+    """
+    for_em, for_sampling = as_generator(rng).spawn(2)
+    em = fit_em(X, n_components, covariance, n_init=n_init, rng=for_em)
+    posterior = sample_posterior(
+        X,
+        n_components,
+        covariance,
+        prior=prior,
+        start=em.parameters,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        rng=for_sampling,
+        progress=progress,
+    )
+    aligned = align(posterior, em.parameters)
+    diagnosis = diagnose(aligned)
+    return Analysis(em, aligned, diagnosis, compare(em, aligned, diagnosis=diagnosis, ci_prob=ci_prob))
+
+
+def load(folder: str | Path) -> Analysis:
+    """Read an analysis that `Analysis.save` wrote. Diagnosis and comparison are made again from the fit and the draws.
+
+    Raises InputError when the folder lacks one of the files or one cannot be read.
+    """
+    folder = Path(folder)
+    missing = [name for name in (_EM, _POSTERIOR, _SETTINGS) if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{folder} holds no saved analysis: {', '.join(missing)} missing. Pass the folder that save() wrote."
+        )
+    try:
+        em = EMFit.from_dict(json.loads((folder / _EM).read_text()))
+        settings = json.loads((folder / _SETTINGS).read_text())["comparison"]
+        with xr.open_datatree(folder / _POSTERIOR, engine="h5netcdf") as tree:
+            posterior = tree.load()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder} holds a damaged analysis: {error}") from error
+    diagnosis = diagnose(posterior)
+    return Analysis(em, posterior, diagnosis, compare(em, posterior, diagnosis=diagnosis, **settings))

@@ -1,0 +1,299 @@
+"""EM's estimates held against the posterior, number by number and free of labels, with a verdict in words."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+from scipy.stats import norm, qmc
+from sklearn.metrics import adjusted_rand_score
+
+from bayesgmm.bayes.diagnose import Diagnosis, diagnose, posterior_entries
+from bayesgmm.em.result import EMFit
+from bayesgmm.exceptions import InputError
+from bayesgmm.mixture.entries import values_of
+from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws
+from bayesgmm.validation import check_fraction, check_positive
+
+type FloatArray = NDArray[np.float64]
+type Verdict = Literal["agree", "differ", "not comparable"]
+
+# Distances and partitions are averaged over this many draws, evenly spaced, and partitions over this many rows.
+_N_DRAWS = 200
+_N_ROWS = 5_000
+_N_POINTS = 2**11
+_TYPICAL = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """EM against the posterior.
+
+    Attributes
+    ----------
+    verdict : "agree", "differ" or "not comparable".
+    reasons : why, in sentences.
+    table : DataFrame, a row a number of the mixture: parameter, component, feature, em, mean, sd, the bounds of the
+        equal-tailed interval (`eti90_lb`, `eti90_ub` at ci_prob 0.9), z = (em - mean) / sd, inside.
+    ci_prob : probability of the intervals.
+    max_z : largest |z| that still agrees.
+    density_distance : Hellinger distance (0 to 1) between EM's density and the posterior predictive density.
+    density_distance_typical : the same distance for 95 % of the posterior's own draws at most.
+    partition_agreement : adjusted Rand index between EM's partition of the rows and a draw's, averaged over draws.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    table: pd.DataFrame
+    ci_prob: float
+    max_z: float
+    density_distance: float
+    density_distance_typical: float
+    partition_agreement: float
+
+    def summary(self) -> str:
+        """Text for a person: the verdict, why, and the table."""
+        opening = {
+            "agree": "EM's estimates agree with the posterior: you can trust them to the precision of the intervals below.",
+            "differ": "EM's estimates differ from the posterior: do not report them without saying so.",
+            "not comparable": "EM's estimates cannot be compared with this posterior, component by component.",
+        }[self.verdict]
+        lower, upper = self.interval_columns
+        shown = pd.DataFrame(
+            {
+                "EM": self.table["em"].map("{:.5g}".format),
+                "posterior mean": self.table["mean"].map("{:.5g}".format),
+                "sd": self.table["sd"].map("{:.2g}".format),
+                f"{100 * self.ci_prob:g} % interval": [
+                    f"{low:.5g} to {high:.5g}" for low, high in zip(self.table[lower], self.table[upper], strict=True)
+                ],
+                "z": self.table["z"].map("{:+.2f}".format),
+                "inside": self.table["inside"].map({True: "yes", False: "NO"}),
+            }
+        )
+        return "\n".join(
+            [
+                f"Verdict: {self.verdict}",
+                opening,
+                *(f"- {reason}" for reason in self.reasons),
+                "",
+                shown.to_string(),
+                "",
+                f"Intervals are equal-tailed; z is EM's distance from the posterior mean in posterior sd. Label-free: Hellinger "
+                f"distance of the densities {self.density_distance:.3f} (95 % of the posterior's own draws: up to "
+                f"{self.density_distance_typical:.3f}), partitions agree to an adjusted Rand index of {self.partition_agreement:.3f}.",
+            ]
+        )
+
+    @property
+    def interval_columns(self) -> tuple[str, str]:
+        """Names of the interval's columns in `table`."""
+        stem = f"eti{round(100 * self.ci_prob)}"
+        return f"{stem}_lb", f"{stem}_ub"
+
+
+def compare(
+    em: EMFit,
+    posterior: xr.DataTree,
+    *,
+    diagnosis: Diagnosis | None = None,
+    ci_prob: float = 0.9,
+    max_z: float = 1.0,
+) -> Comparison:
+    """Compare an EM fit with a posterior that was aligned to it.
+
+    Parameters
+    ----------
+    em : EMFit of the same rows.
+    posterior : DataTree from `align(posterior, em.parameters)`.
+    diagnosis : of that posterior, when it is at hand; made here otherwise.
+    ci_prob : probability of the equal-tailed intervals, between 0 and 1.
+    max_z : largest distance of an EM estimate from its posterior mean, in posterior standard deviations, that agrees.
+
+    Returns
+    -------
+    Comparison. Its verdict is
+
+    - "not comparable" when the diagnosis found a problem, EM did not converge, or the two were fitted to different rows
+      or structures;
+    - "differ" when an EM estimate is outside its interval or farther than `max_z` from the posterior mean, when EM's density is
+      farther from the posterior predictive than 95 % of the posterior's own draws are, or when a draw has a higher
+      log-likelihood than EM reached;
+    - "agree" otherwise.
+
+    Raises
+    ------
+    InputError
+        The posterior was not aligned, has other components or features than `em`, or an option is out of range.
+    """
+    ci_prob, max_z = check_fraction(ci_prob, "ci_prob"), check_positive(max_z, "max_z")
+    if not posterior.attrs.get("aligned", 0):
+        raise InputError(
+            "posterior is not aligned: its components have no fixed labels. Pass align(posterior, em.parameters)."
+        )
+    draws = posterior["posterior"].to_dataset()
+    shape = draws.sizes["component"], draws.sizes["feature"]
+    if em.parameters.means.shape != shape:
+        raise InputError(
+            f"em has {em.parameters.n_components} components of {em.parameters.n_features} features; the posterior has "
+            f"{shape[0]} of {shape[1]}."
+        )
+    diagnosis = diagnosis or diagnose(posterior)
+    table = _table(em.parameters, posterior, draws, ci_prob)
+    weights, means, covariances = _some_draws(draws)
+    distance, typical = _density_distances(em.parameters, weights, means, covariances)
+    agreement = _partition_agreement(em.parameters, posterior, weights, means, covariances)
+
+    obstacles = _obstacles(em, posterior, diagnosis)
+    differences = _differences(em, posterior, table, max_z, distance, typical)
+    verdict: Verdict = "not comparable" if obstacles else "differ" if differences else "agree"
+    reasons = obstacles or differences or [_agreement(table)]
+    return Comparison(verdict, tuple(reasons), table, ci_prob, max_z, distance, typical, agreement)
+
+
+def _table(parameters: MixtureParameters, posterior: xr.DataTree, draws: xr.Dataset, ci_prob: float) -> pd.DataFrame:
+    found = posterior_entries(posterior)
+    names = ("weights", "means", "stds", "correlations")
+    values = values_of(found, {name: draws[name].values for name in names}).reshape(-1, len(found))
+    em = values_of(found, {name: getattr(parameters, name) for name in names})
+    mean, sd = values.mean(axis=0), values.std(axis=0, ddof=1)
+    lower, upper = np.quantile(values, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0)
+    stem = f"eti{round(100 * ci_prob)}"
+    return pd.DataFrame(
+        {
+            "parameter": [entry.parameter for entry in found],
+            "component": [entry.component for entry in found],
+            "feature": [entry.feature for entry in found],
+            "em": em,
+            "mean": mean,
+            "sd": sd,
+            f"{stem}_lb": lower,
+            f"{stem}_ub": upper,
+            "z": (em - mean) / sd,
+            "inside": (lower <= em) & (em <= upper),
+        },
+        index=pd.Index([entry.name for entry in found], name="name"),
+    )
+
+
+def _some_draws(draws: xr.Dataset) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Weights (S, K), means (S, K, D), covariances (S, K, D, D) of evenly spaced draws."""
+    flat = [draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")]
+    index = np.unique(np.linspace(0, len(flat[0]) - 1, _N_DRAWS).round().astype(int))
+    weights, means, covariances = (array[index] for array in flat)
+    return weights, means, covariances
+
+
+def _density_distances(
+    parameters: MixtureParameters, weights: FloatArray, means: FloatArray, covariances: FloatArray
+) -> tuple[float, float]:
+    """Hellinger distance of EM's density from the posterior predictive, and what most draws have.
+
+    H^2 = 1 - integral sqrt(p q), by importance sampling from (p + q) / 2 at quasi-random points.
+    """
+    K, D = parameters.means.shape
+    S = len(weights)
+    points = np.concatenate(
+        [
+            _quasi_rows(parameters.weights, parameters.means, parameters.covariances),
+            _quasi_rows(weights.ravel() / S, means.reshape(S * K, D), covariances.reshape(S * K, D, D)),
+        ]
+    )
+    log_draws = np.array(list(log_densities_of_draws(points, weights, means, covariances)))
+    log_predictive = logsumexp(log_draws, axis=0) - np.log(S)
+    log_em = parameters.log_density(points)
+    log_proposal = np.logaddexp(log_em, log_predictive) - np.log(2)
+
+    def distances(log_density: FloatArray) -> FloatArray:
+        affinity = np.exp(0.5 * (log_density + log_predictive) - log_proposal).mean(axis=-1)
+        return np.asarray(np.sqrt(np.clip(1 - affinity, 0, 1)))
+
+    return float(distances(log_em)), float(np.quantile(distances(log_draws), _TYPICAL))
+
+
+def _quasi_rows(weights: FloatArray, means: FloatArray, covariances: FloatArray) -> FloatArray:
+    """Rows (n, D) that fill the mixture evenly: a Sobol' sequence, so that nothing here depends on chance."""
+    D = means.shape[1]
+    uniform = qmc.Sobol(D + 1, scramble=False).random(_N_POINTS) + 0.5 / _N_POINTS
+    cumulative = np.cumsum(weights)
+    labels = np.searchsorted(cumulative / cumulative[-1], uniform[:, 0])
+    noise = norm.ppf(uniform[:, 1:])
+    choleskys = np.linalg.cholesky(covariances)
+    return np.asarray(means[labels] + np.einsum("nij,nj->ni", choleskys[labels], noise))
+
+
+def _partition_agreement(
+    parameters: MixtureParameters,
+    posterior: xr.DataTree,
+    weights: FloatArray,
+    means: FloatArray,
+    covariances: FloatArray,
+) -> float:
+    if "observed_data" not in posterior:
+        return float("nan")
+    X = posterior["observed_data"]["X"].values
+    rows = X[np.unique(np.linspace(0, len(X) - 1, _N_ROWS).round().astype(int))] if len(X) > _N_ROWS else X
+    labels = parameters.predict(rows)
+    scores = [
+        adjusted_rand_score(labels, MixtureParameters(w / w.sum(), m, c, parameters.features).predict(rows))
+        for w, m, c in zip(weights, means, covariances, strict=True)
+    ]
+    return float(np.mean(scores))
+
+
+def _obstacles(em: EMFit, posterior: xr.DataTree, diagnosis: Diagnosis) -> list[str]:
+    found = [problem.text[0].upper() + problem.text[1:] for problem in diagnosis.problems]
+    if not em.converged:
+        found.append(f"EM {em.status}.")
+    covariance = posterior.attrs.get("covariance", em.covariance)
+    if covariance != em.covariance:
+        found.append(
+            f"EM fitted {em.covariance} covariances, the posterior {covariance} ones. Fit both with the same structure."
+        )
+    if "observed_data" in posterior:
+        n_rows = posterior["observed_data"].sizes["row"]
+        if abs(em.n_samples - n_rows) > 1e-9 * n_rows:
+            found.append(
+                f"EM was fitted to {em.n_samples:g} rows (or weights with that sum), the posterior to {n_rows}. Fit both to the "
+                f"same rows, without weights."
+            )
+    return found
+
+
+def _differences(
+    em: EMFit, posterior: xr.DataTree, table: pd.DataFrame, max_z: float, distance: float, typical: float
+) -> list[str]:
+    found = []
+    bad = table[(table["z"].abs() > max_z) | ~table["inside"]]
+    for name, row in bad.reindex(bad["z"].abs().sort_values(ascending=False).index).iterrows():
+        where = "above" if row["z"] > 0 else "below"
+        found.append(
+            f"{name}: EM's {row['em']:.5g} is {abs(row['z']):.2f} posterior sd {where} the posterior mean {row['mean']:.5g}"
+            f"{'' if row['inside'] else ', outside its interval'}."
+        )
+    if distance > typical:
+        found.append(
+            f"EM's density is farther from the posterior predictive (Hellinger {distance:.3f}) than 95 % of the posterior's own draws "
+            f"({typical:.3f})."
+        )
+    stats = posterior["sample_stats"]
+    if "total_log_likelihood" in stats:
+        best = float(stats["total_log_likelihood"].max())
+        # A maximum of the likelihood is above every draw; half a nat leaves room for tolerances.
+        if best > em.log_likelihood + 0.5:
+            found.append(
+                f"A posterior draw has log-likelihood {best:.3f}, above EM's {em.log_likelihood:.3f}: EM is at a local maximum. "
+                f"Start it from that draw, or raise n_init."
+            )
+    return found
+
+
+def _agreement(table: pd.DataFrame) -> str:
+    worst: Any = table["z"].abs().idxmax()
+    return (
+        f"Every EM estimate is inside its interval; the farthest from its posterior mean is {worst}, by "
+        f"{abs(table.loc[worst, 'z']):.2f} posterior sd."
+    )
