@@ -72,7 +72,7 @@ _HOMES = {
     "MixtureParameters": "mixture.parameters",
 }
 
-__all__ = [*_HOMES]  # noqa: PLE0604
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from bayesgmm.exceptions import FitError, InputError, SamplingError
 from bayesgmm.io import prepare_folder, read_table
-from bayesgmm.mixture.covariance import STRUCTURES
 
 EXIT_FIT, EXIT_INPUT, EXIT_SAMPLING = 1, 2, 3
 
@@ -20,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Gaussian mixtures by EM and by a posterior, and how far EM's numbers can be trusted.",
 )
-Covariance = StrEnum("Covariance", {name: name for name in STRUCTURES})
+Covariance = StrEnum("Covariance", {"full": "full", "tied": "tied", "diag": "diag", "spherical": "spherical"})
 Dataset = StrEnum("Dataset", {"faithful": "faithful", "galaxies": "galaxies"})
 
 

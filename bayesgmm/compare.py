@@ -57,7 +57,9 @@ class Comparison:
     def summary(self) -> str:
         """Text for a person: the verdict, why, and the table."""
         opening = {
-            "agree": "EM's estimates agree with the posterior: you can trust them to the precision of the intervals below.",
+            "agree": (
+                "EM's estimates agree with the posterior: you can trust them to the precision of the intervals below."
+            ),
             "differ": "EM's estimates differ from the posterior: do not report them without saying so.",
             "not comparable": "EM's estimates cannot be compared with this posterior, component by component.",
         }[self.verdict]
@@ -82,9 +84,10 @@ class Comparison:
                 "",
                 shown.to_string(),
                 "",
-                f"Intervals are equal-tailed; z is EM's distance from the posterior mean in posterior sd. Label-free: Hellinger "
-                f"distance of the densities {self.density_distance:.3f} (95 % of the posterior's own draws: up to "
-                f"{self.density_distance_typical:.3f}), partitions agree to an adjusted Rand index of {self.partition_agreement:.3f}.",
+                f"Intervals are equal-tailed; z is EM's distance from the posterior mean in posterior sd. Label-free: "
+                f"Hellinger distance of the densities {self.density_distance:.3f} (95 % of the posterior's own draws: "
+                f"up to {self.density_distance_typical:.3f}), partitions agree to an adjusted Rand index of "
+                f"{self.partition_agreement:.3f}.",
             ]
         )
 
@@ -119,9 +122,9 @@ def compare(
 
     - "not comparable" when the diagnosis found a problem, EM did not converge, or the two were fitted to different rows
       or structures;
-    - "differ" when an EM estimate is outside its interval or farther than `max_z` from the posterior mean, when EM's density is
-      farther from the posterior predictive than 95 % of the posterior's own draws are, or when a draw has a higher
-      log-likelihood than EM reached;
+    - "differ" when an EM estimate is outside its interval or farther than `max_z` from the posterior mean, when EM's
+      density is farther from the posterior predictive than 95 % of the posterior's own draws are, or when a draw has a
+      higher log-likelihood than EM reached;
     - "agree" otherwise.
 
     Raises
@@ -234,7 +237,7 @@ def _partition_agreement(
 ) -> float:
     if "observed_data" not in posterior:
         return float("nan")
-    X = posterior["observed_data"]["X"].values
+    X = posterior["observed_data"].to_dataset()["X"].values
     rows = X[np.unique(np.linspace(0, len(X) - 1, _N_ROWS).round().astype(int))] if len(X) > _N_ROWS else X
     labels = parameters.predict(rows)
     scores = [
@@ -257,8 +260,8 @@ def _obstacles(em: EMFit, posterior: xr.DataTree, diagnosis: Diagnosis) -> list[
         n_rows = posterior["observed_data"].sizes["row"]
         if abs(em.n_samples - n_rows) > 1e-9 * n_rows:
             found.append(
-                f"EM was fitted to {em.n_samples:g} rows (or weights with that sum), the posterior to {n_rows}. Fit both to the "
-                f"same rows, without weights."
+                f"EM was fitted to {em.n_samples:g} rows (or weights with that sum), the posterior to {n_rows}. Fit "
+                f"both to the same rows, without weights."
             )
     return found
 
@@ -271,13 +274,13 @@ def _differences(
     for name, row in bad.reindex(bad["z"].abs().sort_values(ascending=False).index).iterrows():
         where = "above" if row["z"] > 0 else "below"
         found.append(
-            f"{name}: EM's {row['em']:.5g} is {abs(row['z']):.2f} posterior sd {where} the posterior mean {row['mean']:.5g}"
-            f"{'' if row['inside'] else ', outside its interval'}."
+            f"{name}: EM's {row['em']:.5g} is {abs(row['z']):.2f} posterior sd {where} the posterior mean "
+            f"{row['mean']:.5g}{'' if row['inside'] else ', outside its interval'}."
         )
     if distance > typical:
         found.append(
-            f"EM's density is farther from the posterior predictive (Hellinger {distance:.3f}) than 95 % of the posterior's own draws "
-            f"({typical:.3f})."
+            f"EM's density is farther from the posterior predictive (Hellinger {distance:.3f}) than 95 % of the "
+            f"posterior's own draws ({typical:.3f})."
         )
     stats = posterior["sample_stats"]
     if "total_log_likelihood" in stats:
@@ -285,8 +288,8 @@ def _differences(
         # A maximum of the likelihood is above every draw; half a nat leaves room for tolerances.
         if best > em.log_likelihood + 0.5:
             found.append(
-                f"A posterior draw has log-likelihood {best:.3f}, above EM's {em.log_likelihood:.3f}: EM is at a local maximum. "
-                f"Start it from that draw, or raise n_init."
+                f"A posterior draw has log-likelihood {best:.3f}, above EM's {em.log_likelihood:.3f}: EM is at a local "
+                f"maximum. Start it from that draw, or raise n_init."
             )
     return found
 

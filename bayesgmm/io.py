@@ -28,11 +28,8 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
         raise InputError(f"{path} is empty.")
     try:
         table = pd.read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else pd.read_csv(path)
-    except (
-        ValueError,
-        OSError,
-        UnicodeDecodeError,
-    ) as error:  # pandas' and pyarrow's parse errors are ValueErrors
+    # The parse errors of pandas and pyarrow are ValueErrors.
+    except (ValueError, OSError, UnicodeDecodeError) as error:
         first = str(error).strip().splitlines()
         raise InputError(f"{path} cannot be read as a table: {first[0] if first else type(error).__name__}") from error
     if table.empty:

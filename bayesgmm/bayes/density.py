@@ -8,7 +8,7 @@ The unconstrained parameters theta, in order: weights, K - 1 numbers with softma
 a uniform prior); for full and tied covariances the logits of the vine's partial correlations, see `model.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
@@ -53,7 +53,6 @@ def _natural(
     theta,
     K,
     D,
-    diagonal,
     shared,
     spherical,
     std_kind,
@@ -125,7 +124,6 @@ def log_posterior(
         theta,
         K,
         D,
-        diagonal,
         shared,
         spherical,
         std_kind,
@@ -305,7 +303,6 @@ def _natural_of_draws(
             thetas[s],
             K,
             D,
-            diagonal,
             shared,
             spherical,
             std_kind,
@@ -330,6 +327,8 @@ class MixtureDensity:
     n_components: int
     structure: CovarianceStructure
     prior: Prior
+    _std_kind: int = field(init=False, repr=False)
+    _arrays: tuple[FloatArray, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         prior, D = self.prior, self.values.shape[1]
@@ -363,7 +362,7 @@ class MixtureDensity:
         K, D = self.n_components, self.values.shape[1]
         pairs = D * (D - 1) // 2
         shapes: dict[str, tuple[int, ...]] = {"weights": (K - 1,), "means": (K, D)}
-        if self._std_kind != _FIXED:  # type: ignore[attr-defined]
+        if self._std_kind != _FIXED:
             if self.structure.shared:
                 shapes["tied_stds"] = (D,)
             elif self.structure.name == "spherical":
@@ -381,11 +380,11 @@ class MixtureDensity:
     @property
     def switches(self) -> tuple[bool, bool, bool, int]:
         s = self.structure
-        return s.diagonal or self.values.shape[1] == 1, s.shared, s.name == "spherical", self._std_kind  # type: ignore[attr-defined]
+        return s.diagonal or self.values.shape[1] == 1, s.shared, s.name == "spherical", self._std_kind
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Log posterior density and gradient (P,) at theta (P,)."""
-        X, origin, *rest = self._arrays  # type: ignore[attr-defined]
+        X, origin, *rest = self._arrays
         gradient = np.empty(len(theta))
         theta = np.ascontiguousarray(theta, dtype=np.float64)
         value = log_posterior(theta, X, origin, self.n_components, *self.switches, *rest, gradient)
@@ -393,7 +392,7 @@ class MixtureDensity:
 
     def user_data(self, centre: FloatArray, scale: FloatArray) -> tuple[NDArray[np.int64], tuple[FloatArray, ...]]:
         """The header for the C function, and the arrays it points to, which must outlive it."""
-        arrays = (*self._arrays, np.ascontiguousarray(centre), np.ascontiguousarray(scale))  # type: ignore[attr-defined]
+        arrays = (*self._arrays, np.ascontiguousarray(centre), np.ascontiguousarray(scale))
         N, D = self.values.shape
         sizes = (N, D, self.n_components, self.n_dim, *self.switches)
         return np.array([*map(int, sizes), *(array.ctypes.data for array in arrays)], dtype=np.int64), arrays
@@ -401,7 +400,7 @@ class MixtureDensity:
     def constrain(self, thetas: FloatArray) -> dict[str, FloatArray]:
         """weights (S, K), means, stds (S, K, D), correlations, covariances (S, K, D, D) of draws thetas (S, P)."""
         (S, _), K, D = thetas.shape, self.n_components, self.values.shape[1]
-        _, _, location, mean_scale, std, _ = self._arrays  # type: ignore[attr-defined]
+        _, _, location, mean_scale, std, _ = self._arrays
         weights, means, stds, factors = (
             np.empty((S, K)),
             np.empty((S, K, D)),
@@ -441,7 +440,7 @@ class MixtureDensity:
                 log_weights = np.log(value)
                 value = (log_weights - log_weights.mean())[:-1]
             elif name == "means":
-                value = (value - self.prior.mean_location) / self.prior.mean_scale
+                value = (value - np.asarray(self.prior.mean_location)) / np.asarray(self.prior.mean_scale)
             elif name == "lkj_vine":
                 value = logit(value)
             elif isinstance(self.prior.std, Uniform):

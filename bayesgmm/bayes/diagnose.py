@@ -46,7 +46,8 @@ class Diagnosis:
         labels are what is unclear.
     n_divergences, n_chains, n_draws : counts; draws a chain.
     bfmi : (n_chains,) energy fraction of missing information.
-    ambiguous : share of draws whose labels are not clear (`label_margin` below 3 nats); NaN when not aligned or unknown.
+    ambiguous : share of draws whose labels are not clear (`label_margin` below 3 nats); NaN when not aligned or
+        unknown.
     aligned, partial : whether the draws were relabelled, whether sampling was interrupted.
     problems : what stands in the way; empty when nothing does.
     """
@@ -157,7 +158,7 @@ def _label_free(posterior: xr.DataTree, draws: xr.Dataset, stats: xr.Dataset) ->
         quantities.append(stats["total_log_likelihood"].values)
         names.append("log-likelihood")
     if "observed_data" in posterior:
-        X = posterior["observed_data"]["X"].values
+        X = posterior["observed_data"].to_dataset()["X"].values
         points = X[_spread(X)]
         flat = {
             name: draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")
@@ -209,8 +210,8 @@ def _problems(
         problems.append(
             Problem(
                 "chains disagree",
-                f"chains disagree on quantities that do not depend on labels ({_list(bad)}): they are in different modes or "
-                f"have not converged. Raise tune and draws; if it stays, the posterior has several modes.",
+                f"chains disagree on quantities that do not depend on labels ({_list(bad)}): they are in different "
+                f"modes or have not converged. Raise tune and draws; if it stays, the posterior has several modes.",
             )
         )
     bad_labels = _failing(parameters, "r_hat")
@@ -218,8 +219,9 @@ def _problems(
         problems.append(
             Problem(
                 "labels",
-                f"chains disagree on parameters ({_list(bad_labels)}) though not on label-free quantities: the components' "
-                f"labels are ambiguous. Compare densities and partitions instead of components, or ask for fewer components.",
+                f"chains disagree on parameters ({_list(bad_labels)}) though not on label-free quantities: the "
+                f"components' labels are ambiguous. Compare densities and partitions instead of components, or ask for "
+                f"fewer components.",
             )
         )
     elif bad_labels:
@@ -228,8 +230,8 @@ def _problems(
         problems.append(
             Problem(
                 "labels",
-                f"{100 * ambiguous:.0f} % of the draws have no clear labels: exchanging two components fits them nearly as well. "
-                f"Ask for fewer components, or compare densities and partitions.",
+                f"{100 * ambiguous:.0f} % of the draws have no clear labels: exchanging two components fits them "
+                f"nearly as well. Ask for fewer components, or compare densities and partitions.",
             )
         )
     few = {*_failing(label_free, "ess_bulk", "ess_tail"), *_failing(parameters, "ess_bulk", "ess_tail")}
@@ -244,15 +246,16 @@ def _problems(
         problems.append(
             Problem(
                 "divergences",
-                f"{n_divergences} of {n_all} draws diverged: part of the posterior may be missing. Use a tighter prior, fewer "
-                f"components, or more rows.",
+                f"{n_divergences} of {n_all} draws diverged: part of the posterior may be missing. Use a tighter "
+                f"prior, fewer components, or more rows.",
             )
         )
     if not (bfmi >= MIN_BFMI).all():
         problems.append(
             Problem(
                 "energy",
-                f"E-BFMI is {bfmi.min():.2f}, below {MIN_BFMI}: heavy tails were hardly explored. Raise draws, or use a tighter prior.",
+                f"E-BFMI is {bfmi.min():.2f}, below {MIN_BFMI}: heavy tails were hardly explored. Raise draws, or use "
+                f"a tighter prior.",
             )
         )
     return problems

@@ -49,7 +49,8 @@ def align(posterior: xr.DataTree, reference: MixtureParameters) -> xr.DataTree:
     chains, n_draws, K, D = draws["means"].transpose("chain", "draw", "component", "feature").shape
     if reference.means.shape != (K, D):
         raise InputError(
-            f"reference has {reference.n_components} components of {reference.n_features} features; the posterior has {K} of {D}."
+            f"reference has {reference.n_components} components of {reference.n_features} features; the posterior has "
+            f"{K} of {D}."
         )
     flat = {
         name: draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")

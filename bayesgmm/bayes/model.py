@@ -150,11 +150,12 @@ def _correlation_choleskys(eta: float, structure: CovarianceStructure, K: int, D
     else:
         unit = pm.Beta("lkj_vine", b, b, dims=("component", "pair"))
     leading = 1 if structure.shared else K
-    partial = pt.zeros((leading, D, D))[:, rows, columns].set(2 * unit - 1)
+    identity = pt.as_tensor(np.broadcast_to(np.eye(D), (leading, D, D)))
+    partial = identity[:, rows, columns].set(2 * unit - 1)
     # 1 - p^2 written with the unit variable, which keeps its digits near p = -1 and p = 1.
     log_rest = pt.zeros((leading, D, D))[:, rows, columns].set(0.5 * (pt.log(4 * unit) + pt.log1p(-unit)))
     before = pt.cumsum(log_rest, axis=2) - log_rest
-    choleskys = (partial + np.eye(D)) * pt.tril(pt.exp(before))
+    choleskys = partial * pt.tril(pt.exp(before))
     return pt.broadcast_to(choleskys, (K, D, D))
 
 
@@ -169,4 +170,5 @@ def _draw_rows(
     weights, means, choleskys = weights[0], means[0], choleskys[0]
     labels = rng.choice(len(weights), size=size, p=weights / weights.sum())
     noise = rng.standard_normal((*size, means.shape[1]))
-    return means[labels] + np.einsum("...ij,...j->...i", choleskys[labels], noise)
+    scattered: FloatArray = np.einsum("...ij,...j->...i", choleskys[labels], noise)
+    return means[labels] + scattered

@@ -86,7 +86,7 @@ def run(sampler: Any, *, start_width: float, draws: int, tune: int, chains: int,
     SamplingError when no chain could start.
     KeyboardInterrupt when interrupted before any chain had a draw to keep.
     """
-    P = sampler.n_dim
+    P: int = sampler.n_dim
 
     def start(chain_seed: Any) -> FloatArray:
         return np.random.default_rng(chain_seed).uniform(-start_width, start_width, P)

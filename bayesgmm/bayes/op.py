@@ -16,6 +16,8 @@ from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 from bayesgmm.mixture import kernel, score
 from bayesgmm.mixture.score import log_likelihood_and_gradient
 
+type FloatArray = NDArray[np.float64]
+
 
 class MixtureLogLikelihood(Op):
     """sum_i log sum_k w_k N(x_i | mu_k, L_k L_k').
@@ -45,11 +47,8 @@ class MixtureLogLikelihood(Op):
         for storage, value in zip(output_storage, values, strict=True):
             storage[0] = np.asarray(value)
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Any) -> Any:
-        return [(), shapes[2], shapes[3], shapes[4]]
-
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        return [[False] * 4, [False] * 4, *([True, False, False, False] for _ in range(3))]
+        return [[False] * 4, [False] * 4, *([True] * 4 for _ in range(3))]
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable]:
         if not all(isinstance(c.type, DisconnectedType) for c in cotangents[1:]):
@@ -67,7 +66,9 @@ def _funcify(op: MixtureLogLikelihood, node: Any = None, **kwargs: Any) -> tuple
     diagonal = op.diagonal
 
     @njit
-    def mixture_log_likelihood(X, origin, log_weights, means, choleskys):
+    def mixture_log_likelihood(
+        X: FloatArray, origin: FloatArray, log_weights: FloatArray, means: FloatArray, choleskys: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         value, d_log_weights, d_means, d_choleskys = log_likelihood_and_gradient(
             X,
             origin,

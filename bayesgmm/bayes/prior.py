@@ -104,7 +104,10 @@ class HalfNormal(StdPrior):
 
 @dataclass(frozen=True, eq=False)
 class Gamma(StdPrior):
-    """sd ~ Gamma(alpha, beta), mean alpha / beta. Improper posterior when more than alpha rows are equal in a feature."""
+    """sd ~ Gamma(alpha, beta), mean alpha / beta.
+
+    The posterior is improper when more than alpha rows are equal in a feature.
+    """
 
     distribution = "Gamma"
     alpha: ArrayLike
@@ -200,7 +203,8 @@ class Prior:
             scalar = name in ("concentration", "correlation_eta")
             if value.ndim > (0 if scalar else 1) or not np.isfinite(value).all():
                 raise InputError(
-                    f"Prior.{name} must be finite, one number{'' if scalar else ' or one a feature'}; received {value.tolist()}."
+                    f"Prior.{name} must be finite, one number{'' if scalar else ' or one a feature'}; "
+                    f"received {value.tolist()}."
                 )
             if name != "mean_location" and not (value > 0).all():
                 raise InputError(f"Prior.{name} must be above 0; received {value.tolist()}.")
@@ -208,7 +212,8 @@ class Prior:
             object.__setattr__(self, name, float(value) if scalar else value)
         if not isinstance(self.std, StdPrior):
             raise InputError(
-                f"Prior.std must be a prior of standard deviations such as LogNormal(median=1.0); received {self.std!r}."
+                f"Prior.std must be a prior of standard deviations such as LogNormal(median=1.0); "
+                f"received {self.std!r}."
             )
 
     @classmethod
@@ -246,24 +251,30 @@ class Prior:
             np.mean(np.square(table.values - middle), axis=0) - np.square(np.mean(table.values - middle, axis=0))
         )
         median = np.sqrt(np.mean(np.square(stds))) / 2 if _is_spherical(structure) else stds / 2
-        defaults = {"mean_location": middle, "mean_scale": span, "std": LogNormal(median)}
+        values: dict[str, Any] = {"mean_location": middle, "mean_scale": span, "std": LogNormal(median)}
         unknown = set(changes) - {field.name for field in fields(cls)}
         if unknown:
             raise InputError(
-                f"Prior has no field {', '.join(sorted(unknown))}; its fields are {', '.join(f.name for f in fields(cls))}."
+                f"Prior has no field {', '.join(sorted(unknown))}; its fields are "
+                f"{', '.join(f.name for f in fields(cls))}."
             )
-        return cls(**(defaults | changes))
+        return cls(**(values | changes))
 
     def for_features(self, n: int, structure: CovarianceStructure) -> "Prior":
         """The same prior with one value a feature where it has one a feature, checked against `structure`."""
-        values = {}
-        for name in ("mean_location", "mean_scale"):
-            value = np.asarray(getattr(self, name))
+
+        def one_a_feature(name: str, numbers: ArrayLike) -> FloatArray:
+            value = np.asarray(numbers, dtype=np.float64)
             if value.ndim and value.shape != (n,):
                 raise InputError(f"Prior.{name} must be one number or have shape ({n},); it has shape {value.shape}.")
-            values[name] = np.broadcast_to(value, (n,))
-        std = self.std.common() if _is_spherical(structure) else self.std.for_features(n)
-        return replace(self, std=std, **values)
+            return np.broadcast_to(value, (n,))
+
+        return replace(
+            self,
+            mean_location=one_a_feature("mean_location", self.mean_location),
+            mean_scale=one_a_feature("mean_scale", self.mean_scale),
+            std=self.std.common() if _is_spherical(structure) else self.std.for_features(n),
+        )
 
 
 def _rows(

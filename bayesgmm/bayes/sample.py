@@ -127,9 +127,8 @@ def _is_pymc_model(X: Any) -> bool:
 
 
 def _model_target(model: Any, start: MixtureParameters | None, rng: np.random.Generator) -> _Target:
-    from bayesgmm.bayes.compiled_model import (
-        CompiledModel,
-    )  # PyTensor and PyMC, which the default model does without
+    # This imports PyTensor and PyMC, which the default model does without.
+    from bayesgmm.bayes.compiled_model import CompiledModel
 
     posterior = CompiledModel(model)
     table = None
@@ -184,7 +183,7 @@ def _assemble(target: _Target, whitening: Whitening, run: nuts.Run, tune: int) -
     stats = run.tree["sample_stats"].to_dataset().rename(logp="lp")
     chains, n_draws = stats.sizes["chain"], stats.sizes["draw"]
     if target.density is not None and target.table is not None:
-        z = run.tree["posterior"][nuts.Z].values.reshape(chains * n_draws, -1)
+        z = run.tree["posterior"].to_dataset()[nuts.Z].values.reshape(chains * n_draws, -1)
         values = target.density.constrain(whitening.centre + z @ whitening.scale.T)
         features = list(target.table.features)
         posterior = xr.Dataset(

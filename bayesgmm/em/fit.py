@@ -119,7 +119,8 @@ def fit_em(
     if isinstance(start, str):
         if start not in STRATEGIES:
             raise InputError(
-                f"start must be one of {', '.join(STRATEGIES)}, a MixtureParameters or responsibilities; received {start!r}."
+                f"start must be one of {', '.join(STRATEGIES)}, a MixtureParameters or responsibilities; "
+                f"received {start!r}."
             )
         # With one component every start leads to the same closed-form fit.
         runs = _restarts(stepper, STRATEGIES[start], K, n_init if K > 1 else 1, tol, max_iter, generator)
@@ -134,9 +135,9 @@ def fit_em(
             best = (guess, record)
     if best is None:
         raise FitError(
-            f"All {len(records)} starts collapsed: with n_components={K} and covariance={structure.name!r} some component "
-            f"always shrinks onto too few distinct rows, where the likelihood has no bound. Ask for fewer components or "
-            f"for covariance='tied', or fit the posterior, whose priors keep covariances away from zero.",
+            f"All {len(records)} starts collapsed: with n_components={K} and covariance={structure.name!r} some "
+            f"component always shrinks onto too few distinct rows, where the likelihood has no bound. Ask for fewer "
+            f"components or for covariance='tied', or fit the posterior, whose priors keep covariances away from zero.",
             tuple(records),
         )
     guess, record = best
@@ -249,17 +250,18 @@ def _restarts(
                 break
             yield run
     runs.sort(key=lambda run: -run[1].log_likelihood)
-    n_long = max(3, math.ceil(n_init / 10))
-    for _, record in runs[n_long:]:
-        yield _, record._replace(status=Status.OVERTAKEN)
-    for guess, record in runs[:n_long]:
-        done = record.status is Status.CONVERGED or len(record.history) > max_iter
-        if sample is stepper.rows and done:
-            yield guess, record
+    wanted = max(3, math.ceil(n_init / 10))
+    for guess, record in runs:
+        if wanted == 0:
+            yield guess, record._replace(status=Status.OVERTAKEN)
             continue
-        earlier = record.history[:-1] if sample is stepper.rows else np.empty(0)
-        guess, record = _run(stepper, guess, strategy.name, tol, max_iter - len(earlier))
-        yield guess, record._replace(history=np.concatenate([earlier, record.history]))
+        finished = record.status is Status.CONVERGED or len(record.history) > max_iter
+        if sample is not stepper.rows or not finished:
+            earlier = record.history[:-1] if sample is stepper.rows else np.empty(0)
+            guess, record = _run(stepper, guess, strategy.name, tol, max_iter - len(earlier))
+            record = record._replace(history=np.concatenate([earlier, record.history]))
+        wanted -= record.status is not Status.COLLAPSED
+        yield guess, record
 
 
 def _given(
@@ -316,8 +318,8 @@ def _total_cholesky(rows: Rows, table: Table, structure: CovarianceStructure) ->
     constant = [table.features[d] for d in np.flatnonzero(~(variances > 0))]
     if constant:
         raise InputError(
-            f"column(s) {', '.join(constant)} of X are constant (with the weights given): they have no variance to fit. "
-            f"Leave them out."
+            f"column(s) {', '.join(constant)} of X are constant (with the weights given): they have no variance to "
+            f"fit. Leave them out."
         )
     scales = np.sqrt(variances)
     if structure.diagonal:
@@ -344,8 +346,8 @@ def _describe_collinear(directions: FloatArray, table: Table, structure: Covaria
         else ""
     )
     return (
-        f"columns of X depend linearly on each other: {'; '.join(described)}.{few} A {structure.name} covariance is then "
-        f"singular. Leave columns out, or use covariance='diag' or 'spherical'."
+        f"columns of X depend linearly on each other: {'; '.join(described)}.{few} A {structure.name} covariance is "
+        f"then singular. Leave columns out, or use covariance='diag' or 'spherical'."
     )
 
 

@@ -20,7 +20,8 @@ class Status(Enum):
     OVERTAKEN = ("overtaken", "none needed: after the short run its log-likelihood was not among the best")
     COLLAPSED = (
         "collapsed",
-        "a component shrank onto too few distinct rows: ask for fewer components, or for covariance='tied', or add rows",
+        "a component shrank onto too few distinct rows: ask for fewer components, or for covariance='tied', "
+        "or add rows",
     )
 
     def __init__(self, text: str, remedy: str) -> None:
@@ -98,7 +99,8 @@ class EMFit:
         p = self.parameters
         collapsed = sum(run.status is Status.COLLAPSED for run in self.restarts)
         lines = [
-            f"Gaussian mixture by EM: {p.n_components} components, covariance {self.covariance}, {self.n_samples:g} rows",
+            f"Gaussian mixture by EM: {p.n_components} components, covariance {self.covariance}, "
+            f"{self.n_samples:g} rows",
             f"log-likelihood {self.log_likelihood:.4f}   AIC {self.aic:.2f}   BIC {self.bic:.2f}   ICL {self.icl:.2f}",
             f"{self.status} after {self.n_iterations} iterations; {len(self.restarts)} starts, {collapsed} collapsed",
         ]

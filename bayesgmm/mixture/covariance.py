@@ -42,7 +42,7 @@ def _axes(scatter: FloatArray, counts: FloatArray) -> FloatArray:
 
 def _sphere(scatter: FloatArray, counts: FloatArray) -> FloatArray:
     D = scatter.shape[1]
-    variances = np.trace(scatter, axis1=1, axis2=2) / (D * counts)
+    variances: FloatArray = np.trace(scatter, axis1=1, axis2=2) / (D * counts)
     return variances[:, np.newaxis, np.newaxis] * np.eye(D)
 
 

@@ -1,7 +1,8 @@
 """The numbers that describe a mixture, one by one: what is diagnosed, compared and put into tables."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from types import EllipsisType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,14 @@ type FloatArray = NDArray[np.float64]
 ALL = "all"
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True)
+class Entry:
     """One number of a mixture.
 
     parameter : "weights", "means", "stds" or "correlations".
     component : its number, or "all" for a number that the components share.
-    feature : its name, "a, b" for a correlation, "all" for a standard deviation that the features share, "" for a weight.
+    feature : its name, "a, b" for a correlation, "all" for a standard deviation that the features share,
+        "" for a weight.
     index : where it stands in the parameter's array.
     """
 
@@ -55,4 +58,9 @@ def entries(n_components: int, features: tuple[str, ...], covariance: str) -> li
 
 def values_of(found: list[Entry], arrays: Mapping[str, FloatArray]) -> FloatArray:
     """(..., n_entries) the entries' values from arrays with any leading axes, such as (chain, draw)."""
-    return np.stack([arrays[entry.parameter][..., *entry.index] for entry in found], axis=-1)
+
+    def value(entry: Entry) -> FloatArray:
+        at: tuple[EllipsisType | int, ...] = (..., *entry.index)
+        return arrays[entry.parameter][at]
+
+    return np.stack([value(entry) for entry in found], axis=-1)

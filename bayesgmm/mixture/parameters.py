@@ -108,7 +108,8 @@ class MixtureParameters:
     @property
     def stds(self) -> FloatArray:
         """(n_components, n_features) standard deviations."""
-        return np.sqrt(np.einsum("kii->ki", self.covariances))
+        variances: FloatArray = np.einsum("kii->ki", self.covariances)
+        return np.sqrt(variances)
 
     @property
     def correlations(self) -> FloatArray:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -138,7 +139,7 @@ def _ranges(n_samples: int) -> list[tuple[int, int]]:
     while n_samples > n_ranges * _LARGEST_RANGE:
         n_ranges *= 2
     edges = [n_samples * i // n_ranges for i in range(n_ranges + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def rows_of(values: NDArray[Any], weights: FloatArray | None = None) -> Rows:

@@ -1,0 +1,21 @@
+"""Pictures of a fit, its comparison and its sampling: one function a figure.
+
+Each returns the Matplotlib figure and shows nothing. A component has the same colour, line and marker in all of them.
+"""
+
+from bayesgmm.plots.comparison import plot_comparison
+from bayesgmm.plots.convergence import plot_convergence
+from bayesgmm.plots.fit import plot_fit
+from bayesgmm.plots.sampling import plot_energy, plot_rank, plot_trace
+from bayesgmm.plots.style import ComponentStyle, component_style
+
+__all__ = [
+    "plot_fit",
+    "plot_comparison",
+    "plot_trace",
+    "plot_rank",
+    "plot_energy",
+    "plot_convergence",
+    "component_style",
+    "ComponentStyle",
+]

@@ -1,0 +1,130 @@
+"""EM's estimates against the posterior, number by number."""
+
+from math import floor, log10
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from bayesgmm.compare import Comparison
+from bayesgmm.exceptions import InputError
+from bayesgmm.plots.style import INK, component_handles, component_style, figure_of, legend_beside, new_axes, percent
+
+type FloatArray = NDArray[np.float64]
+
+_MOST_ROWS = 400
+# Estimates farther from the posterior mean than this, in posterior sd, become arrows at the edge.
+_FARTHEST = 6.0
+
+
+def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Figure:
+    """Draw every row of `comparison.table`: EM's estimate, the posterior's interval, and their values beside them.
+
+    The axis is the distance from the posterior mean in posterior standard deviations, so that weights, means, standard
+    deviations and correlations are read on one scale whatever their units. EM's marks belong near 0; one with a black
+    edge is outside its interval.
+
+    Parameters
+    ----------
+    comparison : Comparison, as `compare` returns it.
+    ax : axes to draw in. It takes about 0.2 inches of height a row; the values and the legend stand on its right, and a
+        constrained layout makes room for them.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    InputError
+        The table has more than 400 rows.
+    """
+    table = comparison.table
+    if len(table) > _MOST_ROWS:
+        raise InputError(
+            f"comparison.table has {len(table)} rows; one picture holds at most {_MOST_ROWS}. Draw it in parts, such as "
+            f"dataclasses.replace(comparison, table=comparison.table.query(\"parameter == 'means'\"))."
+        )
+    groups = list(dict.fromkeys(table["parameter"]))
+    # A heading above each group of rows, and a little space above each heading but the first.
+    group = table["parameter"].map(groups.index).to_numpy()
+    heights = np.arange(len(table)) + 1.4 * group + 1
+    headings = [float(heights[group == g].min()) - 1 for g in range(len(groups))]
+    bottom = float(heights[-1]) + 0.7
+    ax = ax or new_axes(10, 1.0 + 0.2 * bottom)
+    reach = _draw_rows(ax, comparison, heights)
+    ax.set(xlim=(-reach, reach), ylim=(bottom, -0.7))
+    ax.set_xlabel("distance from the posterior mean, in posterior standard deviations")
+    _label_rows(ax, table, heights, dict(zip(groups, headings, strict=True)))
+    _write_values(ax, comparison, heights)
+    return figure_of(ax)
+
+
+def _draw_rows(ax: Axes, comparison: Comparison, heights: FloatArray) -> float:
+    """Draw the rows; returns how far from 0 the axis must reach."""
+    table = comparison.table
+    em, lower, upper = (
+        ((table[name] - table["mean"]) / table["sd"]).to_numpy(dtype=np.float64)
+        for name in ("em", *comparison.interval_columns)
+    )
+    farthest = np.abs(np.concatenate([em, lower, upper]))
+    reach = 1.15 * float(np.clip(farthest[np.isfinite(farthest)].max(initial=2.0), 2.0, _FARTHEST))
+    ax.axvspan(-comparison.max_z, comparison.max_z, color=INK, alpha=0.08, linewidth=0)
+    ax.axvline(0, color=INK, linewidth=1)
+    for row, component in enumerate(table["component"]):
+        style, y, inside = component_style(component), heights[row], bool(table["inside"].iloc[row])
+        ax.plot([lower[row], upper[row]], [y, y], color=style.color, linewidth=4, alpha=0.35, solid_capstyle="butt")
+        edge = {"markeredgecolor": "white" if inside else "black", "markeredgewidth": 0.8 if inside else 1.6}
+        if abs(em[row]) < reach:
+            ax.plot(em[row], y, color=style.color, marker=style.marker, markersize=8, linestyle="", **edge)
+        else:
+            side = np.sign(em[row])
+            ax.plot(
+                side * 0.96 * reach, y, color=style.color, marker=">" if side > 0 else "<", markersize=8, linestyle="", **edge
+            )
+            ax.text(side * 0.92 * reach, y, f"{em[row]:+.1f} sd", ha="right" if side > 0 else "left", va="center", fontsize=8)
+    return reach
+
+
+def _label_rows(ax: Axes, table: pd.DataFrame, heights: FloatArray, headings: dict[str, float]) -> None:
+    texts = [
+        f"{component}, {feature}" if feature else f"{component}"
+        for component, feature in zip(table["component"], table["feature"], strict=True)
+    ]
+    ax.set_yticks([*heights, *headings.values()], [*texts, *headings])
+    ax.tick_params(axis="y", length=0, labelsize=9)
+    ax.tick_params(axis="x", labelsize=9)
+    for label, component in zip(ax.get_yticklabels(), table["component"], strict=False):
+        label.set_color(component_style(component).color)
+    for label in ax.get_yticklabels()[len(table) :]:
+        label.set_fontweight("bold")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.set_ylabel("component, feature", fontsize=9)
+
+
+def _write_values(ax: Axes, comparison: Comparison, heights: FloatArray) -> None:
+    """The numbers as tick labels of a second axis, so that a layout makes room for them."""
+    table = comparison.table
+    lower, upper = comparison.interval_columns
+    columns = [["EM", *_written(table, "em")], ["posterior", *_written(table, "mean")]]
+    interval = [f"{percent(comparison.ci_prob)} interval"]
+    interval += [f"{low} to {high}" for low, high in zip(_written(table, lower), _written(table, upper), strict=True)]
+    columns.append(interval)
+    padded = [[text.rjust(max(map(len, column))) for text in column] for column in columns]
+    values = ax.twinx()
+    values.set_ylim(ax.get_ylim())
+    values.set_yticks([0.0, *heights], ["  ".join(texts) for texts in zip(*padded, strict=True)], family="monospace")
+    values.tick_params(axis="y", length=0, labelsize=8)
+    values.spines[:].set_visible(False)
+
+
+def _written(table: pd.DataFrame, column: str) -> list[str]:
+    """Each value to two digits of its posterior standard deviation."""
+    return [
+        f"{value:.{max(0, 1 - floor(log10(sd)))}f}" if sd > 0 else f"{value:g}"
+        for value, sd in zip(table[column], table["sd"], strict=True)
+    ]

@@ -1,0 +1,253 @@
+"""The rows, EM's components, and how far the posterior lets them move."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from bayesgmm.em.result import EMFit
+from bayesgmm.exceptions import InputError
+from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws
+from bayesgmm.plots.style import INK, MUTED, component_handles, component_style, figure_of, legend_beside, new_axes, percent, tidy
+from bayesgmm.validation import check_count, check_fraction
+
+type FloatArray = NDArray[np.float64]
+
+# A 2-D Gaussian has 1 - exp(-2^2 / 2) = 86 % of its mass within 2 standard deviations.
+_RADIUS = 2.0
+_MOST_FEATURES = 10
+_MOST_POINTS = 4_000  # rows drawn as points; histograms have all rows
+_BAND_DRAWS = 400
+
+
+def plot_fit(
+    em: EMFit,
+    posterior: xr.DataTree,
+    *,
+    features: Sequence[str | int] | None = None,
+    n_draws: int = 60,
+    ci_prob: float = 0.9,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw the rows, EM's components, and how far the posterior lets them move.
+
+    One feature: a histogram, EM's density and components, and a pointwise posterior band. Two: the rows, and ellipses
+    of EM and of posterior draws at 2 standard deviations, which hold 86 % of a component. More: every pair, and each
+    feature by itself on the diagonal.
+
+    Parameters
+    ----------
+    em : EMFit of the rows.
+    posterior : DataTree from `align(posterior, em.parameters)`, with the rows in `observed_data`.
+    features : names or numbers of the features to draw, in that order; by default all, up to ten.
+    n_draws : number of posterior draws shown as ellipses.
+    ci_prob : probability of the band, pointwise and equal-tailed.
+    ax : axes to draw one or two features in. The legend stands on their right: a constrained layout makes room for it.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    InputError
+        The posterior is not aligned, holds no rows, or has other components or features than `em`; more than ten
+        features are to be drawn; `ax` is given with more than two; or an option is out of range.
+    """
+    n_draws, ci_prob = check_count(n_draws, "n_draws"), check_fraction(ci_prob, "ci_prob")
+    view = _view(em, posterior, features)
+    names = view.parameters.features
+    if len(names) > 2:
+        if ax is not None:
+            raise InputError(
+                f"ax holds one panel, and {len(names)} features need a grid of them. Leave ax out, or name one or two "
+                f"features, such as features={list(names[:2])}."
+            )
+        return _plot_pairs(view, n_draws, ci_prob)
+    ax = ax or new_axes(8.5, 5)
+    if len(names) == 1:
+        _draw_density(ax, view, ci_prob)
+        ax.set_ylabel(f"density per unit of {names[0]}")
+    else:
+        _draw_ellipses(ax, view, n_draws)
+        ax.set_ylabel(names[1])
+    ax.set_xlabel(names[0])
+    tidy(ax)
+    legend_beside(ax, _legend(view, n_draws, ci_prob, density=len(names) == 1, ellipses=len(names) == 2))
+    return figure_of(ax)
+
+
+class _View(NamedTuple):
+    """What is drawn: EM's mixture, the rows X (N, D), and the draws' weights (S, K), means and covariances."""
+
+    parameters: MixtureParameters
+    X: FloatArray
+    weights: FloatArray
+    means: FloatArray
+    covariances: FloatArray
+
+    def of(self, *index: int) -> "_View":
+        """The same of some features."""
+        features = list(index)
+        return _View(
+            self.parameters.marginal(features),
+            self.X[:, features],
+            self.weights,
+            self.means[:, :, features],
+            self.covariances[:, :, features][..., features],
+        )
+
+    def limits(self, feature: int) -> tuple[float, float]:
+        """They hold the rows and EM's ellipses; a stray draw does not stretch them."""
+        center, reach = self.parameters.means[:, feature], _RADIUS * self.parameters.stds[:, feature]
+        low = min(self.X[:, feature].min(), (center - reach).min())
+        high = max(self.X[:, feature].max(), (center + reach).max())
+        margin = 0.04 * (high - low)
+        return float(low - margin), float(high + margin)
+
+
+def _view(em: EMFit, posterior: xr.DataTree, features: Sequence[str | int] | None) -> _View:
+    if not posterior.attrs.get("aligned", 0):
+        raise InputError(
+            "posterior is not aligned: its components have no fixed labels. Pass align(posterior, em.parameters)."
+        )
+    if "observed_data" not in posterior or "X" not in posterior["observed_data"].to_dataset():
+        raise InputError(
+            "posterior holds no rows to draw. Put them in: posterior['observed_data'] = "
+            "xr.DataTree(xr.Dataset({'X': (('row', 'feature'), X)}))."
+        )
+    draws = posterior["posterior"].to_dataset()
+    shape = draws.sizes["component"], draws.sizes["feature"]
+    if em.parameters.means.shape != shape:
+        raise InputError(
+            f"em has {em.parameters.n_components} components of {em.parameters.n_features} features; the posterior has "
+            f"{shape[0]} of {shape[1]}."
+        )
+    names = em.parameters.features
+    n_chosen = len(names) if features is None else len(features)
+    if not 1 <= n_chosen <= _MOST_FEATURES:
+        raise InputError(
+            f"1 to {_MOST_FEATURES} features can be drawn together; received {n_chosen}. Name those to draw, such as "
+            f"features={list(names[:3])}."
+        )
+    chosen = em.parameters.marginal(names if features is None else features).features
+    X = np.asarray(posterior["observed_data"].to_dataset()["X"].values, dtype=np.float64)
+    flat = [draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")]
+    return _View(em.parameters, X, *flat).of(*(names.index(name) for name in chosen))
+
+
+def _spaced(n: int, most: int) -> NDArray[np.intp]:
+    """At most `most` of the numbers 0 to n - 1, evenly spaced."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.intp))
+
+
+def _draw_ellipses(ax: Axes, view: _View, n_draws: int) -> None:
+    p, points = view.parameters, view.X[_spaced(len(view.X), _MOST_POINTS)]
+    draws = _spaced(len(view.weights), n_draws)
+    alpha = float(np.clip(20 / np.sqrt(len(points)), 0.3, 0.8))
+    ax.scatter(points[:, 0], points[:, 1], s=12, color=MUTED, alpha=alpha, linewidths=0, rasterized=True, zorder=1)
+    for k in range(p.n_components):
+        style = component_style(k)
+        moved = _ellipses(view.means[draws, k], view.covariances[draws, k])
+        ax.add_collection(LineCollection(list(moved), colors=style.color, linewidths=0.6, alpha=0.3, zorder=2))
+        x, y = _ellipses(p.means[k], p.covariances[k]).T
+        ax.plot(x, y, color=style.color, linestyle=style.linestyle, linewidth=2, zorder=3)
+        ax.plot(
+            *p.means[k], color=style.color, marker=style.marker, markersize=8, markeredgecolor="white", zorder=4
+        )
+    ax.set(xlim=view.limits(0), ylim=view.limits(1))
+
+
+def _ellipses(means: FloatArray, covariances: FloatArray) -> FloatArray:
+    """(..., 121, 2) points at Mahalanobis distance 2 from means (..., 2) under covariances (..., 2, 2)."""
+    angles = np.linspace(0, 2 * np.pi, 121)
+    circle = _RADIUS * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    choleskys = np.linalg.cholesky(covariances)
+    return np.asarray(means[..., np.newaxis, :] + circle @ choleskys.swapaxes(-1, -2))
+
+
+def _draw_density(ax: Axes, view: _View, ci_prob: float) -> None:
+    p, x = view.parameters, view.X[:, 0]
+    grid = np.linspace(*view.limits(0), 400)
+    n_bins = int(np.clip(2 * np.sqrt(len(x)), 10, 60))
+    ax.hist(x, bins=n_bins, density=True, color=MUTED, alpha=0.35, zorder=1)
+    lower, upper = _density_band(view, grid, ci_prob)
+    ax.fill_between(grid, lower, upper, color=INK, alpha=0.25, linewidth=0, zorder=2)
+    ax.plot(grid, np.exp(p.log_density(grid)), color=INK, linewidth=2, zorder=3)
+    for k in range(p.n_components):
+        style = component_style(k)
+        density = p.weights[k] * norm.pdf(grid, p.means[k, 0], p.stds[k, 0])
+        ax.plot(grid, density, color=style.color, linestyle=style.linestyle, linewidth=1.5, zorder=4)
+    ax.set_xlim(view.limits(0))
+    ax.set_ylim(bottom=0)
+
+
+def _density_band(view: _View, grid: FloatArray, ci_prob: float) -> FloatArray:
+    """(2, n) bounds of the density at the points `grid` (n,)."""
+    draws = _spaced(len(view.weights), _BAND_DRAWS)
+    arrays = view.weights[draws], view.means[draws], view.covariances[draws]
+    densities = np.exp(list(log_densities_of_draws(grid[:, np.newaxis], *arrays)))
+    return np.asarray(np.quantile(densities, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0))
+
+
+def _plot_pairs(view: _View, n_draws: int, ci_prob: float) -> Figure:
+    names = view.parameters.features
+    D = len(names)
+    figure, axes = plt.subplots(D, D, figsize=(1 + 2.2 * D, 1 + 2.2 * D), layout="constrained")
+    for row in range(D):
+        for column in range(D):
+            ax = axes[row, column]
+            if column > row:
+                ax.remove()
+                continue
+            if column == row:
+                _draw_density(ax, view.of(row), ci_prob)
+                ax.set_yticks([])
+            else:
+                _draw_ellipses(ax, view.of(column, row), n_draws)
+                ax.yaxis.set_major_locator(MaxNLocator(4))
+            ax.xaxis.set_major_locator(MaxNLocator(4))
+            ax.tick_params(labelbottom=row == D - 1, labelleft=column == 0)
+            tidy(ax)
+    for d, name in enumerate(names):
+        axes[-1, d].set_xlabel(name)
+        axes[d, 0].set_ylabel(name if d else "density")
+    figure.align_ylabels(axes[:, 0])
+    figure.legend(
+        handles=_legend(view, n_draws, ci_prob, density=True, ellipses=True), loc="upper right", frameon=False, fontsize=9
+    )
+    return figure
+
+
+def _legend(view: _View, n_draws: int, ci_prob: float, *, density: bool, ellipses: bool) -> list[Any]:
+    N, n_points = len(view.X), len(_spaced(len(view.X), _MOST_POINTS))
+    handles: list[Any] = []
+    if ellipses:
+        rows = f"{N:,} rows" if n_points == N else f"{n_points:,} of the {N:,} rows"
+        n_draws = len(_spaced(len(view.weights), n_draws))
+        handles += [
+            Line2D([], [], color=MUTED, marker="o", markersize=4, linestyle="", label=rows),
+            Line2D([], [], color=INK, linewidth=0.8, alpha=0.6, label=f"posterior: 2-sd ellipses\nof {n_draws} draws"),
+        ]
+    if density:
+        band = f"posterior: density, pointwise\n{percent(ci_prob)} equal-tailed interval"
+        handles += [
+            Patch(color=MUTED, alpha=0.35, linewidth=0, label=f"histogram of {N:,} rows"),
+            Patch(color=INK, alpha=0.25, linewidth=0, label=band),
+            Line2D([], [], color=INK, linewidth=2, label="EM: density"),
+        ]
+    if ellipses:
+        handles.append(Line2D([], [], linestyle="", label="EM: mean and 2-sd ellipse\n(86 % of a component):"))
+    else:
+        handles.append(Line2D([], [], linestyle="", label="EM: weighted components:"))
+    return handles + component_handles(range(view.parameters.n_components), marker=ellipses)

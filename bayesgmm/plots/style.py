@@ -1,0 +1,82 @@
+"""What all figures share: the look of a component, of axes and of legends."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bayesgmm.mixture.entries import ALL
+
+# Okabe and Ito's colours (https://jfly.uni-koeln.de/color) without yellow and black, and a wine red for the seventh.
+# 7 colours, 4 lines and 9 markers have no common factor: 252 components before two look the same.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255")
+LINESTYLES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+INK, MUTED = "#222222", "#8C8C8C"
+
+
+class ComponentStyle(NamedTuple):
+    """How a component is drawn, in every figure."""
+
+    color: str
+    linestyle: str
+    marker: str
+
+
+def component_style(component: int | str) -> ComponentStyle:
+    """The style of a component by its number, or of "all", for what the components share."""
+    if component == ALL:
+        return ComponentStyle(INK, "-", "d")
+    k = int(component)
+    return ComponentStyle(COLORS[k % len(COLORS)], LINESTYLES[k % len(LINESTYLES)], MARKERS[k % len(MARKERS)])
+
+
+def component_handles(components: Iterable[int | str], *, line: bool = True, marker: bool = True) -> list[Line2D]:
+    """Legend entries that name the components."""
+    handles = []
+    for component in components:
+        style = component_style(component)
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=style.color,
+                linestyle=style.linestyle if line else "",
+                linewidth=2,
+                marker=style.marker if marker else "",
+                markeredgecolor="white",
+                markersize=8,
+                label="all components" if component == ALL else f"component {component}",
+            )
+        )
+    return handles
+
+
+def new_axes(width: float, height: float) -> Axes:
+    """The axes of a new figure, in inches."""
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The figure that holds the axes, also when they are in a subfigure of it."""
+    figure = ax.figure if isinstance(ax.figure, Figure) else ax.figure.figure
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def tidy(ax: Axes) -> None:
+    """Leave the axes at the bottom and on the left."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=9)
+
+
+def legend_beside(ax: Axes, handles: list[Any]) -> None:
+    """To the right of the axes, where it hides nothing."""
+    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9)
+
+
+def percent(probability: float) -> str:
+    return f"{100 * probability:g} %"

@@ -1,0 +1,151 @@
+"""The compiled pass over the rows, held against NumPy and SciPy."""
+
+import numpy as np
+import pytest
+from numba import njit
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from bayesgmm.mixture import kernel, rows
+from bayesgmm.mixture.parameters import kernel_parameters
+from bayesgmm.mixture.rows import Rows, moments, rows_of
+
+
+@njit
+def _apply_exp(x):
+    return np.array([kernel._exp(value) for value in x])
+
+
+@njit
+def _apply_log(x):
+    return np.array([kernel._log(value) for value in x])
+
+
+def random_mixture(rng, K, D):
+    means = 2 * rng.normal(size=(K, D))
+    factors = rng.normal(size=(K, D, D)) + 2 * np.eye(D)
+    return rng.dirichlet(np.full(K, 3.0)), means, factors @ factors.transpose(0, 2, 1)
+
+
+def expected_statistics(X, weights, means, covariances, row_weights):
+    """Log-likelihood, N, t and the lower triangle of T by SciPy and plain sums."""
+    joint = np.stack(
+        [np.log(w) + multivariate_normal(m, c).logpdf(X) for w, m, c in zip(weights, means, covariances, strict=True)],
+        axis=1,
+    ).reshape(len(X), -1)
+    log_density = logsumexp(joint, axis=1)
+    r = np.exp(joint - log_density[:, None]) * row_weights[:, None]
+    whiteners = np.linalg.inv(np.linalg.cholesky(covariances))
+    y = np.einsum("kij,nkj->nki", whiteners, X[:, None] - means)
+    second = np.einsum("nk,nki,nkj->kij", r, y, y)
+    return log_density @ row_weights, r.sum(axis=0), np.einsum("nk,nki->ki", r, y), np.tril(second)
+
+
+def test_exp_is_within_two_units_in_the_last_place():
+    x = -np.concatenate([np.linspace(0, 1, 20001), np.geomspace(1e-300, 700, 20001)])
+    assert np.abs(_apply_exp(x) / np.exp(x) - 1).max() < 4.5e-16
+
+
+def test_exp_below_the_range_is_nothing_and_nan_stays_nan():
+    assert _apply_exp(np.array([-1e4, -np.inf])).max() < 1e-300
+    assert np.isnan(_apply_exp(np.array([np.nan]))).all()
+
+
+def test_log_is_within_two_units_in_the_last_place():
+    x = np.concatenate([np.linspace(1, 3, 20001), np.geomspace(1, 1e300, 20001)])
+    assert np.abs(_apply_log(x) - np.log(x)).max() < 4.5e-16 * np.log(1e300)
+    assert np.abs(_apply_log(x[1:20001]) / np.log(x[1:20001]) - 1).max() < 4.5e-16
+
+
+@pytest.mark.parametrize("K", [1, 2, 5])
+@pytest.mark.parametrize("D", [1, 2, 3, 4, 5, 8, 13])
+def test_statistics_equal_scipys(K, D):
+    rng = np.random.default_rng(10 * K + D)
+    weights, means, covariances = random_mixture(rng, K, D)
+    X = 3 * rng.normal(size=(2 * kernel.BLOCK + 37, D))  # several blocks, the last one part-filled
+    row_weights = rng.uniform(0, 3, len(X))
+    choleskys = np.linalg.cholesky(covariances)
+    origin = rng.normal(size=D)
+    parameters = kernel_parameters(weights, means - origin, choleskys)
+    found = Rows(X, row_weights, origin).statistics(parameters)
+    expected = expected_statistics(X, weights, means, covariances, row_weights)
+    np.testing.assert_allclose(found.log_likelihood, expected[0], rtol=1e-12)
+    np.testing.assert_allclose(found.counts, expected[1], rtol=1e-11)
+    np.testing.assert_allclose(found.first, expected[2], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(np.tril(found.second), expected[3], rtol=1e-9, atol=1e-9)
+
+
+def test_the_diagonal_path_equals_the_full_one():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(500, 4))
+    weights, means, covariances = random_mixture(rng, 3, 4)
+    choleskys = np.sqrt(covariances * np.eye(4))
+    full = rows_of(X).statistics(kernel_parameters(weights, means, choleskys))
+    diagonal = rows_of(X).statistics(kernel_parameters(weights, means, choleskys, diagonal=True))
+    np.testing.assert_allclose(diagonal.log_likelihood, full.log_likelihood, rtol=1e-13)
+    np.testing.assert_allclose(diagonal.first, full.first, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        np.einsum("kii->ki", diagonal.second), np.einsum("kii->ki", full.second), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("n_samples", [2048, 2049, 100_003])
+def test_sums_do_not_depend_on_the_number_of_threads(n_samples, monkeypatch):
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(n_samples, 3))
+    weights, means, covariances = random_mixture(rng, 4, 3)
+    parameters = kernel_parameters(weights, means, np.linalg.cholesky(covariances))
+    results = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(rows.config, "NUMBA_NUM_THREADS", threads)
+        monkeypatch.setattr(rows, "_WORTH_THREADS", 0)
+        results.append(rows_of(X).statistics(parameters))
+    for other in results[1:]:
+        assert other.log_likelihood == results[0].log_likelihood
+        for mine, theirs in zip(results[0][1:], other[1:], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_weight_of_two_is_a_row_twice():
+    rng = np.random.default_rng(7)
+    X = rng.normal(size=(300, 2))
+    weights = rng.integers(0, 3, len(X)).astype(float)
+    mixture = random_mixture(rng, 2, 2)
+    parameters = kernel_parameters(mixture[0], mixture[1], np.linalg.cholesky(mixture[2]))
+    origin = np.zeros(2)
+    weighted = Rows(X, weights, origin).statistics(parameters)
+    repeated = Rows(np.repeat(X, weights.astype(int), axis=0), np.empty(0), origin).statistics(parameters)
+    np.testing.assert_allclose(weighted.log_likelihood, repeated.log_likelihood, rtol=1e-12)
+    np.testing.assert_allclose(weighted.second, repeated.second, rtol=1e-10)
+
+
+def test_rows_that_no_component_is_near_have_finite_densities_and_shares():
+    parameters = kernel_parameters(np.array([0.3, 0.7]), np.array([[0.0], [1.0]]), np.full((2, 1, 1), 1e-3))
+    far = Rows(np.array([[1e6], [-1e9], [1e200]]), np.empty(0), np.zeros(1))
+    assert np.isfinite(far.log_densities(parameters)).all()
+    r = far.responsibilities(parameters)
+    np.testing.assert_allclose(r.sum(axis=1), 1, rtol=1e-14)
+    np.testing.assert_allclose(r[0], [0, 1], atol=1e-300)
+
+
+def test_a_nan_parameter_is_not_hidden():
+    parameters = kernel_parameters(np.array([1.0]), np.array([[np.nan]]), np.ones((1, 1, 1)))
+    assert np.isnan(Rows(np.ones((5, 1)), np.empty(0), np.zeros(1)).statistics(parameters).log_likelihood)
+
+
+@pytest.mark.parametrize("D", [1, 2, 7])
+def test_lower_inverses_are_inverses(D):
+    factors = np.linalg.cholesky(random_mixture(np.random.default_rng(D), 3, D)[2])
+    np.testing.assert_allclose(
+        kernel.lower_inverses(factors) @ factors, np.broadcast_to(np.eye(D), factors.shape), atol=1e-13
+    )
+
+
+def test_moments_far_from_the_origin_lose_no_more_digits_than_the_data_have():
+    rng = np.random.default_rng(11)
+    X = rng.normal(size=(5000, 3))
+    shifted = rows_of(X + 1e8)
+    mean, covariance = moments(shifted)
+    # The data themselves are rounded to 1.5e-8 there.
+    np.testing.assert_allclose(shifted.origin + mean - 1e8, X.mean(axis=0), atol=5e-8)
+    np.testing.assert_allclose(covariance, np.cov(X, rowvar=False, bias=True), atol=1e-7)
