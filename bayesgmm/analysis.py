@@ -20,7 +20,7 @@ from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.io import prepare_folder
-from bayesgmm.validation import as_generator
+from bayesgmm.validation import as_generator, check_fraction
 
 _EM, _POSTERIOR, _COMPARISON, _SETTINGS = "em.json", "posterior.nc", "comparison.csv", "settings.json"
 
@@ -98,6 +98,7 @@ def analyze(
     >>> analysis.comparison.verdict
     'agree'
     """
+    check_fraction(ci_prob, "ci_prob")  # now, and not after the sampling
     for_em, for_sampling = as_generator(rng).spawn(2)
     em = fit_em(X, n_components, covariance, n_init=n_init, rng=for_em)
     posterior = sample_posterior(

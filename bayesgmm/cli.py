@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from bayesgmm.exceptions import FitError, InputError, SamplingError
-from bayesgmm.io import prepare_folder, read_table
+from bayesgmm.io import prepare_folder, read_table, select_columns
 
 EXIT_FIT, EXIT_INPUT, EXIT_SAMPLING = 1, 2, 3
 
@@ -47,7 +47,7 @@ def analyze(
         typer.Option(min=0, help="Seed of all random numbers. The same seed gives the same result."),
     ] = None,
     starts: Annotated[int, typer.Option(min=1, help="Starts of EM.")] = 100,
-    draws: Annotated[int, typer.Option(min=1, help="Posterior draws a chain, after tuning.")] = 1000,
+    draws: Annotated[int, typer.Option(min=4, help="Posterior draws a chain, after tuning.")] = 1000,
     chains: Annotated[int, typer.Option(min=1, help="Chains.")] = 4,
     ci_prob: Annotated[float, typer.Option(help="Probability of the equal-tailed intervals.")] = 0.9,
     out: Annotated[
@@ -68,14 +68,14 @@ def analyze(
         raise InputError("Name one thing to analyze: a file DATA or --dataset.")
     if out is not None:
         prepare_folder(out, overwrite=overwrite)
-    names = [name.strip() for name in columns.split(",")] if columns else None
+    names = [name.strip() for name in columns.split(",")] if columns is not None else None
     if data is not None:
         table = read_table(data, names)
     else:
         from bayesgmm import datasets
 
         table = {"faithful": datasets.load_faithful, "galaxies": datasets.load_galaxies}[str(dataset)]()
-        table = table if names is None else table[_known(names, list(table.columns))]
+        table = table if names is None else select_columns(table, names, f"The data set {dataset}")
     say.print(
         f"{len(table)} rows, columns {', '.join(table.columns)}; {components} components, covariance {covariance}"
     )
@@ -100,13 +100,6 @@ def analyze(
         print(f"\nWritten to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     if not analysis.diagnosis.ok:
         raise typer.Exit(EXIT_SAMPLING)
-
-
-def _known(names: list[str], columns: list[str]) -> list[str]:
-    missing = [name for name in names if name not in columns]
-    if missing:
-        raise InputError(f"There is no column {', '.join(missing)}; the columns are {', '.join(columns)}.")
-    return names
 
 
 def main() -> None:

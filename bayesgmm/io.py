@@ -7,6 +7,8 @@ import pandas as pd
 
 from bayesgmm.exceptions import InputError
 
+_REMEDY = "Pass a CSV file in UTF-8, its first line the column names, or a Parquet file."
+
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a CSV (by any ending) or Parquet (.parquet, .pq) file.
@@ -19,29 +21,56 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
     Raises
     ------
     InputError
-        The file is missing, empty, not a table, or lacks a column.
+        The file is missing, empty, not a table, has numbers in place of column names, or lacks a column.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no file {path}. Check its name and folder.")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty.")
     try:
-        table = pd.read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else pd.read_csv(path)
-    # The parse errors of pandas and pyarrow are ValueErrors.
-    except (ValueError, OSError, UnicodeDecodeError) as error:
-        first = str(error).strip().splitlines()
-        raise InputError(f"{path} cannot be read as a table: {first[0] if first else type(error).__name__}") from error
-    if table.empty:
-        raise InputError(f"{path} has column names but no rows.")
-    if columns is None:
-        return table
+        table = _read(path)
+    except InputError:
+        raise
+    except Exception as error:  # whatever pandas, pyarrow or a decompressor has to say
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} cannot be read as a table: {first.rstrip('.')}. {_REMEDY}") from error
+    return table if columns is None else select_columns(table, columns, str(path))
+
+
+def select_columns(table: pd.DataFrame, columns: Sequence[str], source: str) -> pd.DataFrame:
+    """The columns named, in that order. Raises InputError, calling the table `source`, when it lacks one."""
+    if isinstance(columns, str):
+        raise InputError(f"columns must be a list of names; received {columns!r}. Pass [{columns!r}].")
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(
-            f"{path} has no column {', '.join(missing)}; its columns are {', '.join(map(str, table.columns))}."
+            f"{source} has no column {', '.join(map(repr, missing))}; its columns are "
+            f"{', '.join(map(repr, table.columns))}. Pass names from among these."
         )
     return table[list(columns)]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not a file. Name a file in it.")
+    if not path.is_file():
+        raise InputError(f"There is no file {path}. Check its name and folder.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty. {_REMEDY}")
+    is_parquet = path.suffix.lower() in (".parquet", ".pq")
+    table = pd.read_parquet(path) if is_parquet else pd.read_csv(path)
+    if table.empty:
+        raise InputError(f"{path} has column names but no rows. {_REMEDY}")
+    names = list(map(str, table.columns))
+    # 0, 1, 2, ... are the names that pandas gives to columns without any.
+    if not is_parquet and all(map(_is_number, names)) and names != list(map(str, range(len(names)))):
+        raise InputError(f"{path} has numbers where its column names should be: {', '.join(names)}. {_REMEDY}")
+    return table
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def prepare_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -50,13 +79,18 @@ def prepare_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
     Raises InputError when it exists and is not empty (unless `overwrite`), is a file, or cannot be written to.
     """
     folder = Path(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise InputError(f"{folder} exists and is not empty. Name another folder, or allow overwriting.")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".bayesgmm-probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written to: {error.strerror or error}. Name another folder.") from error
+        in_use = folder.is_dir() and any(folder.iterdir()) and not overwrite
+        if not in_use:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".bayesgmm-probe"
+            probe.touch()
+            probe.unlink()
+    except FileExistsError as error:
+        raise InputError(f"{folder} is a file, not a folder. Name another folder.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{folder} cannot be written to: {reason}. Name another folder.") from error
+    if in_use:
+        raise InputError(f"{folder} exists and is not empty. Name another folder, or allow overwriting.")
     return folder

@@ -120,10 +120,7 @@ def _numbers(X: Any, name: str) -> NDArray[Any]:
             f"{name} holds complex numbers; real numbers are needed. Pass real and imaginary parts as columns."
         )
     if values.dtype.kind not in "fiub":
-        raise InputError(
-            f"{name} must hold numbers; it has dtype {values.dtype}. Convert it, for instance with "
-            f"numpy.asarray({name}, dtype=float)."
-        )
+        raise _not_numbers(name, values.dtype)
     if values.ndim > 2:
         raise InputError(
             f"{name} must be two-dimensional, (n_samples, n_features); it has {values.ndim} dimensions, "
@@ -133,8 +130,12 @@ def _numbers(X: Any, name: str) -> NDArray[Any]:
 
 
 def _array(X: Any, name: str) -> NDArray[Any]:
+    if hasattr(X, "to_numpy"):  # a series
+        if not _is_numeric(X.dtype):
+            raise _not_numbers(name, X.dtype)
+        return _array_of_series(X)
     try:
-        return np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X)
+        return np.asarray(X)
     except ValueError as error:
         raise InputError(f"{name} is not a table: its rows differ in length. Pass (n_samples, n_features).") from error
     except TypeError as error:
@@ -144,17 +145,34 @@ def _array(X: Any, name: str) -> NDArray[Any]:
         ) from error
 
 
+def _not_numbers(name: str, dtype: Any) -> InputError:
+    return InputError(
+        f"{name} must hold numbers; it has dtype {dtype}. Convert it, for instance with "
+        f"numpy.asarray({name}, dtype=float)."
+    )
+
+
 def _array_of_frame(X: Any, name: str) -> NDArray[Any]:
     wrong = [f"{column} ({dtype})" for column, dtype in zip(X.columns, X.dtypes, strict=True) if not _is_numeric(dtype)]
     if wrong:
         raise InputError(
-            f"{name} must hold numbers only; not numeric: {', '.join(wrong)}. Select the numeric columns or convert them."
+            f"{name} must hold numbers only; not numeric: {', '.join(wrong)}. Select the numeric columns or convert "
+            f"them."
         )
     values = np.asarray(X.to_numpy())
     if values.dtype.kind in "fiub" or values.size == 0:
         return values
+    return np.column_stack([_array_of_series(X[column]) for column in X.columns])
+
+
+def _array_of_series(column: Any) -> NDArray[Any]:
+    values = np.asarray(column.to_numpy())
+    if values.dtype.kind in "fiub":
+        return values
     # Numbers of a nullable type: missing entries become NaN, and are reported as such.
-    return np.column_stack([X[column].to_numpy(dtype=np.float64, na_value=np.nan) for column in X.columns])
+    if hasattr(column.dtype, "kind"):
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    return values.astype(np.float64)
 
 
 def _is_numeric(dtype: Any) -> bool:
@@ -174,15 +192,15 @@ def _floats(values: NDArray[Any], name: str) -> NDArray[Any]:
         rounding = np.spacing(np.maximum(-low, high))
         if ((rounding > 1) & (rounding > _WORST_ROUNDING * (high - low))).any():
             raise InputError(
-                f"{name} holds whole numbers beyond 2**53, and float64 would round away what tells them apart. Subtract "
-                f"an offset before the call, such as {name}.min(axis=0)."
+                f"{name} holds whole numbers beyond 2**53, and float64 would round away what tells them apart. "
+                f"Subtract an offset before the call, such as {name}.min(axis=0)."
             )
     return floats
 
 
 def _check_values(table: Table, name: str) -> None:
     chunks = (table.values[begin : begin + CHUNK] for begin in range(0, table.n_samples, CHUNK))
-    if all(-LARGEST <= chunk.min() and chunk.max() <= LARGEST for chunk in chunks):  # NaN is not
+    if all(float(chunk.min()) >= -LARGEST and float(chunk.max()) <= LARGEST for chunk in chunks):  # NaN is not
         return
     _refuse_where(
         lambda x: ~np.isfinite(x), table, name, "NaN or infinite", "Fill them or leave those rows out before the call."
@@ -238,7 +256,7 @@ def check_count(value: Any, name: str, minimum: int = 1) -> int:
 
 
 def check_positive(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < np.inf:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < np.inf:
         raise InputError(f"{name} must be a finite number above 0; received {value!r}.")
     return float(value)
 
@@ -265,14 +283,14 @@ def as_numbers(value: Any, name: str) -> FloatArray:
 
     Raises InputError when `value` is masked, complex, ragged, text or no array at all.
     """
-    refusal = f"{name} must be a number or an array of real numbers"
+    refusal = f"{name} must be real numbers"
     if np.ma.is_masked(value):
         raise InputError(f"{refusal}; it has {_count(int(np.ma.count_masked(value)), 'masked value')}. Fill them.")
     try:
         if np.asarray(value).dtype.kind in "fiubO":
             return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{refusal}; received {type(value).__name__}: {error}.") from error
+        raise InputError(f"{refusal}; received {type(value).__name__}: {str(error).rstrip('.')}.") from error
     raise InputError(f"{refusal}; received {type(value).__name__} of dtype {np.asarray(value).dtype}.")
 
 
@@ -292,10 +310,10 @@ def check_weights(sample_weight: Any, n_samples: int) -> FloatArray:
         (weights > LARGEST, "beyond 1e100"),
     ):
         if wrong.any():
-            first = ", ".join(map(str, np.flatnonzero(wrong)[:5]))
+            n, first = int(wrong.sum()), ", ".join(map(str, np.flatnonzero(wrong)[:5]))
             raise InputError(
-                f"sample_weight must be finite and not negative; {int(wrong.sum())} {'is' if wrong.sum() == 1 else 'are'} "
-                f"{what}, first at row(s) {first}, counted from 0. Give rows that should not count a weight of 0."
+                f"sample_weight must be finite and not negative; {n} {'is' if n == 1 else 'are'} {what}, first at "
+                f"row(s) {first}, counted from 0. Give rows that should not count a weight of 0."
             )
     if not weights.any():
         raise InputError("sample_weight is zero for every row; at least some rows must count.")

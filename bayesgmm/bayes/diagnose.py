@@ -20,9 +20,9 @@ type FloatArray = NDArray[np.float64]
 MAX_RHAT, MIN_ESS = 1.01, 400
 # Betancourt 2016 (arXiv:1604.00695): below 0.3 the sampler sees too little of the energy's spread.
 MIN_BFMI = 0.3
-# A draw whose labels are less than e^3 = 20 times as likely as with two of them exchanged has no clear labels; when
-# that is so for more than one draw in twenty, a component's marginal posterior is a mixture of components.
-CLEAR_MARGIN, MAX_AMBIGUOUS = 3.0, 0.05
+# Above this share of draws whose components are not those of the reference one by one (`align`: label_clear), a
+# component's marginal posterior mixes components. Well-separated mixtures have none, galaxies with K = 3 has 18 %.
+MAX_UNCLEAR = 0.05
 _N_POINTS = 8
 
 
@@ -58,7 +58,7 @@ class Diagnosis:
     n_chains: int
     n_draws: int
     bfmi: FloatArray
-    ambiguous: float
+    unclear: float
     aligned: bool
     partial: bool
     problems: tuple[Problem, ...]
@@ -76,8 +76,8 @@ class Diagnosis:
             f"label-free quantities: {_worst(self.label_free)}",
             f"parameters, {labels}: {_worst(self.parameters)}",
         ]
-        if np.isfinite(self.ambiguous):
-            lines.append(f"draws without clear labels: {100 * self.ambiguous:.1f} %")
+        if np.isfinite(self.unclear):
+            lines.append(f"draws without clear labels: {100 * self.unclear:.1f} %")
         lines += [f"problem: {problem.text}" for problem in self.problems] or ["no problem found"]
         return "\n".join(lines)
 
@@ -107,11 +107,7 @@ def diagnose(posterior: xr.DataTree) -> Diagnosis:
     arrays = {name: draws[name].values for name in ("weights", "means", "stds", "correlations")}
     parameters = _convergence(values_of(found, arrays), [entry.name for entry in found])
     label_free = _convergence(*_label_free(posterior, draws, stats))
-    ambiguous = float("nan")
-    if "label_margin" in stats:
-        ambiguous = float((stats["label_margin"] < CLEAR_MARGIN).mean())
-    elif draws.sizes["component"] == 1:
-        ambiguous = 0.0
+    unclear = float(1 - stats["label_clear"].mean()) if "label_clear" in stats else float("nan")
     diverging = stats["diverging"].values
     bfmi = np.atleast_1d(np.asarray(az.bfmi(posterior)["energy"].values, dtype=np.float64))
     aligned, partial = bool(posterior.attrs.get("aligned", 0)), bool(posterior.attrs.get("partial", 0))
@@ -122,11 +118,11 @@ def diagnose(posterior: xr.DataTree) -> Diagnosis:
         n_chains=draws.sizes["chain"],
         n_draws=draws.sizes["draw"],
         bfmi=bfmi,
-        ambiguous=ambiguous,
+        unclear=unclear,
         aligned=aligned,
         partial=partial,
         problems=tuple(
-            _problems(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, ambiguous, partial)
+            _problems(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, unclear, partial)
         ),
     )
 
@@ -199,7 +195,7 @@ def _problems(
     n_divergences: int,
     n_all: int,
     bfmi: FloatArray,
-    ambiguous: float,
+    unclear: float,
     partial: bool,
 ) -> list[Problem]:
     problems = []
@@ -226,11 +222,11 @@ def _problems(
         )
     elif bad_labels:
         problems.append(Problem("chains disagree", f"so they do on parameters ({_list(bad_labels)})."))
-    if ambiguous > MAX_AMBIGUOUS:
+    if unclear > MAX_UNCLEAR:
         problems.append(
             Problem(
                 "labels",
-                f"{100 * ambiguous:.0f} % of the draws have no clear labels: exchanging two components fits them "
+                f"{100 * unclear:.0f} % of the draws have no clear labels: exchanging two components fits them "
                 f"nearly as well. Ask for fewer components, or compare densities and partitions.",
             )
         )

@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 from pymc.logprob.transforms import Transform
 
 from bayesgmm.bayes.op import MixtureLogLikelihood
-from bayesgmm.bayes.prior import Fixed, Prior, StdPrior
+from bayesgmm.bayes.prior import Fixed, Prior, StdPrior, check_prior
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.rows import rows_of
+from bayesgmm.mixture.spread import total_cholesky
 from bayesgmm.validation import as_table, check_n_components
 
 type FloatArray = NDArray[np.float64]
@@ -66,6 +67,9 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
     structure = structure_named(covariance)
     table = as_table(X)
     K, D = check_n_components(n_components, table), table.n_features
+    check_prior(prior)
+    rows = rows_of(table.values)
+    total_cholesky(rows, table.features, structure)  # refuses data under which the posterior is improper
     prior = (prior or Prior.for_data(X, structure.name)).for_features(D, structure)
     coords = {
         "component": np.arange(K),
@@ -96,12 +100,11 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
         # As data and not as a constant, so that what was compiled serves the next data set too.
         data = pm.Data("data", np.ascontiguousarray(table.values, dtype=np.float64), dims=("row", "feature"))
         log_likelihood = MixtureLogLikelihood(structure.diagonal)
-        origin = rows_of(table.values).origin
 
         def logp(value: Any, weights: Any, means: Any, choleskys: Any) -> Any:
             # PyMC hands the parameters over with a leading axis for the rows. One number for all rows is what
             # comes back: only their sum is ever needed.
-            return log_likelihood(value, origin, pt.log(weights[0]), means[0], choleskys[0])[0]
+            return log_likelihood(value, rows.origin, pt.log(weights[0]), means[0], choleskys[0])[0]
 
         pm.CustomDist(
             "X",

@@ -10,7 +10,9 @@ from scipy.special import gammaln
 
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
-from bayesgmm.validation import as_table
+from bayesgmm.mixture.rows import rows_of
+from bayesgmm.mixture.spread import total_covariance
+from bayesgmm.validation import as_numbers, as_table
 
 type FloatArray = NDArray[np.float64]
 
@@ -26,19 +28,20 @@ class StdPrior:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            try:
-                value = np.array(getattr(self, field.name), dtype=np.float64)
-            except (TypeError, ValueError) as error:
-                raise InputError(
-                    f"{type(self).__name__}.{field.name} must be a number or an array of numbers."
-                ) from error
-            if value.ndim > 1 or not (np.isfinite(value) & (value > 0)).all():
+            value = np.array(as_numbers(getattr(self, field.name), f"{type(self).__name__}.{field.name}"))
+            if value.ndim > 1 or value.size == 0 or not (np.isfinite(value) & (value > 0)).all():
                 raise InputError(
                     f"{type(self).__name__}.{field.name} must be finite and above 0, one number or one a feature; "
                     f"received {value.tolist()}."
                 )
             value.flags.writeable = False
             object.__setattr__(self, field.name, value)
+        shapes = {field.name: getattr(self, field.name).shape for field in fields(self)}
+        if len({shape for shape in shapes.values() if shape not in ((), (1,))}) > 1:
+            raise InputError(
+                f"{type(self).__name__} must have one value, or one a feature, for each parameter; it has shapes "
+                f"{shapes}."
+            )
 
     def arguments(self) -> Mapping[str, FloatArray]:
         """Keyword arguments of the PyMC distribution."""
@@ -142,7 +145,10 @@ class Uniform(StdPrior):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not (np.asarray(self.lower) < np.asarray(self.upper)).all():
-            raise InputError("Uniform.lower must be below Uniform.upper.")
+            raise InputError(
+                f"Uniform.lower must be below Uniform.upper; received {np.asarray(self.lower).tolist()} and "
+                f"{np.asarray(self.upper).tolist()}."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,12 +202,9 @@ class Prior:
 
     def __post_init__(self) -> None:
         for name in ("mean_location", "mean_scale", "concentration", "correlation_eta"):
-            try:
-                value = np.array(getattr(self, name), dtype=np.float64)
-            except (TypeError, ValueError) as error:
-                raise InputError(f"Prior.{name} must be a number or an array of numbers.") from error
+            value = np.array(as_numbers(getattr(self, name), f"Prior.{name}"))
             scalar = name in ("concentration", "correlation_eta")
-            if value.ndim > (0 if scalar else 1) or not np.isfinite(value).all():
+            if value.ndim > (0 if scalar else 1) or value.size == 0 or not np.isfinite(value).all():
                 raise InputError(
                     f"Prior.{name} must be finite, one number{'' if scalar else ' or one a feature'}; "
                     f"received {value.tolist()}."
@@ -230,6 +233,11 @@ class Prior:
         covariance : structure; "spherical" has one standard deviation for all features.
         changes : fields of `Prior` to set otherwise.
 
+        Raises
+        ------
+        InputError
+            `X` cannot be used or has a constant column, or a field does not exist or cannot have its value.
+
         Examples
         --------
         >>> import bayesgmm as bg
@@ -241,15 +249,8 @@ class Prior:
         table = as_table(X)
         low, high = (np.asarray(f(table.values, axis=0), dtype=np.float64) for f in (np.min, np.max))
         span = high - low
-        if not (span > 0).all():
-            constant = ", ".join(name for name, s in zip(table.features, span, strict=True) if not s > 0)
-            raise InputError(
-                f"column(s) {constant} of X are constant: they have no spread to scale a prior by. Leave them out."
-            )
         middle = low + span / 2
-        stds = np.sqrt(
-            np.mean(np.square(table.values - middle), axis=0) - np.square(np.mean(table.values - middle, axis=0))
-        )
+        stds = np.sqrt(np.diagonal(total_covariance(rows_of(table.values), table.features)))
         median = np.sqrt(np.mean(np.square(stds))) / 2 if _is_spherical(structure) else stds / 2
         values: dict[str, Any] = {"mean_location": middle, "mean_scale": span, "std": LogNormal(median)}
         unknown = set(changes) - {field.name for field in fields(cls)}
@@ -275,6 +276,11 @@ class Prior:
             mean_scale=one_a_feature("mean_scale", self.mean_scale),
             std=self.std.common() if _is_spherical(structure) else self.std.for_features(n),
         )
+
+
+def check_prior(prior: Any) -> None:
+    if prior is not None and not isinstance(prior, Prior):
+        raise InputError(f"prior must be a Prior, such as Prior.for_data(X); received {type(prior).__name__}.")
 
 
 def _rows(

@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from bayesgmm.bayes import nuts
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.precondition import Whitening, find_mode, whiten
-from bayesgmm.bayes.prior import Prior
-from bayesgmm.exceptions import InputError
+from bayesgmm.bayes.prior import Prior, check_prior
+from bayesgmm.exceptions import InputError, SamplingError
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws
 from bayesgmm.mixture.rows import moments, rows_of
+from bayesgmm.mixture.spread import total_cholesky
 from bayesgmm.validation import Table, as_generator, as_table, check_count, check_n_components
 
 type FloatArray = NDArray[np.float64]
@@ -29,6 +30,19 @@ DIMS = {
     "correlations": ("component", "feature", "feature_other"),
     "covariances": ("component", "feature", "feature_other"),
 }
+# What is kept of nutpie's statistics, under ArviZ's names.
+_STATISTICS = {
+    "logp": "lp",
+    "energy": "energy",
+    "diverging": "diverging",
+    "mean_tree_accept": "acceptance_rate",
+    "n_steps": "n_steps",
+    "depth": "tree_depth",
+    "maxdepth_reached": "reached_max_treedepth",
+    "step_size": "step_size",
+    "step_size_bar": "step_size_bar",
+}
+_FEWEST_DRAWS = 4  # fewer cannot be diagnosed
 _TUNE_WHITENED, _TUNE_PLAIN = 200, 1000
 # Chains start this far apart, in standard deviations: wider than the posterior, so that R-hat can see a chain that
 # has not found it.
@@ -69,7 +83,7 @@ def sample_posterior(
     n_components, covariance, prior : the model; not with a `pymc.Model`, which says them itself.
     start : MixtureParameters, usually `fit_em(...).parameters`: where the search for the mode begins. Without it ten
         searches begin at random rows.
-    draws, chains : draws a chain after tuning, and chains.
+    draws, chains : draws a chain after tuning, at least 4, and chains.
     tune : tuning draws a chain; by default 200 when the sampling is whitened and 1000 when it is not.
     rng : int, numpy.random.Generator or None. The same seed gives the same draws on any number of cores.
     progress : show progress on standard error.
@@ -86,14 +100,14 @@ def sample_posterior(
     InputError
         The data, an option, the prior or the start cannot be used.
     SamplingError
-        No chain could start.
+        No chain could start, or the draws are no mixtures.
 
     Notes
     -----
     No order is imposed on the components: see `align`. Chains start around the same mode; how far another mode would
     be is for `fit_em`'s restarts to say.
     """
-    draws, chains = check_count(draws, "draws"), check_count(chains, "chains")
+    draws, chains = check_count(draws, "draws", _FEWEST_DRAWS), check_count(chains, "chains")
     tune = None if tune is None else check_count(tune, "tune")
     generator = as_generator(rng)
     if start is not None and not isinstance(start, MixtureParameters):
@@ -118,7 +132,13 @@ def sample_posterior(
         seed=int(generator.integers(2**63)),
         progress=progress,
     )
-    return _assemble(target, whitening, run, tune)
+    try:
+        return _assemble(target, whitening, run, tune)
+    except np.linalg.LinAlgError as error:
+        raise SamplingError(
+            "Some draws have covariances that are singular to machine precision: the prior puts standard deviations or "
+            "means far from what the data show. Check the prior's scales against the data."
+        ) from error
 
 
 def _is_pymc_model(X: Any) -> bool:
@@ -151,19 +171,16 @@ def _default_target(
 ) -> _Target:
     structure = structure_named(covariance)
     table = as_table(X)
-    K, D = check_n_components(n_components, table), table.n_features
-    if prior is not None and not isinstance(prior, Prior):
-        raise InputError(f"prior must be a Prior, such as Prior.for_data(X); received {type(prior).__name__}.")
+    K = check_n_components(n_components, table)
+    check_prior(prior)
+    total_cholesky(rows_of(table.values), table.features, structure)  # refuses what makes the posterior improper
     prior = prior or Prior.for_data(X, structure.name)
     density = MixtureDensity.of(table, K, structure, prior)
     if start is None:
         starts = [density.unconstrain(mixture) for mixture in _random_mixtures(density.values, K, rng)]
-    elif start.means.shape == (K, D):
-        starts = [density.unconstrain(start)]
     else:
-        raise InputError(
-            f"start has {start.n_components} components of {start.n_features} features; the model has {K} of {D}."
-        )
+        start.check_start(K, table.features)
+        starts = [density.unconstrain(start)]
     attributes = {"model": "default", "covariance": structure.name, "prior": repr(density.prior)}
     return _Target(nuts.CompiledDensity(density), starts, density, table, attributes)
 
@@ -180,7 +197,7 @@ def _random_mixtures(values: FloatArray, n_components: int, rng: np.random.Gener
 
 
 def _assemble(target: _Target, whitening: Whitening, run: nuts.Run, tune: int) -> xr.DataTree:
-    stats = run.tree["sample_stats"].to_dataset().rename(logp="lp")
+    stats = run.tree["sample_stats"].to_dataset()[list(_STATISTICS)].rename(_STATISTICS)
     chains, n_draws = stats.sizes["chain"], stats.sizes["draw"]
     if target.density is not None and target.table is not None:
         z = run.tree["posterior"].to_dataset()[nuts.Z].values.reshape(chains * n_draws, -1)

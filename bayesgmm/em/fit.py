@@ -21,10 +21,12 @@ from bayesgmm.em.start import (
 from bayesgmm.exceptions import FitError, InputError
 from bayesgmm.mixture.covariance import CovarianceStructure, n_free_parameters, structure_named
 from bayesgmm.mixture.parameters import MixtureParameters, kernel_parameters
-from bayesgmm.mixture.rows import Rows, SufficientStatistics, moments, rows_of
+from bayesgmm.mixture.rows import Rows, SufficientStatistics, rows_of
+from bayesgmm.mixture.spread import total_cholesky
 from bayesgmm.validation import (
     Table,
     as_generator,
+    as_numbers,
     as_table,
     check_count,
     check_n_components,
@@ -112,8 +114,7 @@ def fit_em(
     )
     generator = as_generator(rng)
     rows = rows_of(table.values, weights)
-    total_cholesky = _total_cholesky(rows, table, structure)
-    stepper = _Stepper(rows, structure, total_cholesky)
+    stepper = _Stepper(rows, structure, total_cholesky(rows, table.features, structure))
     ordered = isinstance(start, str)
 
     if isinstance(start, str):
@@ -134,6 +135,13 @@ def fit_em(
         if usable and (best is None or record.log_likelihood > best[1].log_likelihood):
             best = (guess, record)
     if best is None:
+        if not ordered:
+            raise FitError(
+                f"The start that was given collapsed: from there, with covariance={structure.name!r}, some component "
+                f"shrinks onto too few distinct rows, where the likelihood has no bound. Pass another start, or a "
+                f"strategy such as start='k-means++'.",
+                tuple(records),
+            )
         raise FitError(
             f"All {len(records)} starts collapsed: with n_components={K} and covariance={structure.name!r} some "
             f"component always shrinks onto too few distinct rows, where the likelihood has no bound. Ask for fewer "
@@ -272,12 +280,13 @@ def _given(
     tol: float,
     max_iter: int,
 ) -> Iterator[tuple[Guess, Restart]]:
-    N, D = table.values.shape
+    N = table.n_samples
     if isinstance(start, MixtureParameters):
-        if start.means.shape != (n_components, D):
+        start.check_start(n_components, table.features)
+        if not start.weights.all():
             raise InputError(
-                f"start has {start.n_components} components of {start.n_features} features; X and n_components need "
-                f"{n_components} of {D}."
+                f"start must give every component a weight above 0, or no row could join it; received "
+                f"{start.weights.tolist()}. Leave that component out, or give it a weight."
             )
         counts = start.weights * N
         # The start must have the structure that is fitted: its covariances are projected as an M-step would.
@@ -285,12 +294,7 @@ def _given(
         guess = Guess(start.weights, start.means - stepper.rows.origin, covariances)
         yield _run(stepper, guess, "parameters", tol, max_iter)
         return
-    try:
-        responsibilities = np.asarray(start, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            "start must be a strategy's name, a MixtureParameters or an array of responsibilities."
-        ) from error
+    responsibilities = as_numbers(start, "start, unless it is a strategy's name or a MixtureParameters,")
     if responsibilities.shape != (N, n_components):
         raise InputError(
             f"start, as responsibilities, must have shape ({N}, {n_components}); it has shape {responsibilities.shape}."
@@ -309,46 +313,6 @@ def _given(
             "more rows than there are features."
         )
     yield _run(stepper, guess, "responsibilities", tol, max_iter)
-
-
-def _total_cholesky(rows: Rows, table: Table, structure: CovarianceStructure) -> FloatArray:
-    """Cholesky factor (D, D) of the data's total covariance; refuses data that a fit cannot have."""
-    _, covariance = moments(rows)
-    variances = np.diagonal(covariance)
-    constant = [table.features[d] for d in np.flatnonzero(~(variances > 0))]
-    if constant:
-        raise InputError(
-            f"column(s) {', '.join(constant)} of X are constant (with the weights given): they have no variance to "
-            f"fit. Leave them out."
-        )
-    scales = np.sqrt(variances)
-    if structure.diagonal:
-        return np.diag(scales)
-    correlations = covariance / np.outer(scales, scales)
-    eigenvalues, vectors = np.linalg.eigh(correlations)
-    flat = np.flatnonzero(eigenvalues < rows.n_features * 1e-13)
-    if flat.size:
-        raise InputError(_describe_collinear(vectors[:, flat] / scales[:, np.newaxis], table, structure))
-    return np.asarray(np.linalg.cholesky(covariance))
-
-
-def _describe_collinear(directions: FloatArray, table: Table, structure: CovarianceStructure) -> str:
-    described = []
-    for direction in directions.T:
-        direction = direction / direction[np.abs(direction).argmax()]
-        terms = [
-            f"{value:+.4g} {name}" for value, name in zip(direction, table.features, strict=True) if abs(value) > 1e-6
-        ]
-        described.append(" ".join(terms).removeprefix("+") + " = constant")
-    few = (
-        f" There are {table.n_samples} rows for {table.n_features} columns."
-        if table.n_samples <= table.n_features
-        else ""
-    )
-    return (
-        f"columns of X depend linearly on each other: {'; '.join(described)}.{few} A {structure.name} covariance is "
-        f"then singular. Leave columns out, or use covariance='diag' or 'spherical'."
-    )
 
 
 def _entropy(rows: Rows, guess: Guess, structure: CovarianceStructure) -> float:

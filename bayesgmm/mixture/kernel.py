@@ -332,9 +332,9 @@ def row_responsibilities(X, start, stop, origin, log_scales, means, whiteners, d
                 out[begin + b, k] = joint[k, b]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def lower_inverses(choleskys):
-    """Inverses (K, D, D) of lower triangular matrices, by forward substitution."""
+    """Inverses (K, D, D) of lower triangular matrices, by forward substitution; not finite where there is none."""
     K, D, _ = choleskys.shape
     inverses = np.zeros((K, D, D))
     for k in range(K):

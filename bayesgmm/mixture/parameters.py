@@ -1,6 +1,6 @@
 """`MixtureParameters`: the value that says what a Gaussian mixture is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.kernel import KernelParameters, lower_inverses
 from bayesgmm.mixture.rows import Rows
-from bayesgmm.validation import as_generator, as_table, check_count, default_names
+from bayesgmm.validation import as_generator, as_numbers, as_table, check_count, default_names, names_clash
 
 type FloatArray = NDArray[np.float64]
 
@@ -68,6 +68,8 @@ class MixtureParameters:
         weights, means = _finite(self.weights, "weights", 1), _finite(self.means, "means", 2)
         covariances = _finite(self.covariances, "covariances", 3)
         K, D = means.shape
+        if K == 0 or D == 0:
+            raise InputError(f"means must have at least one component and one feature; it has shape {means.shape}.")
         for name, array, shape in (("weights", weights, (K,)), ("covariances", covariances, (K, D, D))):
             if array.shape != shape:
                 raise InputError(
@@ -89,9 +91,12 @@ class MixtureParameters:
                     f"covariances[{k}] is not positive definite. Every covariance must be; add to its diagonal or "
                     f"leave out features that depend linearly on the others."
                 ) from error
-        features = tuple(map(str, self.features)) or default_names(D)
+        listed = not isinstance(self.features, str) and isinstance(self.features, Iterable)
+        features = (tuple(map(str, self.features)) or default_names(D)) if listed else ()
         if len(features) != D or len(set(features)) != D:
-            raise InputError(f"features must be {D} different names, one a column of means; received {features}.")
+            raise InputError(
+                f"features must be {D} different names, one a column of means; received {self.features!r}."
+            )
         for name, value in (("weights", weights), ("means", means), ("covariances", covariances)):
             value.flags.writeable = False
             object.__setattr__(self, name, value)
@@ -120,9 +125,9 @@ class MixtureParameters:
     def permute(self, order: Sequence[int] | NDArray[np.int_]) -> "MixtureParameters":
         """The same mixture with component `order[0]` first, `order[1]` second, ..."""
         index = np.asarray(order)
-        if sorted(index.tolist()) != list(range(self.n_components)):
+        if index.dtype.kind not in "iu" or index.ndim != 1 or sorted(index) != list(range(self.n_components)):
             raise InputError(
-                f"order must name each of the {self.n_components} components once; received {index.tolist()}."
+                f"order must name each of the {self.n_components} components once, by its number; received {order!r}."
             )
         return MixtureParameters(self.weights[index], self.means[index], self.covariances[index], self.features)
 
@@ -160,7 +165,7 @@ class MixtureParameters:
 
     def marginal(self, features: Sequence[str | int]) -> "MixtureParameters":
         """The mixture of some of the features, in the order given."""
-        index = [self._index(feature) for feature in features]
+        index = self._indices(features, "features")
         return MixtureParameters(
             self.weights,
             self.means[:, index],
@@ -174,14 +179,16 @@ class MixtureParameters:
         Component by component a Gaussian conditional (Bishop 2006, eqs. 2.81 and 2.82); the weights are the
         responsibilities of the marginal mixture at the given values.
         """
-        known = [self._index(feature) for feature in given]
-        other = [i for i in range(self.n_features) if i not in known]
-        if not other or not known:
+        if not isinstance(given, Mapping):
             raise InputError(
-                "given must name at least one feature and leave at least one; nothing is left to describe."
+                f"given must map features to values, such as {{{self.features[0]!r}: 1.0}}; received {given!r}."
             )
+        known = self._indices(list(given), "given")
+        other = [i for i in range(self.n_features) if i not in known]
+        if not other:
+            raise InputError("given must leave at least one feature; nothing is left to describe.")
         marginal = self.marginal(known)
-        values = np.array([float(value) for value in given.values()])
+        values = as_table([list(given.values())], "given").values[0]
         responsibilities = marginal.responsibilities(values[np.newaxis])[0]
         means, covariances = [], []
         for mean, covariance in zip(self.means, self.covariances, strict=True):
@@ -193,10 +200,33 @@ class MixtureParameters:
         names = tuple(self.features[i] for i in other)
         return MixtureParameters(responsibilities, np.array(means), np.array(covariances), names)
 
+    def check_start(self, n_components: int, features: tuple[str, ...]) -> None:
+        """Refuse, as InputError, to start a fit of other components or features than these."""
+        K, D = n_components, len(features)
+        if self.means.shape != (K, D):
+            raise InputError(
+                f"start has {self.n_components} components of {self.n_features} features; X and n_components need "
+                f"{K} of {D}."
+            )
+        if names_clash(self.features, features):
+            raise InputError(
+                f"start describes {', '.join(self.features)}; the columns of X are {', '.join(features)}. Pass a start "
+                f"for the same columns in the same order."
+            )
+
+    def _indices(self, features: Sequence[str | int], name: str) -> list[int]:
+        if isinstance(features, str) or not isinstance(features, Iterable):
+            raise InputError(f"{name} must be a list of names or numbers of features; received {features!r}.")
+        index = [self._index(feature) for feature in features]
+        if not index or len(set(index)) < len(index):
+            raise InputError(f"{name} must name at least one feature, and each once; received {list(features)}.")
+        return index
+
     def _index(self, feature: str | int) -> int:
         if isinstance(feature, str) and feature in self.features:
             return self.features.index(feature)
-        if isinstance(feature, int | np.integer) and 0 <= feature < self.n_features:
+        is_number = isinstance(feature, int | np.integer) and not isinstance(feature, bool)
+        if is_number and 0 <= int(feature) < self.n_features:
             return int(feature)
         raise InputError(f"There is no feature {feature!r}; this mixture has {', '.join(self.features)}.")
 
@@ -226,10 +256,7 @@ def log_densities_of_draws(
 
 
 def _finite(value: ArrayLike, name: str, ndim: int) -> FloatArray:
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be an array of numbers.") from error
+    array = np.array(as_numbers(value, name))
     if array.ndim != ndim:
         raise InputError(f"{name} must have {ndim} dimensions; it has shape {array.shape}.")
     if not np.isfinite(array).all():

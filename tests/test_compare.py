@@ -1,0 +1,127 @@
+"""The verdict: agree where it should, differ where a difference was planted, refused where it means nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+
+
+def moved(em, **changes):
+    """The same fit claiming other parameters."""
+    p = em.parameters
+    values = {"weights": p.weights, "means": p.means, "covariances": p.covariances} | changes
+    return replace(em, parameters=bg.MixtureParameters(**values, features=p.features))
+
+
+@pytest.fixture(scope="module")
+def comparison(faithful_em, faithful_posterior):
+    return bg.compare(faithful_em, faithful_posterior)
+
+
+def test_old_faithful_agrees(comparison):
+    assert comparison.verdict == "agree"
+    assert comparison.table["inside"].all()
+
+
+def test_the_table_is_what_numpy_says_of_the_draws(comparison, faithful_em, faithful_posterior):
+    draws = faithful_posterior["posterior"]["means"].values[..., 1, 0].ravel()
+    row = comparison.table.loc["means[1, eruptions]"]
+    assert row["em"] == faithful_em.parameters.means[1, 0]
+    assert row["mean"] == pytest.approx(draws.mean())
+    assert row["sd"] == pytest.approx(draws.std(ddof=1))
+    assert row["eti90_lb"] == pytest.approx(np.quantile(draws, 0.05))
+    assert row["eti90_ub"] == pytest.approx(np.quantile(draws, 0.95))
+    assert row["z"] == pytest.approx((row["em"] - row["mean"]) / row["sd"])
+
+
+def test_every_free_number_has_one_row(comparison):
+    assert len(comparison.table) == 2 + 4 + 4 + 2
+    assert comparison.table.index.is_unique
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("weights[0]", lambda p: {"weights": np.array([0.72, 0.28])}),
+        ("means[1, waiting]", lambda p: {"means": p.means + [[0, 0], [0, 3.0]]}),
+        ("stds[0, eruptions]", lambda p: {"covariances": p.covariances * np.array([0.7, 1.0])[:, None, None]}),
+    ],
+)
+def test_a_planted_difference_is_named_with_its_direction(what, change, faithful_em, faithful_posterior):
+    comparison = bg.compare(moved(faithful_em, **change(faithful_em.parameters)), faithful_posterior)
+    assert comparison.verdict == "differ"
+    reason = next(reason for reason in comparison.reasons if what in reason)
+    assert ("below" if what.startswith("stds") else "above") in reason
+    assert "posterior sd" in reason
+
+
+def test_a_local_maximum_of_em_is_noticed(faithful_posterior, faithful_em):
+    comparison = bg.compare(replace(faithful_em, log_likelihood=-1200.0), faithful_posterior)
+    assert comparison.verdict == "differ"
+    assert any("local maximum" in reason for reason in comparison.reasons)
+
+
+def test_em_that_did_not_converge_is_not_compared(faithful_posterior, faithful_em):
+    comparison = bg.compare(replace(faithful_em, status=bg.Status.MAX_ITER), faithful_posterior)
+    assert comparison.verdict == "not comparable"
+    assert "raise max_iter" in comparison.reasons[0]
+
+
+def test_another_structure_or_other_rows_are_not_compared(faithful, faithful_posterior, faithful_em):
+    tied = bg.fit_em(faithful, 2, "tied", start=faithful_em.parameters)
+    assert "same structure" in " ".join(bg.compare(tied, faithful_posterior).reasons)
+    weighted = bg.fit_em(faithful, 2, start=faithful_em.parameters, sample_weight=np.full(272, 2.0))
+    comparison = bg.compare(weighted, faithful_posterior)
+    assert comparison.verdict == "not comparable"
+    assert "without weights" in " ".join(comparison.reasons)
+
+
+def test_an_unaligned_posterior_is_refused(faithful, faithful_em):
+    posterior = bg.sample_posterior(faithful, 2, draws=20, rng=1, progress=False)
+    with pytest.raises(bg.InputError, match="not aligned"):
+        bg.compare(faithful_em, posterior)
+
+
+def test_the_density_distance_is_hellingers():
+    """Two Gaussians have a closed form; the posterior here is one draw repeated, so it is its own predictive."""
+    from bayesgmm.compare import _density_distances
+
+    em = bg.MixtureParameters([1.0], [[0.0]], [[[1.0]]])
+    m, v = 0.8, 1.7
+    draws = np.ones((5, 1)), np.full((5, 1, 1), m), np.full((5, 1, 1, 1), v)
+    distance, typical = _density_distances(em, *draws)
+    affinity = np.sqrt(2 * np.sqrt(v) / (1 + v)) * np.exp(-(m**2) / (4 * (1 + v)))
+    assert distance == pytest.approx(np.sqrt(1 - affinity), abs=1e-3)
+    assert typical == pytest.approx(0, abs=1e-2)
+
+
+def test_label_free_numbers_ignore_the_labels(faithful_em, faithful_posterior, comparison):
+    swapped = replace(faithful_em, parameters=faithful_em.parameters.permute([1, 0]))
+    other = bg.compare(swapped, bg.align(faithful_posterior, swapped.parameters))
+    assert other.density_distance == pytest.approx(comparison.density_distance, abs=5e-3)
+    assert other.partition_agreement == pytest.approx(comparison.partition_agreement, abs=1e-12)
+
+
+def test_options_out_of_range_are_refused(faithful_em, faithful_posterior):
+    with pytest.raises(bg.InputError, match="ci_prob"):
+        bg.compare(faithful_em, faithful_posterior, ci_prob=90)
+    with pytest.raises(bg.InputError, match="max_z"):
+        bg.compare(faithful_em, faithful_posterior, max_z=0)
+
+
+def test_the_summary_can_be_read(comparison):
+    lines = comparison.summary().splitlines()
+    assert lines[0] == "Verdict: agree"
+    assert "90 % interval" in comparison.summary() and "equal-tailed" in comparison.summary()
+
+
+@pytest.mark.slow
+def test_well_specified_data_mostly_agree():
+    """100 data sets of 200 rows a component: at least 90 % agree."""
+    verdicts = []
+    for seed in range(100):
+        simulation = bg.datasets.simulate(400, 2, 2, separation=5, rng=seed)
+        verdicts.append(bg.analyze(simulation.X, 2, n_init=20, rng=seed, progress=False).comparison.verdict)
+    assert verdicts.count("agree") >= 90, verdicts

@@ -1,0 +1,118 @@
+"""Planted faults are found, and good posteriors pass."""
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+
+
+def kinds(posterior):
+    return {problem.kind for problem in bg.diagnose(posterior).problems}
+
+
+def with_changes(posterior, group, **changes):
+    """A copy in which each named variable went through a function of its values."""
+    changed = posterior.copy(deep=True)
+    for name, change in changes.items():
+        variable = changed[group].to_dataset()[name]
+        changed[group][name] = variable.copy(data=change(variable.values.copy()))
+    return changed
+
+
+def edit_chain(edit):
+    def change(values):
+        values[0] = edit(values[0])
+        return values
+
+    return change
+
+
+def test_a_good_posterior_has_no_problem(faithful_posterior):
+    assert bg.diagnose(faithful_posterior).ok
+
+
+def test_a_chain_in_another_mode_is_found(faithful_posterior):
+    moved = with_changes(faithful_posterior, "posterior", means=edit_chain(lambda chain: chain * 1.05))
+    assert "chains disagree" in kinds(moved)
+
+
+def test_a_constant_chain_is_found(faithful_posterior):
+    stuck = with_changes(faithful_posterior, "posterior", means=edit_chain(lambda chain: 0 * chain + chain[:1]))
+    diagnosis = bg.diagnose(stuck)
+    assert not diagnosis.ok
+    assert diagnosis.parameters["r_hat"].isna().any()
+
+
+def test_all_chains_stuck_at_one_point_is_found(faithful_posterior):
+    stuck = with_changes(faithful_posterior, "posterior", weights=lambda values: 0 * values + values[:1, :1])
+    assert not bg.diagnose(stuck).ok
+
+
+def test_nan_is_a_failure_never_a_pass(faithful_posterior):
+    def spoil(values):
+        values[2, 5, 0] = np.nan
+        return values
+
+    broken = with_changes(faithful_posterior, "posterior", weights=spoil)
+    diagnosis = bg.diagnose(broken)
+    assert not diagnosis.ok
+    assert "weights[0]" in " ".join(problem.text for problem in diagnosis.problems)
+
+
+def test_a_divergence_is_found(faithful_posterior):
+    def diverge(values):
+        values[1, 3] = True
+        return values
+
+    assert "divergences" in kinds(with_changes(faithful_posterior, "sample_stats", diverging=diverge))
+
+
+def test_low_energy_information_is_found(faithful_posterior):
+    def walk(values):
+        return np.cumsum(np.random.default_rng(0).normal(size=values.shape), axis=1)
+
+    assert "energy" in kinds(with_changes(faithful_posterior, "sample_stats", energy=walk))
+
+
+def test_nan_energy_is_found(faithful_posterior):
+    assert "energy" in kinds(with_changes(faithful_posterior, "sample_stats", energy=lambda values: values * np.nan))
+
+
+def test_few_effective_draws_are_found(faithful_posterior):
+    short = faithful_posterior.copy(deep=True)
+    for group in ("posterior", "sample_stats"):
+        short[group] = short[group].isel(draw=slice(0, 60))
+    assert "few draws" in kinds(short)
+
+
+def test_an_interrupted_run_is_found(faithful_posterior):
+    partial = faithful_posterior.copy()
+    partial.attrs = faithful_posterior.attrs | {"partial": 1}
+    assert "partial" in kinds(partial)
+
+
+def test_unclear_labels_are_told_from_chains_that_disagree(galaxies):
+    """Galaxies with six components, where relabelling is known to be impossible."""
+    em = bg.fit_em(galaxies, 6, rng=1)
+    posterior = bg.align(bg.sample_posterior(galaxies, 6, start=em.parameters, rng=1, progress=False), em.parameters)
+    assert "labels" in kinds(posterior)
+    assert bg.compare(em, posterior).verdict == "not comparable"
+
+
+def test_the_summary_names_the_statistics(faithful_posterior):
+    text = bg.diagnose(faithful_posterior).summary()
+    for word in ("R-hat", "ESS bulk", "tail", "E-BFMI", "divergences", "no problem found"):
+        assert word in text
+
+
+@pytest.mark.slow
+def test_good_posteriors_are_seldom_called_bad():
+    """200 well-separated data sets: at most 5 % flagged."""
+    flagged = []
+    for seed in range(200):
+        simulation = bg.datasets.simulate(300, 2, 2, separation=5, rng=seed)
+        posterior = bg.sample_posterior(simulation.X, 2, start=simulation.parameters, rng=seed, progress=False)
+        diagnosis = bg.diagnose(bg.align(posterior, simulation.parameters))
+        if not diagnosis.ok:
+            flagged.append((seed, [problem.text for problem in diagnosis.problems]))
+    assert len(flagged) <= 10, flagged

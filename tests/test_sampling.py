@@ -1,0 +1,269 @@
+"""`sample_posterior`: right where the answer is known, reproducible, and honest when it is stopped."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayesgmm as bg
+from bayesgmm.bayes import nuts
+from bayesgmm.bayes.precondition import negative_hessian, whiten
+
+# posteriordb's low_dim_gauss_mix: means and sds of 10,000 reference draws, and the means' Monte Carlo errors.
+REFERENCE = {
+    "mu1": (-2.73351, 0.04205, 0.00042),
+    "mu2": (2.86983, 0.05460, 0.00056),
+    "sigma1": (1.02807, 0.03144, 0.00032),
+    "sigma2": (1.02382, 0.04048, 0.00041),
+    "theta": (0.62155, 0.01548, 0.00015),
+}
+REFERENCE_PRIOR = bg.Prior(mean_location=0.0, mean_scale=2.0, std=bg.HalfNormal(2.0), concentration=5.0)
+
+
+def low_dim_quantities(posterior):
+    draws = posterior["posterior"].to_dataset()
+    order = np.argsort(draws["means"].values[..., 0], axis=-1)
+    means = np.take_along_axis(draws["means"].values[..., 0], order, axis=-1)
+    stds = np.take_along_axis(draws["stds"].values[..., 0], order, axis=-1)
+    weights = np.take_along_axis(draws["weights"].values, order, axis=-1)
+    return {
+        "mu1": means[..., 0],
+        "mu2": means[..., 1],
+        "sigma1": stds[..., 0],
+        "sigma2": stds[..., 1],
+        "theta": weights[..., 0],
+    }
+
+
+def reference_errors(posterior):
+    """Largest |difference of means| in combined Monte Carlo errors, and largest |log ratio of sds|."""
+    import arviz as az
+
+    worst_mean = worst_sd = 0.0
+    for name, values in low_dim_quantities(posterior).items():
+        mean, sd, mcse = REFERENCE[name]
+        ess = float(az.ess(xr.Dataset({"x": (("chain", "draw"), values)}), method="mean")["x"])
+        combined = np.hypot(mcse, values.std() / np.sqrt(ess))
+        worst_mean = max(worst_mean, abs(values.mean() - mean) / combined)
+        worst_sd = max(worst_sd, abs(np.log(values.std() / sd)))
+    return worst_mean, worst_sd
+
+
+def test_the_reference_posterior_is_reproduced(low_dim_gauss_mix):
+    """Five means within 4 combined errors: fails by chance once in 3000 seeds. Sds within 5 %: their error is 1 %."""
+    em = bg.fit_em(low_dim_gauss_mix, 2, rng=1)
+    assert em.log_likelihood == pytest.approx(-2096.677496, abs=1e-5)
+    posterior = bg.align(
+        bg.sample_posterior(low_dim_gauss_mix, 2, prior=REFERENCE_PRIOR, start=em.parameters, rng=1, progress=False),
+        em.parameters,
+    )
+    worst_mean, worst_sd = reference_errors(posterior)
+    assert worst_mean < 4
+    assert worst_sd < 0.05
+    assert bg.diagnose(posterior).ok
+    assert bg.compare(em, posterior).verdict == "agree"
+
+
+def test_half_the_rows_dropped_would_be_noticed(low_dim_gauss_mix):
+    """The broken twin of the test above."""
+    posterior = bg.sample_posterior(low_dim_gauss_mix[::2], 2, prior=REFERENCE_PRIOR, rng=1, progress=False)
+    worst_mean, worst_sd = reference_errors(posterior)
+    assert worst_mean > 4
+    assert worst_sd > 0.05
+
+
+def test_old_faithful_passes_every_check(faithful, faithful_posterior):
+    diagnosis = bg.diagnose(faithful_posterior)
+    assert diagnosis.ok, diagnosis.summary()
+    assert diagnosis.n_divergences == 0
+    assert diagnosis.parameters["r_hat"].max() <= 1.01
+    assert diagnosis.parameters[["ess_bulk", "ess_tail"]].min().min() >= 400
+    assert faithful_posterior.attrs["whitened"] == 1
+
+
+def test_the_posterior_follows_arvizs_schema(faithful, faithful_posterior):
+    draws = faithful_posterior["posterior"].to_dataset()
+    assert draws["covariances"].dims == ("chain", "draw", "component", "feature", "feature_other")
+    assert list(draws["feature"].values) == ["eruptions", "waiting"]
+    np.testing.assert_allclose(draws["weights"].sum("component"), 1)
+    rebuilt = draws["correlations"] * draws["stds"] * draws["stds"].rename(feature="feature_other")
+    np.testing.assert_allclose(rebuilt.transpose(*draws["covariances"].dims), draws["covariances"], rtol=1e-10)
+    np.testing.assert_array_equal(faithful_posterior["observed_data"]["X"].values, faithful.to_numpy())
+
+
+def test_total_log_likelihood_is_that_of_the_draw(faithful, faithful_posterior):
+    draw = faithful_posterior["posterior"].to_dataset().isel(chain=1, draw=7)
+    mixture = bg.MixtureParameters(draw["weights"].values, draw["means"].values, draw["covariances"].values, faithful.columns)
+    expected = mixture.log_density(faithful).sum()
+    found = faithful_posterior["sample_stats"]["total_log_likelihood"].values[1, 7]
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+def test_every_structure_samples_and_keeps_its_shape(covariance, faithful):
+    posterior = bg.sample_posterior(faithful, 2, covariance, draws=300, rng=2, progress=False)
+    draws = posterior["posterior"].to_dataset()
+    covariances = draws["covariances"].values
+    off = covariances[..., 0, 1]
+    assert (off == 0).all() == (covariance in ("diag", "spherical"))
+    assert (np.ptp(covariances, axis=2).max() == 0) == (covariance == "tied")
+    assert (np.ptp(draws["stds"].values, axis=3).max() == 0) == (covariance == "spherical")
+    assert bg.diagnose(posterior).label_free["r_hat"].max() < 1.05
+
+
+@pytest.mark.parametrize("std", [bg.HalfNormal(1.0), bg.Uniform(0.05, 5.0), bg.Fixed(0.5)], ids=lambda s: type(s).__name__)
+def test_other_priors_sample(std):
+    X = bg.datasets.simulate(150, 2, 1, separation=6, rng=3).X
+    prior = bg.Prior.for_data(X, std=std)
+    posterior = bg.sample_posterior(X, 2, prior=prior, draws=300, rng=1, progress=False)
+    assert np.isfinite(posterior["posterior"]["means"].values).all()
+    if isinstance(std, bg.Fixed):
+        np.testing.assert_allclose(posterior["posterior"]["stds"].values, 0.5, rtol=1e-12)
+        assert not any(name.startswith("stds") for name in bg.diagnose(posterior).parameters.index)
+
+
+def test_one_component_has_its_conjugate_posterior():
+    """Known sd: mean ~ Normal with precision 1/scale^2 + n/sd^2. Means within 5 errors: once in 1e6 seeds."""
+    X = np.random.default_rng(0).normal(3.0, 2.0, size=40)
+    prior = bg.Prior(mean_location=1.0, mean_scale=0.7, std=bg.Fixed(2.0))
+    posterior = bg.sample_posterior(X, 1, prior=prior, rng=4, progress=False)
+    precision = 1 / 0.7**2 + len(X) / 4
+    mean = (1.0 / 0.7**2 + X.sum() / 4) / precision
+    draws = posterior["posterior"]["means"].values.ravel()
+    assert abs(draws.mean() - mean) < 5 * draws.std() / np.sqrt(1000)
+    assert draws.std() == pytest.approx(precision**-0.5, rel=0.08)
+
+
+def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(faithful, monkeypatch):
+    draws = []
+    for cores in (1, 2):
+        original = nuts.nutpie.sample
+        monkeypatch.setattr(nuts.nutpie, "sample", lambda *a, c=cores, f=original, **k: f(*a, cores=c, **k))
+        draws.append(bg.sample_posterior(faithful, 2, draws=50, rng=9, progress=False)["posterior"]["means"].values)
+        monkeypatch.setattr(nuts.nutpie, "sample", original)
+    np.testing.assert_array_equal(*draws)
+
+
+def test_without_a_start_the_same_mode_is_found(faithful, faithful_em):
+    posterior = bg.sample_posterior(faithful, 2, draws=300, rng=5, progress=False)
+    aligned = bg.align(posterior, faithful_em.parameters)
+    means = aligned["posterior"]["means"].values.mean(axis=(0, 1))
+    np.testing.assert_allclose(means, faithful_em.parameters.means, rtol=0.01)
+
+
+def test_units_do_not_matter(faithful):
+    """The whole sampling in units 1e12 times larger, and far from 0, is the same chain to rounding."""
+    X = faithful.to_numpy()
+    em = bg.fit_em(X, 2, rng=1)
+    moved = bg.MixtureParameters(em.parameters.weights, em.parameters.means * 1e12, em.parameters.covariances * 1e24)
+    here = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
+    there = bg.sample_posterior(X * 1e12, 2, start=moved, draws=200, rng=1, progress=False)
+    a, b = here["posterior"]["means"].values.mean((0, 1)), there["posterior"]["means"].values.mean((0, 1)) / 1e12
+    spread = here["posterior"]["means"].values.std((0, 1))
+    assert (np.abs(a - b) / spread < 0.2).all()
+    assert there.attrs["whitened"] == here.attrs["whitened"] == 1
+
+
+@pytest.mark.filterwarnings("default")  # PyTensor's and Numba's own, which are not ours to answer for
+def test_a_model_that_the_user_changed_samples_through_pytensor(low_dim_gauss_mix):
+    """A potential N(0.4, 0.1) on the sum of the means, against the draws without it, reweighted.
+
+    Both means have errors of about 0.004; 0.02 is five of them, and a potential left out is off by 0.15.
+    """
+    import pymc as pm
+
+    X = low_dim_gauss_mix[:200]
+    em = bg.fit_em(X, 2, rng=1)
+    plain = bg.sample_posterior(X, 2, start=em.parameters, rng=1, progress=False)["posterior"]["means"].values.sum((2, 3))
+    model = bg.build_model(X, 2)
+    with model:
+        pm.Potential("extra", -0.5 * ((model["means"].sum() - 0.4) / 0.1) ** 2)
+    posterior = bg.sample_posterior(model, start=em.parameters, draws=500, rng=1, progress=False)
+    total = posterior["posterior"]["means"].values.sum(axis=(2, 3))
+    expected = np.average(plain, weights=np.exp(-0.5 * ((plain - 0.4) / 0.1) ** 2))
+    assert total.mean() == pytest.approx(expected, abs=0.02)
+    assert abs(plain.mean() - expected) > 0.1
+    assert posterior.attrs["model"] == "pymc.Model"
+    assert set(posterior["posterior"].data_vars) == {"weights", "means", "stds", "correlations", "covariances"}
+    assert bg.diagnose(bg.align(posterior, em.parameters)).parameters["r_hat"].max() < 1.05
+
+
+def test_a_model_refuses_what_it_says_itself(faithful):
+    with pytest.raises(bg.InputError, match="belong to the model"):
+        bg.sample_posterior(bg.build_model(faithful, 2), 2)
+
+
+def test_whitening_is_refused_where_the_curvature_says_nothing():
+    X = bg.datasets.simulate(15, 3, 2, rng=3).X
+    posterior = bg.sample_posterior(X, 3, rng=1, draws=100, progress=False)
+    assert posterior.attrs["whitened"] == 0
+    assert "far from the Gaussian" in posterior.attrs["whitening_reason"] or "flat" in posterior.attrs["whitening_reason"]
+
+
+def test_the_hessian_and_the_whitening_of_a_gaussian_are_exact():
+    covariance = np.array([[2.0, 1.9], [1.9, 2.0]]) * 1e-4
+    precision = np.linalg.inv(covariance)
+
+    def log_density(theta):
+        return -0.5 * theta @ precision @ theta, -precision @ theta
+
+    np.testing.assert_allclose(negative_hessian(log_density, np.zeros(2)), precision, rtol=1e-6)
+    whitening = whiten(log_density, np.zeros(2), np.random.default_rng(0))
+    assert whitening.whitened
+    np.testing.assert_allclose(whitening.scale @ whitening.scale.T, covariance, rtol=1e-6)
+
+
+def interrupted_posterior(X, after, **options):
+    """Sample, with Ctrl-C sent to this process once the chains have run for `after` seconds."""
+    timer = threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT))
+    started = time.perf_counter()
+    original = nuts.nutpie.sample
+
+    def sample(*arguments, **keywords):
+        timer.start()
+        return original(*arguments, **keywords)
+
+    nuts.nutpie.sample = sample
+    try:
+        return bg.sample_posterior(X, 3, progress=False, rng=1, **options)
+    finally:
+        nuts.nutpie.sample = original
+        timer.cancel()
+        assert time.perf_counter() - started < 60
+
+
+def test_ctrl_c_keeps_the_draws_that_are_done():
+    simulation = bg.datasets.simulate(20_000, 3, 2, rng=1)
+    posterior = interrupted_posterior(simulation.X, 3.0, start=simulation.parameters, draws=100_000, tune=50)
+    stats = posterior["sample_stats"].to_dataset()
+    assert posterior.attrs["partial"] == 1
+    lengths = posterior.attrs["chain_lengths"]
+    assert 0 < stats.sizes["draw"] < 100_000
+    assert stats.sizes["draw"] <= max(lengths)
+    for group in ("posterior", "sample_stats"):
+        for variable in posterior[group].to_dataset().data_vars.values():
+            if variable.dtype.kind == "f":
+                assert np.isfinite(variable.values).all(), variable.name
+    diagnosis = bg.diagnose(bg.align(posterior, simulation.parameters))
+    assert "partial" in [problem.kind for problem in diagnosis.problems]
+
+
+def test_padding_is_cut_to_the_chains_that_hold_the_most():
+    lp = np.full((3, 10), np.nan)
+    lp[0, :8], lp[1, :7] = 0.0, 0.0
+    diverging = np.zeros((3, 10), dtype=bool)
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": xr.Dataset({"z": (("chain", "draw"), lp)}),
+            "sample_stats": xr.Dataset({"logp": (("chain", "draw"), lp), "diverging": (("chain", "draw"), diverging)}),
+        }
+    )
+    trimmed = nuts._trim(tree, (8, 7, 0))
+    assert dict(trimmed["posterior"].sizes) == {"chain": 2, "draw": 7}
+    assert np.isfinite(trimmed["sample_stats"]["logp"].values).all()
+    with pytest.raises(KeyboardInterrupt):
+        nuts._trim(tree, (0, 0, 0))
