@@ -121,9 +121,7 @@ def diagnose(posterior: xr.DataTree) -> Diagnosis:
         unclear=unclear,
         aligned=aligned,
         partial=partial,
-        problems=tuple(
-            _problems(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, unclear, partial)
-        ),
+        problems=tuple(_problems(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, unclear, partial)),
     )
 
 

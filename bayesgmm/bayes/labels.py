@@ -30,11 +30,12 @@ def align(posterior: xr.DataTree, reference: MixtureParameters) -> xr.DataTree:
 
     Returns
     -------
-    A new DataTree, every variable of `posterior` that has a `component` dimension permuted. `sample_stats` gains `label`
-    (chain, draw, component), which component of the draw stands at each place, and `label_clear` (chain, draw): whether
-    the draw's components, each given to the component of the reference that it is nearest to (Bhattacharyya distance),
-    make a permutation. Where they do not, the reference's components do not describe the draw. The share of such draws is the
-    non-permutation rate of Malsiner-Walli, Fruehwirth-Schnatter and Gruen (2016, doi:10.1007/s11222-014-9500-2).
+    A new DataTree, every variable of `posterior` that has a `component` dimension permuted. `sample_stats` gains
+    `label` (chain, draw, component), which component of the draw stands at each place, and `label_clear` (chain, draw):
+    whether the draw's components, each given to the component of the reference that it is nearest to (Bhattacharyya
+    distance), make a permutation. Where they do not, the reference's components do not describe the draw. The share of
+    such draws is the non-permutation rate of Malsiner-Walli, Fruehwirth-Schnatter and Gruen (2016,
+    doi:10.1007/s11222-014-9500-2).
 
     Raises
     ------

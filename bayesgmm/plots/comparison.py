@@ -1,6 +1,7 @@
 """EM's estimates against the posterior, number by number."""
 
 from math import floor, log10
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.compare import Comparison
 from bayesgmm.exceptions import InputError
-from bayesgmm.plots.style import INK, component_handles, component_style, figure_of, legend_beside, new_axes, percent
+from bayesgmm.plots.style import INK, LEGEND, component_style, figure_of, new_axes, percent
 
 type FloatArray = NDArray[np.float64]
 
@@ -46,8 +47,8 @@ def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Figure
     table = comparison.table
     if len(table) > _MOST_ROWS:
         raise InputError(
-            f"comparison.table has {len(table)} rows; one picture holds at most {_MOST_ROWS}. Draw it in parts, such as "
-            f"dataclasses.replace(comparison, table=comparison.table.query(\"parameter == 'means'\"))."
+            f"comparison.table has {len(table)} rows; one picture holds at most {_MOST_ROWS}. Draw it in parts, such "
+            f"as dataclasses.replace(comparison, table=comparison.table.query(\"parameter == 'means'\"))."
         )
     groups = list(dict.fromkeys(table["parameter"]))
     # A heading above each group of rows, and a little space above each heading but the first.
@@ -61,6 +62,7 @@ def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Figure
     ax.set_xlabel("distance from the posterior mean, in posterior standard deviations")
     _label_rows(ax, table, heights, dict(zip(groups, headings, strict=True)))
     _write_values(ax, comparison, heights)
+    ax.legend(handles=_legend(comparison), loc="lower left", bbox_to_anchor=(0, 1), ncols=2, **LEGEND)
     return figure_of(ax)
 
 
@@ -78,15 +80,31 @@ def _draw_rows(ax: Axes, comparison: Comparison, heights: FloatArray) -> float:
     for row, component in enumerate(table["component"]):
         style, y, inside = component_style(component), heights[row], bool(table["inside"].iloc[row])
         ax.plot([lower[row], upper[row]], [y, y], color=style.color, linewidth=4, alpha=0.35, solid_capstyle="butt")
-        edge = {"markeredgecolor": "white" if inside else "black", "markeredgewidth": 0.8 if inside else 1.6}
+        edge: dict[str, Any] = {
+            "markeredgecolor": "white" if inside else "black",
+            "markeredgewidth": 0.8 if inside else 1.6,
+        }
         if abs(em[row]) < reach:
             ax.plot(em[row], y, color=style.color, marker=style.marker, markersize=8, linestyle="", **edge)
         else:
             side = np.sign(em[row])
             ax.plot(
-                side * 0.96 * reach, y, color=style.color, marker=">" if side > 0 else "<", markersize=8, linestyle="", **edge
+                side * 0.96 * reach,
+                y,
+                color=style.color,
+                marker=">" if side > 0 else "<",
+                markersize=8,
+                linestyle="",
+                **edge,
             )
-            ax.text(side * 0.92 * reach, y, f"{em[row]:+.1f} sd", ha="right" if side > 0 else "left", va="center", fontsize=8)
+            ax.text(
+                side * 0.92 * reach,
+                y,
+                f"{em[row]:+.1f} sd",
+                ha="right" if side > 0 else "left",
+                va="center",
+                fontsize=8,
+            )
     return reach
 
 
@@ -98,12 +116,10 @@ def _label_rows(ax: Axes, table: pd.DataFrame, heights: FloatArray, headings: di
     ax.set_yticks([*heights, *headings.values()], [*texts, *headings])
     ax.tick_params(axis="y", length=0, labelsize=9)
     ax.tick_params(axis="x", labelsize=9)
-    for label, component in zip(ax.get_yticklabels(), table["component"], strict=False):
-        label.set_color(component_style(component).color)
     for label in ax.get_yticklabels()[len(table) :]:
         label.set_fontweight("bold")
     ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.set_ylabel("component, feature", fontsize=9)
+    ax.set_ylabel("component, feature", fontsize=9, labelpad=8)
 
 
 def _write_values(ax: Axes, comparison: Comparison, heights: FloatArray) -> None:
@@ -127,4 +143,16 @@ def _written(table: pd.DataFrame, column: str) -> list[str]:
     return [
         f"{value:.{max(0, 1 - floor(log10(sd)))}f}" if sd > 0 else f"{value:g}"
         for value, sd in zip(table[column], table["sd"], strict=True)
+    ]
+
+
+def _legend(comparison: Comparison) -> list[Any]:
+    interval = f"posterior {percent(comparison.ci_prob)} equal-tailed interval"
+    return [
+        Line2D([], [], color=INK, linewidth=4, alpha=0.35, label=interval),
+        Line2D([], [], color=INK, linewidth=1, label="posterior mean"),
+        Line2D(
+            [], [], color=INK, marker="o", markersize=8, linestyle="", label="EM (black edge: outside the interval)"
+        ),
+        Patch(color=INK, alpha=0.08, linewidth=0, label=f"within {comparison.max_z:g} sd: EM agrees"),
     ]

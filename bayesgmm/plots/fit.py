@@ -1,6 +1,7 @@
 """The rows, EM's components, and how far the posterior lets them move."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -18,7 +19,18 @@ from scipy.stats import norm
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws
-from bayesgmm.plots.style import INK, MUTED, component_handles, component_style, figure_of, legend_beside, new_axes, percent, tidy
+from bayesgmm.plots.style import (
+    INK,
+    LEGEND,
+    MUTED,
+    component_handles,
+    component_style,
+    figure_of,
+    legend_beside,
+    new_axes,
+    percent,
+    tidy,
+)
 from bayesgmm.validation import check_count, check_fraction
 
 type FloatArray = NDArray[np.float64]
@@ -28,6 +40,8 @@ _RADIUS = 2.0
 _MOST_FEATURES = 10
 _MOST_POINTS = 4_000  # rows drawn as points; histograms have all rows
 _BAND_DRAWS = 400
+_BARS: dict[str, Any] = {"color": "#DDDDDD"}
+_BAND: dict[str, Any] = {"color": INK, "alpha": 0.3, "linewidth": 0}
 
 
 def plot_fit(
@@ -112,7 +126,7 @@ class _View(NamedTuple):
         center, reach = self.parameters.means[:, feature], _RADIUS * self.parameters.stds[:, feature]
         low = min(self.X[:, feature].min(), (center - reach).min())
         high = max(self.X[:, feature].max(), (center + reach).max())
-        margin = 0.04 * (high - low)
+        margin = 0.07 * (high - low)
         return float(low - margin), float(high + margin)
 
 
@@ -161,10 +175,9 @@ def _draw_ellipses(ax: Axes, view: _View, n_draws: int) -> None:
         moved = _ellipses(view.means[draws, k], view.covariances[draws, k])
         ax.add_collection(LineCollection(list(moved), colors=style.color, linewidths=0.6, alpha=0.3, zorder=2))
         x, y = _ellipses(p.means[k], p.covariances[k]).T
+        ax.plot(x, y, color="white", linewidth=4, zorder=3)  # sets EM's line off from the draws' of the same colour
         ax.plot(x, y, color=style.color, linestyle=style.linestyle, linewidth=2, zorder=3)
-        ax.plot(
-            *p.means[k], color=style.color, marker=style.marker, markersize=8, markeredgecolor="white", zorder=4
-        )
+        ax.plot(*p.means[k], color=style.color, marker=style.marker, markersize=8, markeredgecolor="white", zorder=4)
     ax.set(xlim=view.limits(0), ylim=view.limits(1))
 
 
@@ -180,9 +193,9 @@ def _draw_density(ax: Axes, view: _View, ci_prob: float) -> None:
     p, x = view.parameters, view.X[:, 0]
     grid = np.linspace(*view.limits(0), 400)
     n_bins = int(np.clip(2 * np.sqrt(len(x)), 10, 60))
-    ax.hist(x, bins=n_bins, density=True, color=MUTED, alpha=0.35, zorder=1)
+    ax.hist(x, bins=n_bins, density=True, zorder=1, **_BARS)
     lower, upper = _density_band(view, grid, ci_prob)
-    ax.fill_between(grid, lower, upper, color=INK, alpha=0.25, linewidth=0, zorder=2)
+    ax.fill_between(grid, lower, upper, zorder=2, **_BAND)
     ax.plot(grid, np.exp(p.log_density(grid)), color=INK, linewidth=2, zorder=3)
     for k in range(p.n_components):
         style = component_style(k)
@@ -203,7 +216,8 @@ def _density_band(view: _View, grid: FloatArray, ci_prob: float) -> FloatArray:
 def _plot_pairs(view: _View, n_draws: int, ci_prob: float) -> Figure:
     names = view.parameters.features
     D = len(names)
-    figure, axes = plt.subplots(D, D, figsize=(1 + 2.2 * D, 1 + 2.2 * D), layout="constrained")
+    side = max(1.5, 2.6 - 0.12 * D)
+    figure, axes = plt.subplots(D, D, figsize=(1 + side * D, 1 + side * D), layout="constrained")
     for row in range(D):
         for column in range(D):
             ax = axes[row, column]
@@ -215,17 +229,16 @@ def _plot_pairs(view: _View, n_draws: int, ci_prob: float) -> Figure:
                 ax.set_yticks([])
             else:
                 _draw_ellipses(ax, view.of(column, row), n_draws)
-                ax.yaxis.set_major_locator(MaxNLocator(4))
-            ax.xaxis.set_major_locator(MaxNLocator(4))
+                ax.yaxis.set_major_locator(MaxNLocator(3))
+            ax.xaxis.set_major_locator(MaxNLocator(3))
             ax.tick_params(labelbottom=row == D - 1, labelleft=column == 0)
             tidy(ax)
     for d, name in enumerate(names):
-        axes[-1, d].set_xlabel(name)
-        axes[d, 0].set_ylabel(name if d else "density")
+        axes[-1, d].set_xlabel(fill(name, 18))
+        axes[d, 0].set_ylabel(fill(name, 18) if d else "density")
     figure.align_ylabels(axes[:, 0])
-    figure.legend(
-        handles=_legend(view, n_draws, ci_prob, density=True, ellipses=True), loc="upper right", frameon=False, fontsize=9
-    )
+    handles = _legend(view, n_draws, ci_prob, density=True, ellipses=True)
+    figure.legend(handles=handles, loc="upper right", **LEGEND)
     return figure
 
 
@@ -242,12 +255,12 @@ def _legend(view: _View, n_draws: int, ci_prob: float, *, density: bool, ellipse
     if density:
         band = f"posterior: density, pointwise\n{percent(ci_prob)} equal-tailed interval"
         handles += [
-            Patch(color=MUTED, alpha=0.35, linewidth=0, label=f"histogram of {N:,} rows"),
-            Patch(color=INK, alpha=0.25, linewidth=0, label=band),
+            Patch(**_BARS, label=f"histogram of {N:,} rows"),
+            Patch(**_BAND, label=band),
             Line2D([], [], color=INK, linewidth=2, label="EM: density"),
         ]
     if ellipses:
         handles.append(Line2D([], [], linestyle="", label="EM: mean and 2-sd ellipse\n(86 % of a component):"))
     else:
         handles.append(Line2D([], [], linestyle="", label="EM: weighted components:"))
-    return handles + component_handles(range(view.parameters.n_components), marker=ellipses)
+    return handles + component_handles(view.parameters.n_components, marker=ellipses)

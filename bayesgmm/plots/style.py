@@ -1,7 +1,6 @@
 """What all figures share: the look of a component, of axes and of legends."""
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -10,19 +9,22 @@ from matplotlib.lines import Line2D
 
 from bayesgmm.mixture.entries import ALL
 
+type LineStyle = Literal["-", "--", "-.", ":"]
+
 # Okabe and Ito's colours (https://jfly.uni-koeln.de/color) without yellow and black, and a wine red for the seventh.
 # 7 colours, 4 lines and 9 markers have no common factor: 252 components before two look the same.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255")
-LINESTYLES = ("-", "--", "-.", ":")
+LINESTYLES: tuple[LineStyle, ...] = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 INK, MUTED = "#222222", "#8C8C8C"
+LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 9, "handlelength": 3}
 
 
 class ComponentStyle(NamedTuple):
     """How a component is drawn, in every figure."""
 
     color: str
-    linestyle: str
+    linestyle: LineStyle
     marker: str
 
 
@@ -34,24 +36,15 @@ def component_style(component: int | str) -> ComponentStyle:
     return ComponentStyle(COLORS[k % len(COLORS)], LINESTYLES[k % len(LINESTYLES)], MARKERS[k % len(MARKERS)])
 
 
-def component_handles(components: Iterable[int | str], *, line: bool = True, marker: bool = True) -> list[Line2D]:
+def component_handles(n_components: int, *, marker: bool) -> list[Line2D]:
     """Legend entries that name the components."""
     handles = []
-    for component in components:
-        style = component_style(component)
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=style.color,
-                linestyle=style.linestyle if line else "",
-                linewidth=2,
-                marker=style.marker if marker else "",
-                markeredgecolor="white",
-                markersize=8,
-                label="all components" if component == ALL else f"component {component}",
-            )
-        )
+    for k in range(n_components):
+        color, linestyle, shape = component_style(k)
+        handle = Line2D([], [], color=color, linestyle=linestyle, linewidth=2, label=f"component {k}")
+        if marker:
+            handle.set(marker=shape, markersize=8, markeredgecolor="white")
+        handles.append(handle)
     return handles
 
 
@@ -75,7 +68,7 @@ def tidy(ax: Axes) -> None:
 
 def legend_beside(ax: Axes, handles: list[Any]) -> None:
     """To the right of the axes, where it hides nothing."""
-    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9)
+    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, **LEGEND)
 
 
 def percent(probability: float) -> str:
