@@ -35,7 +35,7 @@ _ARRAYS = ("X", "origin", "location", "mean_scale", "std", "numbers", "centre", 
 _STD_ROWS = 7
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _vine_row(unconstrained, i, at, row, partial, rest):
     """Row i of a correlation's Cholesky factor from i logits; partial correlations and running products kept."""
     product = 1.0
@@ -48,7 +48,7 @@ def _vine_row(unconstrained, i, at, row, partial, rest):
     row[i] = product
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _natural(
     theta,
     K,
@@ -98,7 +98,7 @@ def _natural(
     return at
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _vine_choleskys(theta, at, diagonal, shared, correlation_choleskys, partial, rest):
     """Cholesky factors (K, D, D) of the correlations; partial, rest (K, D, D) as in `_vine_row`."""
     K, D, _ = correlation_choleskys.shape
@@ -112,7 +112,7 @@ def _vine_choleskys(theta, at, diagonal, shared, correlation_choleskys, partial,
                 _vine_row(theta, i, start + i * (i - 1) // 2, correlation_choleskys[k, i], partial[k, i], rest[k, i])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def log_posterior(
     theta, X, origin, K, diagonal, shared, spherical, std_kind, location, mean_scale, std, numbers, gradient
 ):
@@ -280,7 +280,7 @@ def keep_draw(n_dim, n_expanded, z_pointer, out_pointer, user_data):
     return 0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _natural_of_draws(
     thetas,
     K,

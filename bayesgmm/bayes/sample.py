@@ -17,7 +17,7 @@ from bayesgmm.bayes.prior import Prior, check_prior
 from bayesgmm.exceptions import InputError, SamplingError
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws
-from bayesgmm.mixture.rows import moments, rows_of
+from bayesgmm.mixture.rows import moments, one_blas_thread, rows_of
 from bayesgmm.mixture.spread import total_cholesky
 from bayesgmm.validation import Table, as_generator, as_table, check_count, check_n_components
 
@@ -120,19 +120,20 @@ def sample_posterior(
         target = _model_target(X, start, generator)
     else:
         target = _default_target(X, n_components, covariance, prior, start, generator)
-    mode = find_mode(target.posterior, target.starts)
-    whitening = whiten(target.posterior, mode, generator)
-    tune = tune or (_TUNE_WHITENED if whitening.whitened else _TUNE_PLAIN)
-    run = nuts.run(
-        target.posterior.sampler(whitening.centre, whitening.scale),
-        start_width=_START_WIDTH,
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        seed=int(generator.integers(2**63)),
-        progress=progress,
-    )
-    try:
+    with one_blas_thread():  # chains run on threads of their own
+        mode = find_mode(target.posterior, target.starts)
+        whitening = whiten(target.posterior, mode, generator)
+        tune = tune or (_TUNE_WHITENED if whitening.whitened else _TUNE_PLAIN)
+        run = nuts.run(
+            target.posterior.sampler(whitening.centre, whitening.scale),
+            start_width=_START_WIDTH,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            seed=int(generator.integers(2**63)),
+            progress=progress,
+        )
+        try:
         return _assemble(target, whitening, run, tune)
     except np.linalg.LinAlgError as error:
         raise SamplingError(

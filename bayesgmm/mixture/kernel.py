@@ -21,17 +21,25 @@ from numpy.typing import NDArray
 type FloatArray = NDArray[np.float64]
 
 BLOCK = 256
+# From this many features on, the two triangular products of a block go to BLAS, a panel of rows at a time.
+WIDE = 20
+_PANEL = 8
 
 # Sums over rows may be reassociated, which is what lets them use SIMD; NaN and infinity stay honest.
 _SUMS = {"reassoc", "contract", "nsz"}
-# exp and log rely on the order of operations as written.
+# exp and log rely on the order of operations as written. (Divisions follow NumPy's rules, error_model="numpy", in
+# this file: a check for zero at each would keep them from vectorising.)
 _EXACT = {"contract"}
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01  # ln 2 split in two so that n * ln 2 is subtracted without rounding
 _LN2_LOW = 1.90821492927058770002e-10
 _ROUND_TO_INTEGER = 6755399441055744.0  # 1.5 * 2**52: adding it leaves round(x) in the low bits
-_EXP_UNDERFLOW = -708.0
+# Below exp(-500) a responsibility is nothing beside 1; as 0 it keeps products out of the denormal numbers, which are
+# computed a hundred times slower.
+_EXP_ZERO = -500.0
+_TWO_52_BITS = 0x4330000000000000  # the bits of 2.0**52
+_TWO_52_AND_BIAS = 4503599627371519.0  # 2**52 and the exponent's bias, 1023
 # Below any log density that a double can tell from -inf, yet finite: r stays defined in every row.
 _LOG_ZERO = -1e300
 
@@ -52,10 +60,11 @@ def _as_float(typingctx, bits):
     return types.float64(types.int64), codegen
 
 
-@njit(fastmath=_EXACT)
+@njit(fastmath=_EXACT, error_model="numpy")
 def _exp(x):
-    """exp(x) for x <= 0 in plain arithmetic, which vectorises where a call to libm does not."""
-    x = _EXP_UNDERFLOW if x < _EXP_UNDERFLOW else x
+    """exp(x) for x <= 0 in plain arithmetic, which vectorises where a call to libm does not; 0 below -500."""
+    below = x < _EXP_ZERO
+    x = _EXP_ZERO if below else x
     shifted = x * _LOG2_E + _ROUND_TO_INTEGER
     n = shifted - _ROUND_TO_INTEGER
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
@@ -75,18 +84,20 @@ def _exp(x):
     p = p * r + 1.0
     p = p * r + 1.0
     # Adding n to the exponent bits multiplies by 2**n.
-    return _as_float(_as_bits(p) + (_as_bits(shifted) << 52))
+    scaled = _as_float(_as_bits(p) + (_as_bits(shifted) << 52))
+    return 0.0 if below else scaled
 
 
-@njit(fastmath=_EXACT)
+@njit(fastmath=_EXACT, error_model="numpy")
 def _log(x):
     """log(x) for normal x >= 1 in plain arithmetic."""
     bits = _as_bits(x)
-    exponent = (bits >> 52) - 1023
+    # An integer below 2**52 becomes a double by way of its bits; a conversion would not vectorise.
+    exponent = _as_float((bits >> 52) | _TWO_52_BITS) - _TWO_52_AND_BIAS
     mantissa = _as_float((bits & 0xFFFFFFFFFFFFF) | 0x3FF0000000000000)
     large = mantissa > 1.4142135623730951
     mantissa = 0.5 * mantissa if large else mantissa
-    n = float(exponent + 1) if large else float(exponent)
+    n = exponent + 1.0 if large else exponent
     f = (mantissa - 1.0) / (mantissa + 1.0)
     s = f * f
     # log m = 2 artanh(f); |f| <= 0.172, so eleven terms reach 1e-17.
@@ -116,14 +127,16 @@ class KernelParameters(NamedTuple):
     diagonal: bool
 
 
-@njit(nogil=True, fastmath=_SUMS)
+@njit(nogil=True, fastmath=_SUMS, error_model="numpy")
 def _load(X, start, n, origin, x):
     for d in range(x.shape[0]):
         for b in range(n):
             x[d, b] = X[start + b, d] - origin[d]
+        for b in range(n, BLOCK):  # the panels below work on whole blocks
+            x[d, b] = 0.0
 
 
-@njit(nogil=True, fastmath=_SUMS)
+@njit(nogil=True, fastmath=_SUMS, error_model="numpy")
 def _whiten(x, n, mean, whitener, diagonal, difference, y):
     """y = whitener (x - mean), block-wise."""
     D = x.shape[0]
@@ -131,6 +144,12 @@ def _whiten(x, n, mean, whitener, diagonal, difference, y):
         m = mean[d]
         for b in range(n):
             difference[d, b] = x[d, b] - m
+    if D >= WIDE and not diagonal:
+        for top in range(0, D, _PANEL):
+            bottom = min(top + _PANEL, D)
+            panel = np.ascontiguousarray(whitener[top:bottom, :bottom])
+            np.dot(panel, difference[:bottom], y[top:bottom])
+        return
     for i in range(D):
         yi = y[i]
         if diagonal:
@@ -167,7 +186,7 @@ def _whiten(x, n, mean, whitener, diagonal, difference, y):
             j += 4
 
 
-@njit(nogil=True, fastmath=_SUMS)
+@njit(nogil=True, fastmath=_SUMS, error_model="numpy")
 def _log_joint(x, n, log_scales, means, whiteners, diagonal, difference, y, joint):
     """joint[k] = log w_k + log N(x | mu_k, Sigma_k); keeps the whitened rows in y (K, D, BLOCK)."""
     K, D = means.shape
@@ -187,7 +206,7 @@ def _log_joint(x, n, log_scales, means, whiteners, diagonal, difference, y, join
             joint_k[b] = _LOG_ZERO if value < _LOG_ZERO else value
 
 
-@njit(nogil=True, fastmath=_SUMS)
+@njit(nogil=True, fastmath=_SUMS, error_model="numpy")
 def _normalise(joint, n, total, log_density):
     """Turn joint (K, BLOCK) into responsibilities, in place; fill log_density (BLOCK,)."""
     K = joint.shape[0]
@@ -213,7 +232,7 @@ def _normalise(joint, n, total, log_density):
             joint_k[b] *= total[b]
 
 
-@njit(nogil=True, fastmath=_SUMS)
+@njit(nogil=True, fastmath=_SUMS, error_model="numpy")
 def _accumulate(r, y, n, diagonal, weighted, counts, first, second):
     """Add the block's N_k, t_k and the lower triangle of T_k; `weighted` (D, BLOCK) is scratch."""
     K, D, _ = y.shape
@@ -230,6 +249,13 @@ def _accumulate(r, y, n, diagonal, weighted, counts, first, second):
                 wd[b] = rk[b] * yd[b]
                 s += wd[b]
             first[k, d] += s
+        if D >= WIDE and not diagonal:
+            for d in range(D):
+                weighted[d, n:] = 0.0
+            for top in range(0, D, _PANEL):
+                bottom = min(top + _PANEL, D)
+                second[k, top:bottom, :bottom] += np.dot(weighted[top:bottom], y[k, :bottom].T)
+            continue
         if diagonal:
             for d in range(D):
                 yd, wd = y[k, d], weighted[d]
@@ -266,7 +292,7 @@ def _accumulate(r, y, n, diagonal, weighted, counts, first, second):
                 second[k, i, j] += s
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def sufficient_statistics(
     X, row_weights, start, stop, origin, log_scales, means, whiteners, diagonal, counts, first, second
 ):
@@ -299,7 +325,7 @@ def sufficient_statistics(
     return log_likelihood
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def row_log_densities(X, start, stop, origin, log_scales, means, whiteners, diagonal, out):
     """out[i] = log density of row i, for rows start..stop; out (N,)."""
     K, D = means.shape
@@ -315,7 +341,7 @@ def row_log_densities(X, start, stop, origin, log_scales, means, whiteners, diag
             out[begin + b] = log_density[b]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def row_responsibilities(X, start, stop, origin, log_scales, means, whiteners, diagonal, out):
     """out[i, k] = probability of component k given row i, for rows start..stop; out (N, K)."""
     K, D = means.shape

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numba import config
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from bayesgmm.mixture import kernel
 from bayesgmm.mixture.kernel import KernelParameters
@@ -119,9 +121,23 @@ class Rows:
         K, D = parameters.means.shape
         ranges = _ranges(self.n_samples)
         work = self.n_samples * K * D * (D + 8)
-        if len(ranges) == 1 or work < _WORTH_THREADS or config.NUMBA_NUM_THREADS == 1:
-            return (over(start, stop) for start, stop in ranges)
-        return iter(_pool(config.NUMBA_NUM_THREADS).map(over, *zip(*ranges, strict=True)))
+        with one_blas_thread() if D >= kernel.WIDE else nullcontext():
+            if len(ranges) == 1 or work < _WORTH_THREADS or config.NUMBA_NUM_THREADS == 1:
+                yield from (over(start, stop) for start, stop in ranges)
+            else:
+                yield from _pool(config.NUMBA_NUM_THREADS).map(over, *zip(*ranges, strict=True))
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """While it lasts BLAS uses one thread: the kernel's threads are ours, and sums must not depend on BLAS's."""
+    return _blas().limit(limits=1, user_api="blas")
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    import scipy.linalg.cython_blas  # noqa: F401, PLC0415: what Numba's products call has to be loaded to be found
+
+    return ThreadpoolController()
 
 
 @cache

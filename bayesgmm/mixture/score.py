@@ -8,7 +8,7 @@ from bayesgmm.mixture import kernel
 _LOG_2PI = float(np.log(2 * np.pi))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def log_likelihood_and_gradient(X, origin, log_weights, means, choleskys, diagonal):
     """Log-likelihood and its gradient with respect to log weights, means and Cholesky factors.
 

@@ -65,7 +65,8 @@ def _ranges(rows: Rows) -> FloatArray:
 
 def _describe(direction: FloatArray, scales: FloatArray, features: tuple[str, ...]) -> str:
     """The equation that columns of these scales (D,) obey; direction (D,) is that of their standardised values."""
+    involved = np.flatnonzero(np.abs(direction) > 1e-6)
     coefficients = direction / scales
-    coefficients /= coefficients[np.abs(coefficients).argmax()]
-    terms = [f"{coefficients[d]:+.4g} {features[d]}" for d in np.flatnonzero(np.abs(direction) > 1e-6)]
+    coefficients /= np.abs(coefficients).max() * np.sign(coefficients[involved[0]])
+    terms = [f"{coefficients[d]:+.4g} {features[d]}" for d in involved]
     return f"{' '.join(terms).removeprefix('+')} = constant"

@@ -149,10 +149,11 @@ def _view(em: EMFit, posterior: xr.DataTree, features: Sequence[str | int] | Non
         )
     names = em.parameters.features
     n_chosen = len(names) if features is None else len(features)
-    if not 1 <= n_chosen <= _MOST_FEATURES:
+    if isinstance(features, str) or not 1 <= n_chosen <= _MOST_FEATURES:
+        received = repr(features) if isinstance(features, str) else n_chosen
         raise InputError(
-            f"1 to {_MOST_FEATURES} features can be drawn together; received {n_chosen}. Name those to draw, such as "
-            f"features={list(names[:3])}."
+            f"1 to {_MOST_FEATURES} features can be drawn together; received {received}. Name those to draw in a list, "
+            f"such as features={list(names[:3])}."
         )
     chosen = em.parameters.marginal(names if features is None else features).features
     X = np.asarray(posterior["observed_data"].to_dataset()["X"].values, dtype=np.float64)
