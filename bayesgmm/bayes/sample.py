@@ -133,7 +133,7 @@ def sample_posterior(
             seed=int(generator.integers(2**63)),
             progress=progress,
         )
-        try:
+    try:
         return _assemble(target, whitening, run, tune)
     except np.linalg.LinAlgError as error:
         raise SamplingError(

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -135,8 +136,8 @@ def one_blas_thread() -> AbstractContextManager[Any]:
 
 @cache
 def _blas() -> ThreadpoolController:
-    import scipy.linalg.cython_blas  # noqa: F401, PLC0415: what Numba's products call has to be loaded to be found
-
+    # What Numba's products call has to be loaded before it can be found.
+    import_module("scipy.linalg.cython_blas")
     return ThreadpoolController()
 
 
