@@ -131,7 +131,8 @@ class Rows:
 
 def one_blas_thread() -> AbstractContextManager[Any]:
     """While it lasts BLAS uses one thread: the kernel's threads are ours, and sums must not depend on BLAS's."""
-    return _blas().limit(limits=1, user_api="blas")
+    limit: AbstractContextManager[Any] = _blas().limit(limits=1, user_api="blas")
+    return limit
 
 
 @cache
