@@ -422,3 +422,16 @@ def test_figures_can_be_saved_without_a_warning(faithful_em, faithful_posterior,
     ]
     for figure in figures:
         figure.savefig(tmp_path / "figure.png")
+
+
+def test_names_of_features_are_not_read_as_mathematics(comparison, tmp_path):
+    em, posterior = simulated(2, 3, features=("$\\wrong$", "a_$^$", "cost ($), gain ($)"))
+    table = comparison.table.assign(feature="$^$")
+    for figure in (
+        plots.plot_fit(em, posterior),
+        plots.plot_fit(em, posterior, features=[0, 1]),
+        plots.plot_fit(em, posterior, features=[2]),
+        plots.plot_trace(posterior, parameters=["correlations"]),
+        plots.plot_comparison(dataclasses.replace(comparison, table=table)),
+    ):
+        figure.savefig(tmp_path / "figure.png")

@@ -19,7 +19,7 @@ from bayesgmm.em.start import (
     whitened,
 )
 from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.mixture.covariance import CovarianceStructure, n_free_parameters, structure_named
+from bayesgmm.mixture.covariance import FULL, CovarianceStructure, n_free_parameters, structure_named
 from bayesgmm.mixture.parameters import MixtureParameters, kernel_parameters
 from bayesgmm.mixture.rows import Rows, SufficientStatistics, rows_of
 from bayesgmm.mixture.spread import total_cholesky
@@ -91,10 +91,10 @@ def fit_em(
 
     Notes
     -----
-    A covariance whose variance in some direction falls below 1e-12 of the data's total variance in that direction
-    has collapsed, and so has a component of no more rows than features: there the likelihood has no bound or no
-    meaning. The rule is relative to the data's total covariance, so the full fit is unchanged under invertible
-    affine maps of the data.
+    A covariance whose variance in some direction falls below 1e-12 of the data's total variance in that direction has
+    collapsed, and so has a component of no more rows than features (for the structures other than full: of a single
+    row): there the likelihood has no bound or no meaning. The rule is relative to the data's total covariance, so the
+    full fit is unchanged under invertible affine maps of the data.
 
     Examples
     --------
@@ -196,7 +196,7 @@ class _Stepper(NamedTuple):
     def has_collapsed(self, guess: Guess) -> bool:
         """Whether some component is empty, of no more rows than a covariance needs, or flat in some direction."""
         n_rows = guess.weights * self.rows.n_samples
-        needed = 1 if self.structure.shared else self.rows.n_features
+        needed = self.rows.n_features if self.structure is FULL else 1
         if not (n_rows > needed).all() or not np.isfinite(guess.covariances).all():
             return True
         half = np.linalg.solve(self.total_cholesky, guess.covariances)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.compare import Comparison
 from bayesgmm.exceptions import InputError
-from bayesgmm.plots.style import INK, LEGEND, component_style, figure_of, new_axes, percent
+from bayesgmm.plots.style import INK, LEGEND, component_style, figure_of, literal, new_axes, percent
 
 type FloatArray = NDArray[np.float64]
 
@@ -110,7 +110,7 @@ def _draw_rows(ax: Axes, comparison: Comparison, heights: FloatArray) -> float:
 
 def _label_rows(ax: Axes, table: pd.DataFrame, heights: FloatArray, headings: dict[str, float]) -> None:
     texts = [
-        f"{component}, {feature}" if feature else f"{component}"
+        f"{component}, {literal(feature)}" if feature else f"{component}"
         for component, feature in zip(table["component"], table["feature"], strict=True)
     ]
     ax.set_yticks([*heights, *headings.values()], [*texts, *headings])

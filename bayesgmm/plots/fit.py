@@ -27,6 +27,7 @@ from bayesgmm.plots.style import (
     component_style,
     figure_of,
     legend_beside,
+    literal,
     new_axes,
     percent,
     tidy,
@@ -91,11 +92,11 @@ def plot_fit(
     ax = ax or new_axes(8.5, 5)
     if len(names) == 1:
         _draw_density(ax, view, ci_prob)
-        ax.set_ylabel(f"density per unit of {names[0]}")
+        ax.set_ylabel(f"density per unit of {literal(names[0])}")
     else:
         _draw_ellipses(ax, view, n_draws)
-        ax.set_ylabel(names[1])
-    ax.set_xlabel(names[0])
+        ax.set_ylabel(literal(names[1]))
+    ax.set_xlabel(literal(names[0]))
     tidy(ax)
     legend_beside(ax, _legend(view, n_draws, ci_prob, density=len(names) == 1, ellipses=len(names) == 2))
     return figure_of(ax)
@@ -235,8 +236,8 @@ def _plot_pairs(view: _View, n_draws: int, ci_prob: float) -> Figure:
             ax.tick_params(labelbottom=row == D - 1, labelleft=column == 0)
             tidy(ax)
     for d, name in enumerate(names):
-        axes[-1, d].set_xlabel(fill(name, 18))
-        axes[d, 0].set_ylabel(fill(name, 18) if d else "density")
+        axes[-1, d].set_xlabel(literal(fill(name, 18)))
+        axes[d, 0].set_ylabel(literal(fill(name, 18)) if d else "density")
     figure.align_ylabels(axes[:, 0])
     handles = _legend(view, n_draws, ci_prob, density=True, ellipses=True)
     figure.legend(handles=handles, loc="upper right", **LEGEND)

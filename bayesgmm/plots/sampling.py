@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from bayesgmm.bayes.diagnose import MIN_BFMI, posterior_entries
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.entries import ALL, Entry, values_of
-from bayesgmm.plots.style import COLORS, INK, LEGEND, MUTED, percent, tidy
+from bayesgmm.plots.style import COLORS, INK, LEGEND, MUTED, literal, percent, tidy
 
 _PARAMETERS = ("weights", "means", "stds", "correlations")
 _MOST_PANELS = 120
@@ -165,7 +165,7 @@ def _panels(
         )
     figure: Figure = collection.viz["figure"].item()
     for ax, entry in zip(figure.axes, found, strict=False):
-        ax.set_title(fill(entry.name, 34), fontsize=9)
+        ax.set_title(literal(fill(entry.name, 34)), fontsize=9)
         tidy(ax)
     return figure
 

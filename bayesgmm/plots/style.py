@@ -73,3 +73,8 @@ def legend_beside(ax: Axes, handles: list[Any]) -> None:
 
 def percent(probability: float) -> str:
     return f"{100 * probability:g} %"
+
+
+def literal(name: str) -> str:
+    """A feature's name as it is: Matplotlib would read what stands between two dollars as mathematics."""
+    return name.replace("$", r"\$")
