@@ -1,6 +1,8 @@
 """`analyze`: the main job, from rows to a verdict, and its results on disk."""
 
 import json
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +20,7 @@ from bayesgmm.bayes.sample import sample_posterior
 from bayesgmm.compare import Comparison, compare
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import InputError
+from bayesgmm.exceptions import BayesgmmWarning, InputError
 from bayesgmm.io import prepare_folder
 from bayesgmm.validation import as_generator, check_fraction
 
@@ -41,7 +43,8 @@ class Analysis:
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write em.json, posterior.nc, comparison.csv, settings.json and the pictures; `load` reads them again.
 
-        Raises InputError when the folder is not empty (unless `overwrite`) or cannot be written to.
+        Raises InputError when the folder is not empty (unless `overwrite`) or cannot be written to. A picture that
+        would have to hold too much is left out, with a `BayesgmmWarning`.
         """
         folder = prepare_folder(folder, overwrite=overwrite)
         (folder / _EM).write_text(json.dumps(self.em.to_dict(), indent=1))
@@ -54,15 +57,20 @@ class Analysis:
             "comparison": {"ci_prob": self.comparison.ci_prob, "max_z": self.comparison.max_z},
         }
         (folder / _SETTINGS).write_text(json.dumps(settings, indent=1))
-        figures = {
-            "fit": plots.plot_fit(self.em, self.posterior),
-            "comparison": plots.plot_comparison(self.comparison),
-            "trace": plots.plot_trace(self.posterior),
-            "rank": plots.plot_rank(self.posterior),
-            "energy": plots.plot_energy(self.posterior),
-            "convergence": plots.plot_convergence(self.em),
+        pictures: dict[str, Callable[[], Any]] = {
+            "fit": lambda: plots.plot_fit(self.em, self.posterior),
+            "comparison": lambda: plots.plot_comparison(self.comparison),
+            "trace": lambda: plots.plot_trace(self.posterior),
+            "rank": lambda: plots.plot_rank(self.posterior),
+            "energy": lambda: plots.plot_energy(self.posterior),
+            "convergence": lambda: plots.plot_convergence(self.em),
         }
-        for name, figure in figures.items():
+        for name, draw in pictures.items():
+            try:
+                figure = draw()
+            except InputError as error:
+                warnings.warn(f"{name}.png was not drawn: {error}", BayesgmmWarning, stacklevel=2)
+                continue
             figure.savefig(folder / f"{name}.png", dpi=150)
             plt.close(figure)
         return folder
@@ -132,9 +140,10 @@ def load(folder: str | Path) -> Analysis:
     try:
         em = EMFit.from_dict(json.loads((folder / _EM).read_text()))
         settings = json.loads((folder / _SETTINGS).read_text())["comparison"]
+        ci_prob, max_z = settings["ci_prob"], settings["max_z"]
         with xr.open_datatree(folder / _POSTERIOR, engine="h5netcdf") as tree:
             posterior = tree.load()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} holds a damaged analysis: {error}") from error
     diagnosis = diagnose(posterior)
-    return Analysis(em, posterior, diagnosis, compare(em, posterior, diagnosis=diagnosis, **settings))
+    return Analysis(em, posterior, diagnosis, compare(em, posterior, diagnosis=diagnosis, ci_prob=ci_prob, max_z=max_z))

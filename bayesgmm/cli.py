@@ -62,7 +62,7 @@ def analyze(
     Exit code 0: done, whatever the verdict; 2: bad input; 3: done, but the sampling cannot be relied on, see the text;
     1: EM or the sampler failed.
     """
-    say = Console(stderr=True, quiet=quiet, highlight=False)
+    say = Console(stderr=True, quiet=quiet, highlight=False, markup=False)
     # What can be refused is refused before anything slow is imported or computed.
     if (data is None) == (dataset is None):
         raise InputError("Name one thing to analyze: a file DATA or --dataset.")
@@ -93,10 +93,9 @@ def analyze(
         rng=seed,
         progress=not quiet,
     )
-    if out is not None:
-        analysis.save(out, overwrite=True)  # the folder was checked above
     print(analysis.summary())
     if out is not None:
+        analysis.save(out, overwrite=True)  # the folder was checked above
         print(f"\nWritten to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     if not analysis.diagnosis.ok:
         raise typer.Exit(EXIT_SAMPLING)

@@ -320,6 +320,30 @@ def test_a_trace_holds_every_draw_and_marks_divergences():
     assert plots.plot_rank(posterior, parameters=["correlations"]).axes
 
 
+@pytest.mark.parametrize("n_chains", [2, 4, 8])
+def test_chains_that_agree_stay_in_the_band_and_one_that_does_not_leaves_it(n_chains):
+    em, posterior = simulated(2, 2)
+    posterior = posterior_near(em, posterior["observed_data"]["X"].values, n_chains=n_chains, n_draws=400)
+    agreeing = plots.plot_rank(posterior, parameters=["means"])
+    assert [leaves_the_band(ax) for ax in agreeing.axes[:4]] == [False] * 4
+    posterior["posterior"]["means"][0, :, 0, 0] += 0.03  # by 0.6 standard deviations
+    shifted = plots.plot_rank(posterior, parameters=["means"])
+    assert [leaves_the_band(ax) for ax in shifted.axes[:4]] == [True, False, False, False]
+
+
+def leaves_the_band(ax):
+    outline = ax.collections[0].get_paths()[0].vertices
+    at = np.unique(outline[:, 0])
+    lower = [outline[outline[:, 0] == x, 1].min() for x in at]
+    upper = [outline[outline[:, 0] == x, 1].max() for x in at]
+    outside = False
+    for line in ax.lines:
+        x, y = line.get_data()
+        step = 1.5 / len(x)  # both are steps, of this height and at most one apart
+        outside |= bool(((y < np.interp(x, at, lower) - step) | (y > np.interp(x, at, upper) + step)).any())
+    return outside
+
+
 def test_one_component_has_no_weight_to_draw():
     _, posterior = simulated(1, 2)
     assert titles(plots.plot_rank(posterior)) == ["means[0, x0]", "means[0, x1]"]

@@ -152,7 +152,9 @@ def _label_free(posterior: xr.DataTree, draws: xr.Dataset, stats: xr.Dataset) ->
         quantities.append(stats["total_log_likelihood"].values)
         names.append("log-likelihood")
     if "observed_data" in posterior:
-        X = posterior["observed_data"].to_dataset()["X"].values
+        # In one layout, whatever the file or the caller had: the sign of the principal axis, and so the order of the
+        # rows, must not depend on it.
+        X = np.ascontiguousarray(posterior["observed_data"].to_dataset()["X"].values)
         points = X[_spread(X)]
         flat = {
             name: draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")
