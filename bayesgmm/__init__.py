@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from bayesgmm.bayes.prior import Prior as Prior
     from bayesgmm.bayes.prior import Uniform as Uniform
     from bayesgmm.bayes.sample import sample_posterior as sample_posterior
-    from bayesgmm.compare import Comparison as Comparison
-    from bayesgmm.compare import compare as compare
+    from bayesgmm.comparison import Comparison as Comparison
+    from bayesgmm.comparison import compare as compare
     from bayesgmm.em.fit import fit_em as fit_em
     from bayesgmm.em.result import EMFit as EMFit
     from bayesgmm.em.result import Status as Status
@@ -58,8 +58,8 @@ _HOMES = {
     "Prior": "bayes.prior",
     "Uniform": "bayes.prior",
     "sample_posterior": "bayes.sample",
-    "Comparison": "compare",
-    "compare": "compare",
+    "Comparison": "comparison",
+    "compare": "comparison",
     "fit_em": "em.fit",
     "EMFit": "em.result",
     "Status": "em.result",

@@ -17,7 +17,7 @@ from bayesgmm.bayes.diagnose import Diagnosis, diagnose
 from bayesgmm.bayes.labels import align
 from bayesgmm.bayes.prior import Prior
 from bayesgmm.bayes.sample import sample_posterior
-from bayesgmm.compare import Comparison, compare
+from bayesgmm.comparison import Comparison, compare
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import BayesgmmWarning, InputError

@@ -86,7 +86,7 @@ def test_an_unaligned_posterior_is_refused(faithful, faithful_em):
 
 def test_the_density_distance_is_hellingers():
     """Two Gaussians have a closed form; the posterior here is one draw repeated, so it is its own predictive."""
-    from bayesgmm.compare import _density_distances
+    from bayesgmm.comparison import _density_distances
 
     em = bg.MixtureParameters([1.0], [[0.0]], [[[1.0]]])
     m, v = 0.8, 1.7

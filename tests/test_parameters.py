@@ -11,8 +11,8 @@ from scipy.stats import chi2, chisquare, kstest, multivariate_normal, norm
 
 import bayesgmm as bg
 
-# The kernel's exp has no smaller value; a responsibility below it is as good as 0.
-SMALLEST = 4e-308
+# The kernel rounds a responsibility below exp(-500) to 0.
+SMALLEST = 1e-217
 SIZES = [(1, 1), (3, 1), (1, 4), (2, 2), (4, 3), (3, 12)]
 
 
@@ -158,7 +158,7 @@ def test_a_conditional_is_the_joint_density_over_the_marginal(cube, given):
     known = [cube.features.index(name) if isinstance(name, str) else name for name in given]
     other = [i for i in range(3) if i not in known]
     grid = np.stack(np.meshgrid(*[np.linspace(-9.0, 9.0, 7)] * len(other)), axis=-1).reshape(-1, len(other))
-    # Not so far away that a weight, which is no logarithm, would be below 1e-308.
+    # Not so far away that a component which matters there would have a weight of 0.
     for values in np.array([[0.0, 0.0], [2.5, -1.0], [-15.0, 20.0]])[:, : len(known)]:
         rows = np.empty((len(grid), 3))
         rows[:, known], rows[:, other] = values, grid

@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 import bayesgmm as bg
 from bayesgmm import plots
-from bayesgmm.compare import compare
+from bayesgmm.comparison import compare
 from bayesgmm.em.result import Restart, Status
 
 
@@ -26,7 +26,7 @@ def closed_figures():
 
 @pytest.fixture(scope="module")
 def comparison(faithful_em, faithful_posterior):
-    return compare(faithful_em, faithful_posterior)
+    return bg.compare(faithful_em, faithful_posterior)
 
 
 def posterior_near(em, X, covariance="full", n_chains=2, n_draws=30):
@@ -320,15 +320,24 @@ def test_a_trace_holds_every_draw_and_marks_divergences():
     assert plots.plot_rank(posterior, parameters=["correlations"]).axes
 
 
+@pytest.mark.parametrize("shift", [0.06, 10])  # 1.2 and 200 standard deviations
 @pytest.mark.parametrize("n_chains", [2, 4, 8])
-def test_chains_that_agree_stay_in_the_band_and_one_that_does_not_leaves_it(n_chains):
+def test_chains_that_agree_stay_in_the_band_and_one_that_does_not_leaves_it(n_chains, shift):
     em, posterior = simulated(2, 2)
     posterior = posterior_near(em, posterior["observed_data"]["X"].values, n_chains=n_chains, n_draws=400)
     agreeing = plots.plot_rank(posterior, parameters=["means"])
     assert [leaves_the_band(ax) for ax in agreeing.axes[:4]] == [False] * 4
-    posterior["posterior"]["means"][0, :, 0, 0] += 0.03  # by 0.6 standard deviations
+    posterior["posterior"]["means"][0, :, 0, 0] += shift
     shifted = plots.plot_rank(posterior, parameters=["means"])
     assert [leaves_the_band(ax) for ax in shifted.axes[:4]] == [True, False, False, False]
+
+
+def test_a_chain_that_never_moved_is_drawn_as_it_is(faithful_posterior):
+    stuck = faithful_posterior.copy(deep=True)
+    for name in ("weights", "means"):
+        stuck["posterior"][name][1] = stuck["posterior"][name][1, 0]
+    assert leaves_the_band(plots.plot_rank(stuck).axes[0])
+    assert np.ptp(plots.plot_trace(stuck).axes[0].lines[1].get_ydata()) == 0
 
 
 def leaves_the_band(ax):

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from bayesgmm.compare import Comparison
+from bayesgmm.comparison import Comparison
 from bayesgmm.exceptions import InputError
 from bayesgmm.plots.style import INK, LEGEND, component_style, figure_of, literal, new_axes, percent
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from bayesgmm.bayes.diagnose import MIN_BFMI, posterior_entries
 from bayesgmm.exceptions import InputError
@@ -24,8 +25,8 @@ _PARAMETERS = ("weights", "means", "stds", "correlations")
 _MOST_PANELS = 120
 _ENVELOPE = 0.99
 # ArviZ's later method, "mtc_c", takes draws for independent and flags one parameter in twenty of sound samples. Its
-# envelope for several chains is wrong (run with arviz-stats 1.3.3: two thirds of eight independent chains leave the 99 %
-# band, and for two chains it is as wide as the axis); that of one chain holds at least its 99 % for any number of them.
+# envelope for several chains is wrong: with arviz-stats 1.3.3, eight independent chains left the 99 % band two times in
+# three, and for two chains it is as wide as the axis. Its envelope for one chain kept 99 % with two to eight.
 # ArviZ 1.1 has no other method, and no argument for it.
 _RANK_METHOD = {"method": "envelope"} if "method" in signature(az.plot_rank).parameters else {}
 
@@ -79,7 +80,8 @@ def plot_rank(
     """
     found = _entries(posterior, parameters, features)
     visuals = {"ecdf_lines": {"width": 1}}
-    options = {"thin": True, "envelope_prob": _ENVELOPE, "stats": {"ecdf_pit": {"n_chains": 1}}, **_RANK_METHOD}
+    posterior = _thinned(posterior, found)
+    options = {"thin": False, "envelope_prob": _ENVELOPE, "stats": {"ecdf_pit": {"n_chains": 1}}, **_RANK_METHOD}
     figure = _panels(az.plot_rank, posterior, found, 4, visuals=visuals, **options)
     figure.axes[0].set_xticks([0, 0.5, 1])  # the panels share it
     figure.supxlabel("rank of a draw among those of all chains, as a fraction", fontsize=9)
@@ -150,8 +152,7 @@ def _panels(
     plot: Any, posterior: xr.DataTree, found: list[Entry], n_columns: int, visuals: dict[str, Any], **options: Any
 ) -> Figure:
     """One of ArviZ's plots with a panel a number."""
-    draws = posterior["posterior"].to_dataset()
-    values = values_of(found, {name: draws[name].values for name in _PARAMETERS})
+    draws, values = posterior["posterior"].to_dataset(), _values(posterior, found)
     # One variable, as the names of features may hold a "/", and names of variables in a DataTree may not.
     coords = {"chain": draws["chain"], "draw": draws["draw"], "number": np.arange(len(found))}
     variable = xr.DataArray(values, coords, ("chain", "draw", "number"))
@@ -172,6 +173,25 @@ def _panels(
         ax.set_title(literal(fill(entry.name, 34)), fontsize=9)
         tidy(ax)
     return figure
+
+
+def _values(posterior: xr.DataTree, found: list[Entry]) -> NDArray[np.float64]:
+    """(chain, draw, number)."""
+    draws = posterior["posterior"].to_dataset()
+    return values_of(found, {name: draws[name].values for name in _PARAMETERS})
+
+
+def _thinned(posterior: xr.DataTree, found: list[Entry]) -> xr.DataTree:
+    """Every so many draws, so that those left are about independent within their chain.
+
+    ArviZ thins by the effective draws of all chains together, and leaves a handful when chains disagree.
+    """
+    values = _values(posterior, found)
+    n_draws = values.shape[1]
+    alone = xr.Dataset({"x": (("chain", "draw", "each"), np.moveaxis(values, 0, -1).reshape(1, n_draws, -1))})
+    effective = np.minimum(*(az.ess(alone, method=method)["x"].values for method in ("bulk", "tail"))).mean()
+    step = int(np.ceil(n_draws / effective)) if effective > 0 else 1  # a chain that never moved has none
+    return posterior.isel(draw=slice(None, None, step))
 
 
 def _chain_colors(n_chains: int) -> list[str]:
