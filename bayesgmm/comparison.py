@@ -94,7 +94,7 @@ class Comparison:
     @property
     def interval_columns(self) -> tuple[str, str]:
         """Names of the interval's columns in `table`."""
-        stem = f"eti{round(100 * self.ci_prob)}"
+        stem = f"eti{100 * self.ci_prob:g}"
         return f"{stem}_lb", f"{stem}_ub"
 
 
@@ -164,7 +164,7 @@ def _table(parameters: MixtureParameters, posterior: xr.DataTree, draws: xr.Data
     em = values_of(found, {name: getattr(parameters, name) for name in names})
     mean, sd = values.mean(axis=0), values.std(axis=0, ddof=1)
     lower, upper = np.quantile(values, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0)
-    stem = f"eti{round(100 * ci_prob)}"
+    stem = f"eti{100 * ci_prob:g}"
     return pd.DataFrame(
         {
             "parameter": [entry.parameter for entry in found],

@@ -18,7 +18,11 @@ class FitError(BayesgmmError):
 
 
 class SamplingError(BayesgmmError):
-    """The sampler could not start or returned nothing."""
+    """The sampler could not start, or its draws are no mixtures. `draws` holds what it left, as a DataTree, or None."""
+
+    def __init__(self, message: str, draws: object = None) -> None:
+        super().__init__(message)
+        self.draws = draws
 
 
 class BayesgmmWarning(UserWarning):

@@ -45,7 +45,7 @@ def test_every_free_number_has_one_row(comparison):
     ("what", "change"),
     [
         ("weights[0]", lambda p: {"weights": np.array([0.72, 0.28])}),
-        ("means[1, waiting]", lambda p: {"means": p.means + [[0, 0], [0, 3.0]]}),
+        ("means[1, waiting]", lambda p: {"means": p.means + np.array([[0, 0], [0, 3.0]])}),
         ("stds[0, eruptions]", lambda p: {"covariances": p.covariances * np.array([0.7, 1.0])[:, None, None]}),
     ],
 )

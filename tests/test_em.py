@@ -105,7 +105,11 @@ def test_the_full_fit_follows_every_affine_map_of_the_data(faithful):
     em = bg.fit_em(X, 2, rng=3)
     rng = np.random.default_rng(0)
     for scales in ([1.0, 1.0], [1e-2, 1e2], [1e3, 1e-2]):
-        A = special_ortho_group.rvs(2, random_state=rng) @ np.diag(scales) @ special_ortho_group.rvs(2, random_state=rng)
+        A = (
+            special_ortho_group.rvs(2, random_state=rng)
+            @ np.diag(scales)
+            @ special_ortho_group.rvs(2, random_state=rng)
+        )
         shift = 100 * np.abs(A).max() * rng.normal(size=2)
         mapped = bg.fit_em(X @ A.T + shift, 2, rng=3)
         log_volume = len(X) * np.log(abs(np.linalg.det(A)))
@@ -185,7 +189,7 @@ def test_a_collapsing_start_is_recorded_replaced_and_never_returned(galaxies):
 
 def test_when_every_start_collapses_the_error_keeps_the_records():
     X = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], 4, axis=0)
-    with pytest.raises(bg.FitError, match="All .* starts collapsed.*fewer components") as caught:
+    with pytest.raises(bg.FitError, match=r"All .* starts collapsed.*fewer components") as caught:
         bg.fit_em(X, 3, n_init=2, rng=1)
     assert len(caught.value.restarts) == 40
     assert all(run.status is bg.Status.COLLAPSED for run in caught.value.restarts)

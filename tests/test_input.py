@@ -263,10 +263,11 @@ def test_collinear_columns_are_no_problem_for_a_covariance_without_correlations(
     assert np.isfinite(sample(X, covariance=covariance)["posterior/weights"]).all()
 
 
-def test_a_column_that_is_constant_where_the_weights_are_positive_is_refused():
+@pytest.mark.parametrize("seed", range(5))
+def test_a_column_that_is_constant_where_the_weights_are_positive_is_refused(seed):
     X = np.column_stack([ROWS, np.full(272, 0.1)])
     X[:5, 2] = [5.3, -1.7, 2.9, 8.8, 1e3]  # the rounded mean of the rest must not pass for a variance
-    weights = np.random.default_rng(1).uniform(0.1, 1.0, 272)
+    weights = np.random.default_rng(seed).uniform(0.1, 1.0, 272)
     weights[:5] = 0.0
     refuses(lambda: bg.fit_em(X, 2, sample_weight=weights), "column(s) x2 of X are constant")
 
@@ -337,6 +338,17 @@ def test_a_prior_that_is_none_is_refused(door):
         lambda: door(ROWS, 2, prior=bg.Prior([0.0, 1.0, 2.0], 1.0, bg.LogNormal(1.0))),
         "Prior.mean_location must be one number or have shape (2,); it has shape (3,)",
     )
+
+
+def test_a_prior_24_orders_of_magnitude_off_ends_in_a_reason_and_not_in_linear_algebra():
+    prior = bg.Prior(1e12, 1e-12, bg.LogNormal(1e-12))
+    reasons = []
+    for seed in range(6):  # what such draws overflow to is a matter of chance
+        try:
+            sample(ROWS, prior=prior, rng=seed)
+        except bg.SamplingError as error:
+            reasons.append(str(error))
+    assert reasons and all("Check the prior's scales against the data" in reason for reason in reasons)
 
 
 # Starts.

@@ -84,9 +84,7 @@ def test_the_diagonal_path_equals_the_full_one():
     diagonal = rows_of(X).statistics(kernel_parameters(weights, means, choleskys, diagonal=True))
     np.testing.assert_allclose(diagonal.log_likelihood, full.log_likelihood, rtol=1e-13)
     np.testing.assert_allclose(diagonal.first, full.first, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(
-        np.einsum("kii->ki", diagonal.second), np.einsum("kii->ki", full.second), rtol=1e-12
-    )
+    np.testing.assert_allclose(np.einsum("kii->ki", diagonal.second), np.einsum("kii->ki", full.second), rtol=1e-12)
 
 
 @pytest.mark.parametrize("n_samples", [2048, 2049, 100_003])

@@ -56,7 +56,11 @@ def test_the_op_equals_pymcs_mixture(K, D, covariance):
     op = MixtureLogLikelihood(structure_named(covariance).diagonal)
     ours = op(X, X.mean(axis=0), pt.log(weights), means, factors)[0]
     components = [pm.MvNormal.dist(mu=means[k], chol=factors[k]) for k in range(K)]
-    theirs = pm.logp(pm.Mixture.dist(w=weights, comp_dists=components), X).sum() if K > 1 else pm.logp(components[0], X).sum()
+    theirs = (
+        pm.logp(pm.Mixture.dist(w=weights, comp_dists=components), X).sum()
+        if K > 1
+        else pm.logp(components[0], X).sum()
+    )
     point = rng.normal(size=K), rng.normal(size=(K, D)), 0.4 * rng.normal(size=(K, D, D))
     inputs = [logits, means, free]
     outputs = []
@@ -116,14 +120,18 @@ def test_the_compiled_density_equals_build_models(covariance, K, D, std):
         value, gradient = density(theta)
         expected, expected_gradient = f(theta) if density.n_dim else (model.compile_logp(mode=FAST)({}), np.empty(0))
         np.testing.assert_allclose(value, expected, rtol=1e-9)
-        np.testing.assert_allclose(gradient, expected_gradient, atol=1e-7 * max(1.0, np.abs(expected_gradient).max(initial=0)))
+        np.testing.assert_allclose(
+            gradient, expected_gradient, atol=1e-7 * max(1.0, np.abs(expected_gradient).max(initial=0))
+        )
 
 
 @pytest.mark.parametrize("change", [{"correlation_eta": 1.8}, {"concentration": 2.6}, {"mean_scale": 3.0}])
 def test_a_density_with_another_prior_would_be_noticed(change):
     """The broken twin of the test above."""
     density, model = density_and_model("full", None, 2, 2)
-    other = MixtureDensity(density.values, 2, density.structure, replace(density.prior, **change).for_features(2, density.structure))
+    other = MixtureDensity(
+        density.values, 2, density.structure, replace(density.prior, **change).for_features(2, density.structure)
+    )
     theta = 0.5 * np.random.default_rng(0).normal(size=density.n_dim)
     f = model.logp_dlogp_function(ravel_inputs=True, mode=FAST)
     f.set_extra_values({})
@@ -152,7 +160,9 @@ def lkj_log_density(factor, eta):
     """
     D = len(factor)
     j = np.arange(1, D)
-    constant = np.sum(0.5 * j * np.log(np.pi) + gammaln(eta + 0.5 * (D - 1 - j))) - (D - 1) * gammaln(eta + 0.5 * (D - 1))
+    constant = np.sum(0.5 * j * np.log(np.pi) + gammaln(eta + 0.5 * (D - 1 - j))) - (D - 1) * gammaln(
+        eta + 0.5 * (D - 1)
+    )
     i = np.arange(1, D + 1)
     return np.sum((D - i + 2 * eta - 2) * np.log(np.diagonal(factor))) - constant
 
@@ -162,8 +172,8 @@ def lkj_log_density(factor, eta):
 def test_the_vine_is_the_lkj_prior(D, eta):
     """The prior part of the compiled density against LKJ's own formula, constants included.
 
-    The rest of the prior is taken away by a second density that differs in eta alone; the Jacobian from the logits to the
-    factor is formed by differences.
+    The rest of the density, and the Jacobian from the logits to the factor, are taken away by a second density that
+    differs in eta alone.
     """
     X = np.random.default_rng(0).normal(size=(20, D))
     priors = [bg.Prior.for_data(X, correlation_eta=value) for value in (eta, 1.9)]
@@ -171,7 +181,6 @@ def test_the_vine_is_the_lkj_prior(D, eta):
     theta = 0.6 * np.random.default_rng(D).normal(size=densities[0].n_dim)
     factor = np.linalg.cholesky(densities[0].constrain(theta[np.newaxis])["correlations"][0, 0])
     found = densities[0](theta)[0] - densities[1](theta)[0]
-    # The Jacobian is the same for both and drops out.
     assert found == pytest.approx(lkj_log_density(factor, eta) - lkj_log_density(factor, 1.9), abs=1e-9)
 
 
@@ -183,7 +192,9 @@ def test_forward_draws_of_the_model_follow_the_stated_prior(D):
     """
     eta, alpha = 1.5, 2.0
     X = np.random.default_rng(0).normal(size=(10, D))
-    model = build_model(X, 2, prior=bg.Prior.for_data(X, correlation_eta=eta, concentration=alpha, std=bg.LogNormal(2.0, 0.5)))
+    model = build_model(
+        X, 2, prior=bg.Prior.for_data(X, correlation_eta=eta, concentration=alpha, std=bg.LogNormal(2.0, 0.5))
+    )
     variables = [model["weights"], model["stds"], model["correlations"]]
     weights, stds, correlations = pm.draw(variables, draws=4000, random_seed=1, mode=FAST)
     b = eta - 1 + D / 2

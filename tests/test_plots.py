@@ -14,7 +14,6 @@ from scipy.stats import norm
 
 import bayesgmm as bg
 from bayesgmm import plots
-from bayesgmm.comparison import compare
 from bayesgmm.em.result import Restart, Status
 
 
@@ -408,7 +407,7 @@ def test_ends_of_runs_tell_how_they_ended(faithful_em):
     assert [text.split("\n")[0] for text in legend_texts(ax)] == [
         "best of 4: -1,130.264,",
         "1 stopped at max_iter",
-        "1 others converged",
+        "1 more converged",
         "1 collapsed",
     ]
     markers = {line.get_marker() for line in ax.lines if len(line.get_xdata()) == 1}

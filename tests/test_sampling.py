@@ -97,7 +97,9 @@ def test_the_posterior_follows_arvizs_schema(faithful, faithful_posterior):
 
 def test_total_log_likelihood_is_that_of_the_draw(faithful, faithful_posterior):
     draw = faithful_posterior["posterior"].to_dataset().isel(chain=1, draw=7)
-    mixture = bg.MixtureParameters(draw["weights"].values, draw["means"].values, draw["covariances"].values, faithful.columns)
+    mixture = bg.MixtureParameters(
+        draw["weights"].values, draw["means"].values, draw["covariances"].values, faithful.columns
+    )
     expected = mixture.log_density(faithful).sum()
     found = faithful_posterior["sample_stats"]["total_log_likelihood"].values[1, 7]
     assert found == pytest.approx(expected, rel=1e-12)
@@ -115,7 +117,9 @@ def test_every_structure_samples_and_keeps_its_shape(covariance, faithful):
     assert bg.diagnose(posterior).label_free["r_hat"].max() < 1.05
 
 
-@pytest.mark.parametrize("std", [bg.HalfNormal(1.0), bg.Uniform(0.05, 5.0), bg.Fixed(0.5)], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "std", [bg.HalfNormal(1.0), bg.Uniform(0.05, 5.0), bg.Fixed(0.5)], ids=lambda s: type(s).__name__
+)
 def test_other_priors_sample(std):
     X = bg.datasets.simulate(150, 2, 1, separation=6, rng=3).X
     prior = bg.Prior.for_data(X, std=std)
@@ -178,7 +182,9 @@ def test_a_model_that_the_user_changed_samples_through_pytensor(low_dim_gauss_mi
 
     X = low_dim_gauss_mix[:200]
     em = bg.fit_em(X, 2, rng=1)
-    plain = bg.sample_posterior(X, 2, start=em.parameters, rng=1, progress=False)["posterior"]["means"].values.sum((2, 3))
+    plain = bg.sample_posterior(X, 2, start=em.parameters, rng=1, progress=False)["posterior"]["means"].values.sum(
+        (2, 3)
+    )
     model = bg.build_model(X, 2)
     with model:
         pm.Potential("extra", -0.5 * ((model["means"].sum() - 0.4) / 0.1) ** 2)
@@ -201,7 +207,9 @@ def test_whitening_is_refused_where_the_curvature_says_nothing():
     X = bg.datasets.simulate(15, 3, 2, rng=3).X
     posterior = bg.sample_posterior(X, 3, rng=1, draws=100, progress=False)
     assert posterior.attrs["whitened"] == 0
-    assert "far from the Gaussian" in posterior.attrs["whitening_reason"] or "flat" in posterior.attrs["whitening_reason"]
+    assert (
+        "far from the Gaussian" in posterior.attrs["whitening_reason"] or "flat" in posterior.attrs["whitening_reason"]
+    )
 
 
 def test_the_hessian_and_the_whitening_of_a_gaussian_are_exact():

@@ -134,11 +134,13 @@ def sample_posterior(
             progress=progress,
         )
     try:
-        return _assemble(target, whitening, run, tune)
+        with np.errstate(over="ignore", invalid="ignore"):  # draws that are no mixtures are refused below
+            return _assemble(target, whitening, run, tune)
     except np.linalg.LinAlgError as error:
         raise SamplingError(
             "Some draws have covariances that are singular to machine precision: the prior puts standard deviations or "
-            "means far from what the data show. Check the prior's scales against the data."
+            "means far from what the data show. Check the prior's scales against the data.",
+            run.tree,
         ) from error
 
 

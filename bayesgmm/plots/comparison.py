@@ -32,8 +32,8 @@ def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Figure
     Parameters
     ----------
     comparison : Comparison, as `compare` returns it.
-    ax : axes to draw in. It takes about 0.2 inches of height a row; the values and the legend stand on its right, and a
-        constrained layout makes room for them.
+    ax : axes to draw in. It takes about 0.2 inches of height a row. The values stand on the right and the legend above:
+        a constrained layout makes room for them.
 
     Returns
     -------
@@ -78,34 +78,22 @@ def _draw_rows(ax: Axes, comparison: Comparison, heights: FloatArray) -> float:
     ax.axvspan(-comparison.max_z, comparison.max_z, color=INK, alpha=0.08, linewidth=0)
     ax.axvline(0, color=INK, linewidth=1)
     for row, component in enumerate(table["component"]):
-        style, y, inside = component_style(component), heights[row], bool(table["inside"].iloc[row])
-        ax.plot([lower[row], upper[row]], [y, y], color=style.color, linewidth=4, alpha=0.35, solid_capstyle="butt")
-        edge: dict[str, Any] = {
-            "markeredgecolor": "white" if inside else "black",
-            "markeredgewidth": 0.8 if inside else 1.6,
-        }
-        if abs(em[row]) < reach:
-            ax.plot(em[row], y, color=style.color, marker=style.marker, markersize=8, linestyle="", **edge)
-        else:
-            side = np.sign(em[row])
-            ax.plot(
-                side * 0.96 * reach,
-                y,
-                color=style.color,
-                marker=">" if side > 0 else "<",
-                markersize=8,
-                linestyle="",
-                **edge,
-            )
-            ax.text(
-                side * 0.92 * reach,
-                y,
-                f"{em[row]:+.1f} sd",
-                ha="right" if side > 0 else "left",
-                va="center",
-                fontsize=8,
-            )
+        y, color = heights[row], component_style(component).color
+        ax.plot([lower[row], upper[row]], [y, y], color=color, linewidth=4, alpha=0.35, solid_capstyle="butt")
+        _draw_estimate(ax, em[row], y, reach, component, inside=bool(table["inside"].iloc[row]))
     return reach
+
+
+def _draw_estimate(ax: Axes, z: float, y: float, reach: float, component: int | str, *, inside: bool) -> None:
+    """A mark at z, or an arrow at the edge of the axis and its distance in words."""
+    style = component_style(component)
+    x, marker = z, style.marker
+    if not abs(z) < reach:
+        right = z > 0
+        x, marker = (0.96 if right else -0.96) * reach, ">" if right else "<"
+        ax.text(x * 0.96, y, f"{z:+.1f} sd", ha="right" if right else "left", va="center", fontsize=8)
+    edge, width = ("white", 0.8) if inside else ("black", 1.6)
+    ax.plot(x, y, color=style.color, marker=marker, markersize=8, markeredgecolor=edge, markeredgewidth=width)
 
 
 def _label_rows(ax: Axes, table: pd.DataFrame, heights: FloatArray, headings: dict[str, float]) -> None:
@@ -126,7 +114,7 @@ def _write_values(ax: Axes, comparison: Comparison, heights: FloatArray) -> None
     """The numbers as tick labels of a second axis, so that a layout makes room for them."""
     table = comparison.table
     lower, upper = comparison.interval_columns
-    columns = [["EM", *_written(table, "em")], ["posterior", *_written(table, "mean")]]
+    columns = [["EM", *_written(table, "em")], ["posterior mean", *_written(table, "mean")]]
     interval = [f"{percent(comparison.ci_prob)} interval"]
     interval += [f"{low} to {high}" for low, high in zip(_written(table, lower), _written(table, upper), strict=True)]
     columns.append(interval)

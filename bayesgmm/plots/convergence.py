@@ -112,7 +112,7 @@ def _legend(em: EMFit, best: Restart) -> list[Line2D]:
                 linewidth=look.width,
                 linestyle=look.linestyle,
                 marker=look.marker,
-                label=f"{len(runs)} {'others ' if status is best.status else ''}{status.text}{absent}",
+                label=f"{len(runs)} {'more ' if status is best.status else ''}{status.text}{absent}",
             )
         )
     return handles

@@ -24,11 +24,12 @@ from bayesgmm.plots.style import COLORS, INK, LEGEND, MUTED, literal, percent, t
 _PARAMETERS = ("weights", "means", "stds", "correlations")
 _MOST_PANELS = 120
 _ENVELOPE = 0.99
-# ArviZ's later method, "mtc_c", takes draws for independent and flags one parameter in twenty of sound samples. Its
-# envelope for several chains is wrong: with arviz-stats 1.3.3, eight independent chains left the 99 % band two times in
-# three, and for two chains it is as wide as the axis. Its envelope for one chain kept 99 % with two to eight.
-# ArviZ 1.1 has no other method, and no argument for it.
+# ArviZ 1.1 draws an envelope only. Later releases prefer "mtc_c", which takes draws for independent and flags one
+# parameter in twenty of sound samples.
 _RANK_METHOD = {"method": "envelope"} if "method" in signature(az.plot_rank).parameters else {}
+# The envelope for several chains is wrong: with arviz-stats 1.3.3, some of eight independent chains leaves the 99 %
+# band two times in three, and for two chains it is as wide as the axis. That for one chain kept 99 % with two to eight.
+_RANK_STATS = {"ecdf_pit": {"n_chains": 1}}
 
 
 def plot_trace(
@@ -81,7 +82,7 @@ def plot_rank(
     found = _entries(posterior, parameters, features)
     visuals = {"ecdf_lines": {"width": 1}}
     posterior = _thinned(posterior, found)
-    options = {"thin": False, "envelope_prob": _ENVELOPE, "stats": {"ecdf_pit": {"n_chains": 1}}, **_RANK_METHOD}
+    options = {"thin": False, "envelope_prob": _ENVELOPE, "stats": _RANK_STATS, **_RANK_METHOD}
     figure = _panels(az.plot_rank, posterior, found, 4, visuals=visuals, **options)
     figure.axes[0].set_xticks([0, 0.5, 1])  # the panels share it
     figure.supxlabel("rank of a draw among those of all chains, as a fraction", fontsize=9)
@@ -104,6 +105,7 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     collection = az.plot_energy(
         posterior,
         backend="matplotlib",
+        kind="kde",
         threshold=MIN_BFMI,
         visuals={"legend": False, "title": False, "face": {"alpha": 0.2}},
         color=[INK, COLORS[1]],
@@ -114,7 +116,7 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     tidy(fractions)
     tidy(energies)
     fractions.set_xlabel("E-BFMI", fontsize=9)
-    fractions.yaxis.set_major_locator(MaxNLocator(integer=True))
+    fractions.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     fractions.set_ylim(-0.5, posterior["sample_stats"].sizes["chain"] - 0.5)
     energies.set_xlabel("energy (nats)", fontsize=9)
     handles = [
