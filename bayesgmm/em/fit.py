@@ -246,17 +246,19 @@ def _restarts(
 ) -> Iterator[tuple[Guess, Restart]]:
     """Short runs from every start, long runs from the best of them."""
     sample = sample_of(stepper.rows, rng)
+    sampled = sample is not stepper.rows
     points = whitened(sample, stepper.total_cholesky)
     short = stepper._replace(rows=sample)
     runs = []
     for stream in rng.spawn(n_init):
         for _ in range(_MOST_TRIES):
             guess = draw(strategy, sample, points, stepper.total_cholesky, stepper.structure, n_components, stream)
-            run = _run(short, guess, strategy.name, tol, min(_SHORT_RUN, max_iter))
-            if run[1].status is not Status.COLLAPSED:
-                runs.append(run)
+            guess, record = _run(short, guess, strategy.name, tol, min(_SHORT_RUN, max_iter))
+            record = record._replace(sampled=sampled)
+            if record.status is not Status.COLLAPSED:
+                runs.append((guess, record))
                 break
-            yield run
+            yield guess, record
     runs.sort(key=lambda run: -run[1].log_likelihood)
     wanted = max(3, math.ceil(n_init / 10))
     for guess, record in runs:
@@ -264,8 +266,8 @@ def _restarts(
             yield guess, record._replace(status=Status.OVERTAKEN)
             continue
         finished = record.status is Status.CONVERGED or len(record.history) > max_iter
-        if sample is not stepper.rows or not finished:
-            earlier = record.history[:-1] if sample is stepper.rows else np.empty(0)
+        if sampled or not finished:
+            earlier = np.empty(0) if sampled else record.history[:-1]
             guess, record = _run(stepper, guess, strategy.name, tol, max_iter - len(earlier))
             record = record._replace(history=np.concatenate([earlier, record.history]))
         wanted -= record.status is not Status.COLLAPSED

@@ -33,11 +33,15 @@ class Status(Enum):
 
 
 class Restart(NamedTuple):
-    """The record of one run. history: log-likelihood at each iteration; start: how it began."""
+    """The record of one run.
+
+    start: how it began; history: log-likelihood at each iteration; sampled: of a sample of the rows, not of all.
+    """
 
     start: str
     status: Status
     history: FloatArray
+    sampled: bool = False
 
     @property
     def log_likelihood(self) -> float:
@@ -130,8 +134,7 @@ class EMFit:
             "status": self.status.name,
             "history": self.history.tolist(),
             "restarts": [
-                {"start": run.start, "status": run.status.name, "history": run.history.tolist()}
-                for run in self.restarts
+                run._asdict() | {"status": run.status.name, "history": run.history.tolist()} for run in self.restarts
             ],
             "n_samples": self.n_samples,
             "n_free": self.n_free,
@@ -148,7 +151,8 @@ class EMFit:
             status=Status[values["status"]],
             history=np.array(values["history"]),
             restarts=tuple(
-                Restart(run["start"], Status[run["status"]], np.array(run["history"])) for run in values["restarts"]
+                Restart(run["start"], Status[run["status"]], np.array(run["history"]), run["sampled"])
+                for run in values["restarts"]
             ),
             n_samples=values["n_samples"],
             n_free=values["n_free"],

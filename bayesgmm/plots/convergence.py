@@ -10,7 +10,6 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bayesgmm.em.result import EMFit, Restart, Status
-from bayesgmm.em.start import _MOST_ROWS
 from bayesgmm.plots.style import INK, MUTED, LineStyle, figure_of, legend_beside, new_axes, tidy
 
 type FloatArray = NDArray[np.float64]
@@ -57,7 +56,7 @@ def plot_convergence(em: EMFit, *, ax: Axes | None = None) -> Figure:
     rows. They cannot be drawn on one axis with the others; the legend counts them.
     """
     ax = ax or new_axes(9, 4.5)
-    drawn = [run for run in em.restarts if _is_of_all_rows(run, em)]
+    drawn = [run for run in em.restarts if not run.sampled]
     best = next(run for run in drawn if np.array_equal(run.history, em.history))
     for run in sorted(drawn, key=lambda run: (run is best, list(_LOOKS).index(run.status))):
         look = _LOOKS[run.status]
@@ -74,10 +73,6 @@ def plot_convergence(em: EMFit, *, ax: Axes | None = None) -> Figure:
     tidy(ax)
     legend_beside(ax, _legend(em, best))
     return figure_of(ax)
-
-
-def _is_of_all_rows(run: Restart, em: EMFit) -> bool:
-    return run.status in (Status.CONVERGED, Status.MAX_ITER) or em.n_samples <= _MOST_ROWS
 
 
 def _scale_iterations(ax: Axes, longest: int) -> None:
@@ -103,7 +98,7 @@ def _legend(em: EMFit, best: Restart) -> list[Line2D]:
         runs = [run for run in em.restarts if run.status is status and run is not best]
         if not runs:
             continue
-        absent = "" if _is_of_all_rows(runs[0], em) else ",\nnot drawn: on a sample of the rows"
+        absent = ",\nnot drawn: on a sample of the rows" if all(run.sampled for run in runs) else ""
         handles.append(
             Line2D(
                 [],
