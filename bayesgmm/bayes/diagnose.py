@@ -221,13 +221,13 @@ def _problems(
             )
         )
     elif bad_labels:
-        problems.append(Problem("chains disagree", f"so they do on parameters ({_list(bad_labels)})."))
+        problems.append(Problem("chains disagree", f"chains disagree on parameters too ({_list(bad_labels)})."))
     if unclear > MAX_UNCLEAR:
         problems.append(
             Problem(
                 "labels",
-                f"{100 * unclear:.0f} % of the draws have no clear labels: exchanging two components fits them "
-                f"nearly as well. Ask for fewer components, or compare densities and partitions.",
+                f"{100 * unclear:.0f} % of the draws have no clear labels: their components are not the "
+                f"reference's one by one. Ask for fewer components, or compare densities and partitions.",
             )
         )
     few = {*_failing(label_free, "ess_bulk", "ess_tail"), *_failing(parameters, "ess_bulk", "ess_tail")}
