@@ -137,53 +137,46 @@ def _load(X, start, n, origin, x):
 
 
 @njit(nogil=True, fastmath=_SUMS, error_model="numpy")
-def _whiten(x, n, mean, whitener, diagonal, difference, y):
-    """y = whitener (x - mean), block-wise."""
-    D = x.shape[0]
-    for d in range(D):
-        m = mean[d]
-        for b in range(n):
-            difference[d, b] = x[d, b] - m
-    if D >= WIDE and not diagonal:
-        for top in range(0, D, _PANEL):
-            bottom = min(top + _PANEL, D)
-            panel = np.ascontiguousarray(whitener[top:bottom, :bottom])
-            np.dot(panel, difference[:bottom], y[top:bottom])
-        return
-    for i in range(D):
-        yi = y[i]
-        if diagonal:
-            w = whitener[i, i]
-            di = difference[i]
-            for b in range(n):
-                yi[b] = w * di[b]
-            continue
-        j = (i + 1) % 4
-        # The remainder of i + 1 terms first, then four at a time: a quarter of the stores.
-        if j == 0:
-            for b in range(n):
-                yi[b] = 0.0
-        elif j == 1:
-            w0 = whitener[i, 0]
-            d0 = difference[0]
-            for b in range(n):
-                yi[b] = w0 * d0[b]
-        elif j == 2:
-            w0, w1 = whitener[i, 0], whitener[i, 1]
+def _whiten_narrow(difference, n, whitener, y):
+    """y = whitener difference, two rows and four columns at a time: each value loaded serves several products."""
+    D = y.shape[0]
+    for i in range(0, D - 1, 2):
+        ya, yb, a, b = y[i], y[i + 1], whitener[i], whitener[i + 1]
+        # Rows i and i + 1 have i + 2 columns, whitener[i, i + 1] being 0. First those beyond a multiple of four.
+        j = (i + 2) % 4
+        if j == 2:
+            a0, a1, b0, b1 = a[0], a[1], b[0], b[1]
             d0, d1 = difference[0], difference[1]
-            for b in range(n):
-                yi[b] = w0 * d0[b] + w1 * d1[b]
+            for row in range(n):
+                ya[row] = a0 * d0[row] + a1 * d1[row]
+                yb[row] = b0 * d0[row] + b1 * d1[row]
         else:
-            w0, w1, w2 = whitener[i, 0], whitener[i, 1], whitener[i, 2]
-            d0, d1, d2 = difference[0], difference[1], difference[2]
-            for b in range(n):
-                yi[b] = w0 * d0[b] + w1 * d1[b] + w2 * d2[b]
-        while j <= i:
-            w0, w1, w2, w3 = whitener[i, j], whitener[i, j + 1], whitener[i, j + 2], whitener[i, j + 3]
+            ya[:n] = 0.0
+            yb[:n] = 0.0
+        while j < i + 2:
+            a0, a1, a2, a3 = a[j], a[j + 1], a[j + 2], a[j + 3]
+            b0, b1, b2, b3 = b[j], b[j + 1], b[j + 2], b[j + 3]
             d0, d1, d2, d3 = difference[j], difference[j + 1], difference[j + 2], difference[j + 3]
-            for b in range(n):
-                yi[b] += w0 * d0[b] + w1 * d1[b] + w2 * d2[b] + w3 * d3[b]
+            for row in range(n):
+                ya[row] += a0 * d0[row] + a1 * d1[row] + a2 * d2[row] + a3 * d3[row]
+                yb[row] += b0 * d0[row] + b1 * d1[row] + b2 * d2[row] + b3 * d3[row]
             j += 4
+    if D % 2:
+        last, w = y[D - 1], whitener[D - 1]
+        last[:n] = 0.0
+        for j in range(D):
+            w0, d0 = w[j], difference[j]
+            for row in range(n):
+                last[row] += w0 * d0[row]
+
+
+@njit(nogil=True, fastmath=_SUMS, error_model="numpy")
+def _whiten_wide(difference, whitener, y):
+    """The same by BLAS, a panel of rows at a time, so that half of the zeros above the diagonal are left out."""
+    D = y.shape[0]
+    for top in range(0, D, _PANEL):
+        bottom = min(top + _PANEL, D)
+        np.dot(np.ascontiguousarray(whitener[top:bottom, :bottom]), difference[:bottom], y[top:bottom])
 
 
 @njit(nogil=True, fastmath=_SUMS, error_model="numpy")
@@ -191,15 +184,34 @@ def _log_joint(x, n, log_scales, means, whiteners, diagonal, difference, y, join
     """joint[k] = log w_k + log N(x | mu_k, Sigma_k); keeps the whitened rows in y (K, D, BLOCK)."""
     K, D = means.shape
     for k in range(K):
-        _whiten(x, n, means[k], whiteners[k], diagonal, difference, y[k])
         joint_k = joint[k]
-        y_first = y[k, 0]
-        for b in range(n):
-            joint_k[b] = y_first[b] * y_first[b]
-        for d in range(1, D):
-            yd = y[k, d]
-            for b in range(n):
-                joint_k[b] += yd[b] * yd[b]
+        joint_k[:n] = 0.0
+        if diagonal:
+            for d in range(0, D - 1, 2):  # two features at a time: half of the loads and stores of joint
+                x0, y0, m0, w0 = x[d], y[k, d], means[k, d], whiteners[k, d, d]
+                x1, y1, m1, w1 = x[d + 1], y[k, d + 1], means[k, d + 1], whiteners[k, d + 1, d + 1]
+                for b in range(n):
+                    a, c = w0 * (x0[b] - m0), w1 * (x1[b] - m1)
+                    y0[b], y1[b] = a, c
+                    joint_k[b] += a * a + c * c
+            if D % 2:
+                x0, y0, m0, w0 = x[D - 1], y[k, D - 1], means[k, D - 1], whiteners[k, D - 1, D - 1]
+                for b in range(n):
+                    y0[b] = w0 * (x0[b] - m0)
+                    joint_k[b] += y0[b] * y0[b]
+        else:
+            for d in range(D):
+                xd, m, centred = x[d], means[k, d], difference[d]
+                for b in range(BLOCK):
+                    centred[b] = xd[b] - m
+            if D >= WIDE:
+                _whiten_wide(difference, whiteners[k], y[k])
+            else:
+                _whiten_narrow(difference, n, whiteners[k], y[k])
+            for d in range(D):
+                yd = y[k, d]
+                for b in range(n):
+                    joint_k[b] += yd[b] * yd[b]
         scale = log_scales[k]
         for b in range(n):
             value = scale - 0.5 * joint_k[b]
@@ -233,6 +245,62 @@ def _normalise(joint, n, total, log_density):
 
 
 @njit(nogil=True, fastmath=_SUMS, error_model="numpy")
+def _scatter_narrow(weighted, y, n, second):
+    """Add the lower triangle of sum weighted y', two rows and four columns at a time."""
+    D = y.shape[0]
+    for i in range(0, D - 1, 2):
+        wa, wb = weighted[i], weighted[i + 1]
+        j = 0
+        while j + 4 <= i + 2:
+            y0, y1, y2, y3 = y[j], y[j + 1], y[j + 2], y[j + 3]
+            a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
+            for row in range(n):
+                a0 += wa[row] * y0[row]
+                a1 += wa[row] * y1[row]
+                a2 += wa[row] * y2[row]
+                a3 += wa[row] * y3[row]
+                b0 += wb[row] * y0[row]
+                b1 += wb[row] * y1[row]
+                b2 += wb[row] * y2[row]
+                b3 += wb[row] * y3[row]
+            for m, a, b in ((0, a0, b0), (1, a1, b1), (2, a2, b2), (3, a3, b3)):
+                second[i, j + m] += a
+                second[i + 1, j + m] += b
+            j += 4
+        if j < i + 2:
+            y0, y1 = y[j], y[j + 1]
+            a0 = a1 = b0 = b1 = 0.0
+            for row in range(n):
+                a0 += wa[row] * y0[row]
+                a1 += wa[row] * y1[row]
+                b0 += wb[row] * y0[row]
+                b1 += wb[row] * y1[row]
+            second[i, j] += a0
+            second[i, j + 1] += a1
+            second[i + 1, j] += b0
+            second[i + 1, j + 1] += b1
+    if D % 2:
+        wa = weighted[D - 1]
+        for j in range(D):
+            y0 = y[j]
+            s = 0.0
+            for row in range(n):
+                s += wa[row] * y0[row]
+            second[D - 1, j] += s
+
+
+@njit(nogil=True, fastmath=_SUMS, error_model="numpy")
+def _scatter_wide(weighted, y, n, second):
+    """The same by BLAS, a panel of rows at a time."""
+    D = y.shape[0]
+    for d in range(D):
+        weighted[d, n:] = 0.0
+    for top in range(0, D, _PANEL):
+        bottom = min(top + _PANEL, D)
+        second[top:bottom, :bottom] += np.dot(weighted[top:bottom], y[:bottom].T)
+
+
+@njit(nogil=True, fastmath=_SUMS, error_model="numpy")
 def _accumulate(r, y, n, diagonal, weighted, counts, first, second):
     """Add the block's N_k, t_k and the lower triangle of T_k; `weighted` (D, BLOCK) is scratch."""
     K, D, _ = y.shape
@@ -242,6 +310,17 @@ def _accumulate(r, y, n, diagonal, weighted, counts, first, second):
         for b in range(n):
             count += rk[b]
         counts[k] += count
+        if diagonal:
+            for d in range(D):
+                yd = y[k, d]
+                s = t = 0.0
+                for b in range(n):
+                    w = rk[b] * yd[b]
+                    s += w
+                    t += w * yd[b]
+                first[k, d] += s
+                second[k, d, d] += t
+            continue
         for d in range(D):
             yd, wd = y[k, d], weighted[d]
             s = 0.0
@@ -249,47 +328,10 @@ def _accumulate(r, y, n, diagonal, weighted, counts, first, second):
                 wd[b] = rk[b] * yd[b]
                 s += wd[b]
             first[k, d] += s
-        if D >= WIDE and not diagonal:
-            for d in range(D):
-                weighted[d, n:] = 0.0
-            for top in range(0, D, _PANEL):
-                bottom = min(top + _PANEL, D)
-                second[k, top:bottom, :bottom] += np.dot(weighted[top:bottom], y[k, :bottom].T)
-            continue
-        if diagonal:
-            for d in range(D):
-                yd, wd = y[k, d], weighted[d]
-                s = 0.0
-                for b in range(n):
-                    s += wd[b] * yd[b]
-                second[k, d, d] += s
-            continue
-        i = 0
-        while i + 1 < D:  # two rows of T at a time: each loaded y serves two sums
-            wa, wb = weighted[i], weighted[i + 1]
-            j = 0
-            while j + 1 < i + 2:
-                ya, yb = y[k, j], y[k, j + 1]
-                aa = ab = ba = bb = 0.0
-                for b in range(n):
-                    aa += wa[b] * ya[b]
-                    ab += wa[b] * yb[b]
-                    ba += wb[b] * ya[b]
-                    bb += wb[b] * yb[b]
-                second[k, i, j] += aa
-                second[k, i, j + 1] += ab
-                second[k, i + 1, j] += ba
-                second[k, i + 1, j + 1] += bb
-                j += 2
-            i += 2
-        if i < D:
-            wa = weighted[i]
-            for j in range(D):
-                ya = y[k, j]
-                s = 0.0
-                for b in range(n):
-                    s += wa[b] * ya[b]
-                second[k, i, j] += s
+        if D >= WIDE:
+            _scatter_wide(weighted, y[k], n, second[k])
+        else:
+            _scatter_narrow(weighted, y[k], n, second[k])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
