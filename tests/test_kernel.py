@@ -28,7 +28,7 @@ def random_mixture(rng, K, D):
 
 
 def expected_statistics(X, weights, means, covariances, row_weights):
-    """Log-likelihood, N, t and the lower triangle of T by SciPy and plain sums."""
+    """Log-likelihood, N, t and T by SciPy and plain sums."""
     joint = np.stack(
         [np.log(w) + multivariate_normal(m, c).logpdf(X) for w, m, c in zip(weights, means, covariances, strict=True)],
         axis=1,
@@ -38,7 +38,7 @@ def expected_statistics(X, weights, means, covariances, row_weights):
     whiteners = np.linalg.inv(np.linalg.cholesky(covariances))
     y = np.einsum("kij,nkj->nki", whiteners, X[:, None] - means)
     second = np.einsum("nk,nki,nkj->kij", r, y, y)
-    return log_density @ row_weights, r.sum(axis=0), np.einsum("nk,nki->ki", r, y), np.tril(second)
+    return log_density @ row_weights, r.sum(axis=0), np.einsum("nk,nki->ki", r, y), second
 
 
 def test_exp_is_within_two_units_in_the_last_place():
@@ -58,7 +58,7 @@ def test_log_is_within_two_units_in_the_last_place():
 
 
 @pytest.mark.parametrize("K", [1, 2, 5])
-@pytest.mark.parametrize("D", [1, 2, 3, 4, 5, 8, 13])
+@pytest.mark.parametrize("D", [1, 2, 3, 4, 5, 8, 13, 20, 33])  # from 20 on by BLAS
 def test_statistics_equal_scipys(K, D):
     rng = np.random.default_rng(10 * K + D)
     weights, means, covariances = random_mixture(rng, K, D)
@@ -72,7 +72,7 @@ def test_statistics_equal_scipys(K, D):
     np.testing.assert_allclose(found.log_likelihood, expected[0], rtol=1e-12)
     np.testing.assert_allclose(found.counts, expected[1], rtol=1e-11)
     np.testing.assert_allclose(found.first, expected[2], rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(np.tril(found.second), expected[3], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found.second, expected[3], rtol=1e-9, atol=1e-9)
 
 
 def test_the_diagonal_path_equals_the_full_one():

@@ -20,6 +20,7 @@ from bayesgmm.em.start import (
 )
 from bayesgmm.exceptions import FitError, InputError
 from bayesgmm.mixture.covariance import FULL, CovarianceStructure, n_free_parameters, structure_named
+from bayesgmm.mixture.kernel import lower_inverses
 from bayesgmm.mixture.parameters import MixtureParameters, kernel_parameters
 from bayesgmm.mixture.rows import Rows, SufficientStatistics, rows_of
 from bayesgmm.mixture.spread import total_cholesky
@@ -114,7 +115,8 @@ def fit_em(
     )
     generator = as_generator(rng)
     rows = rows_of(table.values, weights)
-    stepper = _Stepper(rows, structure, total_cholesky(rows, table.features, structure))
+    cholesky = total_cholesky(rows, table.features, structure)
+    stepper = _Stepper(rows, structure, cholesky, lower_inverses(cholesky[np.newaxis])[0])
     ordered = isinstance(start, str)
 
     if isinstance(start, str):
@@ -174,6 +176,7 @@ class _Stepper(NamedTuple):
     rows: Rows
     structure: CovarianceStructure
     total_cholesky: FloatArray
+    total_whitener: FloatArray  # its inverse
 
     def statistics(self, guess: Guess) -> tuple[SufficientStatistics, FloatArray]:
         """One pass over the rows; also the Cholesky factors (K, D, D) that its whitened coordinates refer to."""
@@ -185,9 +188,7 @@ class _Stepper(NamedTuple):
         """The M-step in whitened coordinates: m = t/N, mu <- mu + L m, S <- L (T/N - m m') L'."""
         counts = statistics.counts
         m = statistics.first / counts[:, np.newaxis]
-        lower = np.tril(statistics.second)
-        second = lower + np.tril(lower, -1).transpose(0, 2, 1)
-        whitened = second - counts[:, np.newaxis, np.newaxis] * m[:, :, np.newaxis] * m[:, np.newaxis, :]
+        whitened = statistics.second - counts[:, np.newaxis, np.newaxis] * m[:, :, np.newaxis] * m[:, np.newaxis, :]
         scatter = choleskys @ whitened @ choleskys.transpose(0, 2, 1)
         covariances = self.structure.project(0.5 * (scatter + scatter.transpose(0, 2, 1)), counts)
         means = guess.means + np.einsum("kij,kj->ki", choleskys, m)
@@ -199,8 +200,7 @@ class _Stepper(NamedTuple):
         needed = self.rows.n_features if self.structure is FULL else 1
         if not (n_rows > needed).all() or not np.isfinite(guess.covariances).all():
             return True
-        half = np.linalg.solve(self.total_cholesky, guess.covariances)
-        relative = np.linalg.solve(self.total_cholesky, half.transpose(0, 2, 1))
+        relative = self.total_whitener @ guess.covariances @ self.total_whitener.T
         return bool(np.linalg.eigvalsh(relative).min() < COVARIANCE_FLOOR)
 
 

@@ -132,7 +132,7 @@ def _load(X, start, n, origin, x):
     for d in range(x.shape[0]):
         for b in range(n):
             x[d, b] = X[start + b, d] - origin[d]
-        for b in range(n, BLOCK):  # the panels below work on whole blocks
+        for b in range(n, x.shape[1]):  # the panels below work on whole blocks
             x[d, b] = 0.0
 
 
@@ -202,7 +202,7 @@ def _log_joint(x, n, log_scales, means, whiteners, diagonal, difference, y, join
         else:
             for d in range(D):
                 xd, m, centred = x[d], means[k, d], difference[d]
-                for b in range(BLOCK):
+                for b in range(x.shape[1]):
                     centred[b] = xd[b] - m
             if D >= WIDE:
                 _whiten_wide(difference, whiteners[k], y[k])
@@ -338,10 +338,10 @@ def _accumulate(r, y, n, diagonal, weighted, counts, first, second):
 def sufficient_statistics(
     X, row_weights, start, stop, origin, log_scales, means, whiteners, diagonal, counts, first, second
 ):
-    """Log-likelihood of rows start..stop; adds N_k, t_k, T_k to counts, first, second.
+    """Log-likelihood of rows start..stop; N_k, t_k, T_k into counts, first, second, which are zero before.
 
-    X (N, D); row_weights (N,), or (0,) when every row counts once; counts (K,); first (K, D);
-    second (K, D, D), of which the lower triangle (when diagonal: the diagonal) is what the next step reads.
+    X (N, D); row_weights (N,), or (0,) when every row counts once; counts (K,); first (K, D); second (K, D, D),
+    symmetric (when diagonal: diagonal).
     """
     K, D = means.shape
     x, difference = np.empty((D, BLOCK)), np.empty((D, BLOCK))
@@ -364,6 +364,10 @@ def sufficient_statistics(
             block_sum += log_density[b]
         log_likelihood += block_sum
         _accumulate(joint, y, n, diagonal, difference, counts, first, second)
+    for k in range(K):
+        for i in range(D):
+            for j in range(i):
+                second[k, j, i] = second[k, i, j]
     return log_likelihood
 
 

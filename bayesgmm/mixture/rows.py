@@ -32,7 +32,7 @@ class SufficientStatistics(NamedTuple):
     """What one pass over the rows leaves, with y = L_k^-1 (x - mu_k) and r the responsibilities.
 
     log_likelihood = sum w log p(x); counts (K,) = sum w r; first (K, D) = sum w r y;
-    second (K, D, D) = sum w r y y', lower triangle.
+    second (K, D, D) = sum w r y y' (its diagonal, for diagonal covariances).
     """
 
     log_likelihood: float

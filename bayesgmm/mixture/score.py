@@ -32,9 +32,6 @@ def log_likelihood_and_gradient(X, origin, log_weights, means, choleskys, diagon
     for k in range(K):
         for i in range(D):
             second[k, i, i] -= counts[k]
-            for j in range(i):
-                second[k, j, i] = 0.0 if diagonal else second[k, i, j]
-                second[k, i, j] = second[k, j, i]
         for i in range(D):
             for m in range(i, D):
                 d_means[k, i] += whiteners[k, m, i] * first[k, m]
