@@ -201,7 +201,11 @@ class _Stepper(NamedTuple):
         if not (n_rows > needed).all() or not np.isfinite(guess.covariances).all():
             return True
         relative = self.total_whitener @ guess.covariances @ self.total_whitener.T
-        return bool(np.linalg.eigvalsh(relative).min() < COVARIANCE_FLOOR)
+        try:  # a Cholesky factor of S - floor I exists when every eigenvalue is above the floor, and only then
+            np.linalg.cholesky(relative - COVARIANCE_FLOOR * np.eye(relative.shape[1]))
+        except np.linalg.LinAlgError:
+            return True
+        return False
 
 
 def _run(stepper: _Stepper, guess: Guess, start: str, tol: float, max_iter: int) -> tuple[Guess, Restart]:

@@ -406,15 +406,18 @@ def row_responsibilities(X, start, stop, origin, log_scales, means, whiteners, d
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def lower_inverses(choleskys):
-    """Inverses (K, D, D) of lower triangular matrices, by forward substitution; not finite where there is none."""
+    """Inverses (K, D, D) of lower triangular matrices, row by row; not finite where there is none."""
     K, D, _ = choleskys.shape
     inverses = np.zeros((K, D, D))
     for k in range(K):
-        for j in range(D):
-            inverses[k, j, j] = 1.0 / choleskys[k, j, j]
-            for i in range(j + 1, D):
-                s = 0.0
-                for m in range(j, i):
-                    s += choleskys[k, i, m] * inverses[k, m, j]
-                inverses[k, i, j] = -s / choleskys[k, i, i]
+        for i in range(D):
+            row = inverses[k, i]
+            for m in range(i):
+                factor, above = choleskys[k, i, m], inverses[k, m]
+                for j in range(m + 1):
+                    row[j] -= factor * above[j]
+            scale = 1.0 / choleskys[k, i, i]
+            for j in range(i):
+                row[j] *= scale
+            row[i] = scale
     return inverses
