@@ -372,8 +372,8 @@ def sufficient_statistics(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def row_log_densities(X, start, stop, origin, log_scales, means, whiteners, diagonal, out):
-    """out[i] = log density of row i, for rows start..stop; out (N,)."""
+def rows_under(X, start, stop, origin, log_scales, means, whiteners, diagonal, log_densities, responsibilities):
+    """Log densities (N,) and responsibilities (N, K) of rows start..stop; an array of length 0 is left alone."""
     K, D = means.shape
     x, difference = np.empty((D, BLOCK)), np.empty((D, BLOCK))
     y, joint = np.empty((K, D, BLOCK)), np.empty((K, BLOCK))
@@ -383,25 +383,13 @@ def row_log_densities(X, start, stop, origin, log_scales, means, whiteners, diag
         _load(X, begin, n, origin, x)
         _log_joint(x, n, log_scales, means, whiteners, diagonal, difference, y, joint)
         _normalise(joint, n, total, log_density)
-        for b in range(n):
-            out[begin + b] = log_density[b]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def row_responsibilities(X, start, stop, origin, log_scales, means, whiteners, diagonal, out):
-    """out[i, k] = probability of component k given row i, for rows start..stop; out (N, K)."""
-    K, D = means.shape
-    x, difference = np.empty((D, BLOCK)), np.empty((D, BLOCK))
-    y, joint = np.empty((K, D, BLOCK)), np.empty((K, BLOCK))
-    total, log_density = np.empty(BLOCK), np.empty(BLOCK)
-    for begin in range(start, stop, BLOCK):
-        n = min(BLOCK, stop - begin)
-        _load(X, begin, n, origin, x)
-        _log_joint(x, n, log_scales, means, whiteners, diagonal, difference, y, joint)
-        _normalise(joint, n, total, log_density)
-        for k in range(K):
+        if log_densities.size:
             for b in range(n):
-                out[begin + b, k] = joint[k, b]
+                log_densities[begin + b] = log_density[b]
+        if responsibilities.size:
+            for k in range(K):
+                for b in range(n):
+                    responsibilities[begin + b, k] = joint[k, b]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

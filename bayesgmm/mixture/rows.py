@@ -94,24 +94,21 @@ class Rows:
     def log_densities(self, parameters: KernelParameters) -> FloatArray:
         """(N,) log density of every row."""
         out = np.empty(self.n_samples)
-
-        def over(start: int, stop: int) -> None:
-            kernel.row_log_densities(self.values, start, stop, self.origin, *parameters, out)
-
-        for _ in self._map(over, parameters):
-            pass
+        self._fill(parameters, out, np.empty((0, 0)))
         return out
 
     def responsibilities(self, parameters: KernelParameters) -> FloatArray:
         """(N, K) responsibilities; the one place where such an array is made, for a user who asks for it."""
         out = np.empty((self.n_samples, len(parameters.means)))
+        self._fill(parameters, np.empty(0), out)
+        return out
 
+    def _fill(self, parameters: KernelParameters, log_densities: FloatArray, responsibilities: FloatArray) -> None:
         def over(start: int, stop: int) -> None:
-            kernel.row_responsibilities(self.values, start, stop, self.origin, *parameters, out)
+            kernel.rows_under(self.values, start, stop, self.origin, *parameters, log_densities, responsibilities)
 
         for _ in self._map(over, parameters):
             pass
-        return out
 
     def pieces(self) -> Iterator["Rows"]:
         """The rows in consecutive pieces of at most 65,536, for steps that need arrays of a piece's length."""
