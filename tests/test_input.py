@@ -525,7 +525,7 @@ SAME_VALUES = {
     "pandas, columns with two levels": pd.DataFrame(ROWS, columns=pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")])),
     "pandas, numbers as names": pd.DataFrame(ROWS),
     "Polars": pl.DataFrame(FRAME.to_dict("list")),
-    "Polars, decimals": pl.DataFrame(FRAME.to_dict("list")).cast(pl.Decimal(12, 6)),
+    "Polars, decimals": pl.DataFrame(FRAME.astype(str).to_dict("list")).cast(pl.Decimal(12, 6)),
     "Arrow table": __import__("pyarrow").table(FRAME.to_dict("list")),
     "xarray": xr.DataArray(ROWS, dims=("row", "feature"), name="faithful"),
 }
