@@ -35,13 +35,13 @@ DOORS = {
     "arviz": ("bayes/diagnose.py", "plots.py", "plots/"),
     "matplotlib": ("plots.py", "plots/", "analysis.py"),
     "sklearn": ("comparison.py", "estimators.py"),
-    "numba": ("mixture/", "bayes/"),
+    "numba": ("mixture/", "em/", "bayes/"),
     "llvmlite": ("mixture/", "bayes/"),
     "typer": ("cli.py",),
     "rich": ("cli.py",),
 }
 # What a mixture and EM may need beyond the standard library and this package.
-PLAIN = {"mixture": {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}, "em": {"numpy", "scipy"}}
+PLAIN = {"mixture": {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}, "em": {"numpy", "scipy", "numba"}}
 
 
 def imported_names(source, path):

@@ -1,28 +1,21 @@
 """EM: the steps, the restarts, and when to stop."""
 
-import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
+from bayesgmm.em.climb import Problem, climb
+from bayesgmm.em.restarts import Task, restarts, together
 from bayesgmm.em.result import EMFit, Restart, Status
-from bayesgmm.em.start import (
-    STRATEGIES,
-    Guess,
-    StartStrategy,
-    draw,
-    from_responsibilities,
-    sample_of,
-    whitened,
-)
+from bayesgmm.em.start import STRATEGIES, from_responsibilities
+from bayesgmm.em.steps import Bounds, Point
 from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.mixture.covariance import FULL, CovarianceStructure, n_free_parameters, structure_named
+from bayesgmm.mixture.covariance import FULL, n_free_parameters, structure_named
 from bayesgmm.mixture.kernel import lower_inverses
-from bayesgmm.mixture.parameters import MixtureParameters, kernel_parameters
-from bayesgmm.mixture.rows import Rows, SufficientStatistics, rows_of
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.rows import rows_of
 from bayesgmm.mixture.spread import total_cholesky
 from bayesgmm.validation import (
     Table,
@@ -40,11 +33,6 @@ type FloatArray = NDArray[np.float64]
 # Variance, as a share of the data's total variance in its own direction, below which a covariance is a point,
 # a line or a plane and the likelihood has no bound.
 COVARIANCE_FLOOR = 1e-12
-# How often a start whose components collapse is replaced by another.
-_MOST_TRIES = 20
-# Starts are compared after this many iterations; the best tenth, and at least three, go on to the end
-# (Biernacki, Celeux and Govaert 2003, doi:10.1016/S0167-9473(02)00163-9: short runs of EM, then a long one).
-_SHORT_RUN = 20
 
 
 def fit_em(
@@ -116,7 +104,14 @@ def fit_em(
     generator = as_generator(rng)
     rows = rows_of(table.values, weights)
     cholesky = total_cholesky(rows, table.features, structure)
-    stepper = _Stepper(rows, structure, cholesky, lower_inverses(cholesky[np.newaxis])[0])
+    bounds = Bounds(
+        n_rows=float(rows.n_samples),
+        fewest=float(rows.n_features if structure is FULL else 1),
+        total_cholesky=cholesky,
+        total_whitener=lower_inverses(cholesky[np.newaxis])[0],
+        floor=COVARIANCE_FLOOR,
+    )
+    task = Task(rows, structure, K, Problem(structure.shape, bounds, tol, max_iter))
     ordered = isinstance(start, str)
 
     if isinstance(start, str):
@@ -126,16 +121,17 @@ def fit_em(
                 f"received {start!r}."
             )
         # With one component every start leads to the same closed-form fit.
-        runs = _restarts(stepper, STRATEGIES[start], K, n_init if K > 1 else 1, tol, max_iter, generator)
+        runs = restarts(task, STRATEGIES[start], n_init if K > 1 else 1, generator)
     else:
-        runs = _given(stepper, start, K, table, tol, max_iter)
+        point, described = _given(task, start, table)
+        runs = together(rows, [climb(task.problem, point, described)])
     records: list[Restart] = []
-    best: tuple[Guess, Restart] | None = None
-    for guess, record in runs:
+    best: tuple[Point, Restart] | None = None
+    for point, record in runs:
         records.append(record)
         usable = record.status in (Status.CONVERGED, Status.MAX_ITER)
         if usable and (best is None or record.log_likelihood > best[1].log_likelihood):
-            best = (guess, record)
+            best = (point, record)
     if best is None:
         if not ordered:
             raise FitError(
@@ -150,12 +146,16 @@ def fit_em(
             f"components or for covariance='tied', or fit the posterior, whose priors keep covariances away from zero.",
             tuple(records),
         )
-    guess, record = best
+    point, record = best
     if ordered:
-        order = np.argsort(-guess.weights, kind="stable")
-        guess = Guess(guess.weights[order], guess.means[order], guess.covariances[order])
+        order = np.argsort(-point.weights, kind="stable")
+        point = Point(*(values[order] for values in point))
+    covariances = point.choleskys @ point.choleskys.transpose(0, 2, 1)
     parameters = MixtureParameters(
-        guess.weights / guess.weights.sum(), guess.means + rows.origin, guess.covariances, table.features
+        point.weights / point.weights.sum(),
+        point.means + rows.origin,
+        0.5 * (covariances + covariances.transpose(0, 2, 1)),
+        table.features,
     )
     return EMFit(
         parameters=parameters,
@@ -166,129 +166,15 @@ def fit_em(
         restarts=tuple(records),
         n_samples=rows.total_weight,
         n_free=n_free_parameters(structure, K, table.n_features),
-        entropy=_entropy(rows, guess, structure),
+        entropy=_entropy(task, point),
     )
 
 
-class _Stepper(NamedTuple):
-    """What every iteration needs and none changes."""
-
-    rows: Rows
-    structure: CovarianceStructure
-    total_cholesky: FloatArray
-    total_whitener: FloatArray  # its inverse
-
-    def statistics(self, guess: Guess) -> tuple[SufficientStatistics, FloatArray]:
-        """One pass over the rows; also the Cholesky factors (K, D, D) that its whitened coordinates refer to."""
-        choleskys = np.linalg.cholesky(guess.covariances)
-        parameters = kernel_parameters(guess.weights, guess.means, choleskys, diagonal=self.structure.diagonal)
-        return self.rows.statistics(parameters), choleskys
-
-    def maximise(self, guess: Guess, statistics: SufficientStatistics, choleskys: FloatArray) -> Guess:
-        """The M-step in whitened coordinates: m = t/N, mu <- mu + L m, S <- L (T/N - m m') L'."""
-        counts = statistics.counts
-        m = statistics.first / counts[:, np.newaxis]
-        whitened = statistics.second - counts[:, np.newaxis, np.newaxis] * m[:, :, np.newaxis] * m[:, np.newaxis, :]
-        scatter = choleskys @ whitened @ choleskys.transpose(0, 2, 1)
-        covariances = self.structure.project(0.5 * (scatter + scatter.transpose(0, 2, 1)), counts)
-        means = guess.means + np.einsum("kij,kj->ki", choleskys, m)
-        return Guess(counts / counts.sum(), means, covariances)
-
-    def has_collapsed(self, guess: Guess) -> bool:
-        """Whether some component is empty, of no more rows than a covariance needs, or flat in some direction."""
-        n_rows = guess.weights * self.rows.n_samples
-        needed = self.rows.n_features if self.structure is FULL else 1
-        if not (n_rows > needed).all() or not np.isfinite(guess.covariances).all():
-            return True
-        relative = self.total_whitener @ guess.covariances @ self.total_whitener.T
-        try:  # a Cholesky factor of S - floor I exists when every eigenvalue is above the floor, and only then
-            np.linalg.cholesky(relative - COVARIANCE_FLOOR * np.eye(relative.shape[1]))
-        except np.linalg.LinAlgError:
-            return True
-        return False
-
-
-def _run(stepper: _Stepper, guess: Guess, start: str, tol: float, max_iter: int) -> tuple[Guess, Restart]:
-    """EM from one start until it converges, collapses or reaches max_iter."""
-    history: list[float] = []
-    status = Status.MAX_ITER
-    statistics, choleskys = stepper.statistics(guess)
-    for _ in range(max_iter):
-        history.append(statistics.log_likelihood)
-        if _has_converged(history, tol):
-            status = Status.CONVERGED
-            break
-        with np.errstate(all="ignore"):  # an empty component divides by 0; has_collapsed says so
-            proposal = stepper.maximise(guess, statistics, choleskys)
-        if stepper.has_collapsed(proposal):
-            return guess, Restart(start, Status.COLLAPSED, np.array(history))
-        guess = proposal
-        statistics, choleskys = stepper.statistics(guess)
-    else:
-        history.append(statistics.log_likelihood)
-    return guess, Restart(start, status, np.array(history))
-
-
-def _has_converged(history: list[float], tol: float) -> bool:
-    if len(history) < 3:
-        return False
-    before, gain = history[-2] - history[-3], history[-1] - history[-2]
-    if gain <= 1e-15 * abs(history[-1]):
-        return True
-    rate = gain / before
-    return bool(rate < 1 and gain * rate / (1 - rate) < tol)
-
-
-def _restarts(
-    stepper: _Stepper,
-    strategy: StartStrategy,
-    n_components: int,
-    n_init: int,
-    tol: float,
-    max_iter: int,
-    rng: np.random.Generator,
-) -> Iterator[tuple[Guess, Restart]]:
-    """Short runs from every start, long runs from the best of them."""
-    sample = sample_of(stepper.rows, rng)
-    sampled = sample is not stepper.rows
-    points = whitened(sample, stepper.total_cholesky)
-    short = stepper._replace(rows=sample)
-    runs = []
-    for stream in rng.spawn(n_init):
-        for _ in range(_MOST_TRIES):
-            guess = draw(strategy, sample, points, stepper.total_cholesky, stepper.structure, n_components, stream)
-            guess, record = _run(short, guess, strategy.name, tol, min(_SHORT_RUN, max_iter))
-            record = record._replace(sampled=sampled)
-            if record.status is not Status.COLLAPSED:
-                runs.append((guess, record))
-                break
-            yield guess, record
-    runs.sort(key=lambda run: -run[1].log_likelihood)
-    wanted = max(3, math.ceil(n_init / 10))
-    for guess, record in runs:
-        if wanted == 0:
-            yield guess, record._replace(status=Status.OVERTAKEN)
-            continue
-        finished = record.status is Status.CONVERGED or len(record.history) > max_iter
-        if sampled or not finished:
-            earlier = np.empty(0) if sampled else record.history[:-1]
-            guess, record = _run(stepper, guess, strategy.name, tol, max_iter - len(earlier))
-            record = record._replace(history=np.concatenate([earlier, record.history]))
-        wanted -= record.status is not Status.COLLAPSED
-        yield guess, record
-
-
-def _given(
-    stepper: _Stepper,
-    start: MixtureParameters | ArrayLike,
-    n_components: int,
-    table: Table,
-    tol: float,
-    max_iter: int,
-) -> Iterator[tuple[Guess, Restart]]:
-    N = table.n_samples
+def _given(task: Task, start: MixtureParameters | ArrayLike, table: Table) -> tuple[Point, str]:
+    """The point that the user's start stands for, and what it was given as."""
+    N, K = table.n_samples, task.n_components
     if isinstance(start, MixtureParameters):
-        start.check_start(n_components, table.features)
+        start.check_start(K, table.features)
         if not start.weights.all():
             raise InputError(
                 f"start must give every component a weight above 0, or no row could join it; received "
@@ -296,14 +182,12 @@ def _given(
             )
         counts = start.weights * N
         # The start must have the structure that is fitted: its covariances are projected as an M-step would.
-        covariances = stepper.structure.project(start.covariances * counts[:, np.newaxis, np.newaxis], counts)
-        guess = Guess(start.weights, start.means - stepper.rows.origin, covariances)
-        yield _run(stepper, guess, "parameters", tol, max_iter)
-        return
+        covariances = task.structure.project(start.covariances * counts[:, np.newaxis, np.newaxis], counts)
+        return Point(start.weights, start.means - task.rows.origin, np.linalg.cholesky(covariances)), "parameters"
     responsibilities = as_numbers(start, "start, unless it is a strategy's name or a MixtureParameters,")
-    if responsibilities.shape != (N, n_components):
+    if responsibilities.shape != (N, K):
         raise InputError(
-            f"start, as responsibilities, must have shape ({N}, {n_components}); it has shape {responsibilities.shape}."
+            f"start, as responsibilities, must have shape ({N}, {K}); it has shape {responsibilities.shape}."
         )
     if (
         not np.isfinite(responsibilities).all()
@@ -311,22 +195,24 @@ def _given(
         or abs(responsibilities.sum(axis=1) - 1).max() > 1e-6
     ):
         raise InputError("start, as responsibilities, must be finite and not negative, and each row must sum to 1.")
-    with np.errstate(all="ignore"):
-        guess = from_responsibilities(stepper.rows, responsibilities, stepper.structure)
-    if stepper.has_collapsed(guess):
+    try:
+        with np.errstate(all="ignore"):
+            point = from_responsibilities(task.rows, responsibilities, task.structure)
+        collapsed = task.problem.checked(point) is None
+    except np.linalg.LinAlgError:
+        collapsed = True
+    if collapsed:
         raise InputError(
             "start, as responsibilities, gives some component too few rows for a covariance. Give every component "
             "more rows than there are features."
         )
-    yield _run(stepper, guess, "responsibilities", tol, max_iter)
+    return point, "responsibilities"
 
 
-def _entropy(rows: Rows, guess: Guess, structure: CovarianceStructure) -> float:
-    parameters = kernel_parameters(
-        guess.weights, guess.means, np.linalg.cholesky(guess.covariances), diagonal=structure.diagonal
-    )
+def _entropy(task: Task, point: Point) -> float:
+    parameters = task.problem.parameters(point)
     total = 0.0
-    for piece in rows.pieces():
+    for piece in task.rows.pieces():
         r = piece.responsibilities(parameters)
         each = -xlogy(r, r).sum(axis=1)
         total += float(each @ piece.weights) if piece.weights.size else float(each.sum())

@@ -35,17 +35,24 @@ class Status(Enum):
 class Restart(NamedTuple):
     """The record of one run.
 
-    start: how it began; history: log-likelihood at each iteration; sampled: of a sample of the rows, not of all.
+    start: how it began; history: log-likelihood at each iteration; sampled: of a sample of the rows, not of all;
+    n_failed: passes over the rows that led to no iteration, because the log-likelihood was lower there.
     """
 
     start: str
     status: Status
     history: FloatArray
     sampled: bool = False
+    n_failed: int = 0
 
     @property
     def log_likelihood(self) -> float:
         return float(self.history[-1])
+
+    @property
+    def n_passes(self) -> int:
+        """Passes over the rows, the first of which gives the log-likelihood of the start."""
+        return len(self.history) + self.n_failed
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +158,7 @@ class EMFit:
             status=Status[values["status"]],
             history=np.array(values["history"]),
             restarts=tuple(
-                Restart(run["start"], Status[run["status"]], np.array(run["history"]), run["sampled"])
+                Restart(**run | {"status": Status[run["status"]], "history": np.array(run["history"])})
                 for run in values["restarts"]
             ),
             n_samples=values["n_samples"],

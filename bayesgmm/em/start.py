@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from bayesgmm.em.steps import Point
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.mixture.rows import Rows
 
@@ -18,14 +19,6 @@ type FloatArray = NDArray[np.float64]
 
 # Starts are looked for among this many rows at most.
 _MOST_ROWS = 16_384
-
-
-class Guess(NamedTuple):
-    """A mixture on its way: weights (K,), means (K, D) relative to the rows' origin, covariances (K, D, D)."""
-
-    weights: FloatArray
-    means: FloatArray
-    covariances: FloatArray
 
 
 class StartStrategy(NamedTuple):
@@ -91,18 +84,22 @@ def draw(
     structure: CovarianceStructure,
     n_components: int,
     rng: np.random.Generator,
-) -> Guess:
+) -> Point:
     """A starting mixture: equal weights, the seeds as means, and the total covariance shrunk to K equal volumes."""
     weights = rows.weights if rows.weights.size else np.ones(rows.n_samples)
     seeds = strategy.pick(points, weights, n_components, rng)
     counts = np.full(n_components, 1 / n_components)
     covariance = total_cholesky @ total_cholesky.T * n_components ** (-2 / rows.n_features)
     scatter = covariance * counts[:, np.newaxis, np.newaxis]
-    return Guess(counts, rows.values[seeds] - rows.origin, structure.project(scatter, counts))
+    choleskys = np.linalg.cholesky(structure.project(scatter, counts))
+    return Point(counts, rows.values[seeds] - rows.origin, choleskys)
 
 
-def from_responsibilities(rows: Rows, responsibilities: FloatArray, structure: CovarianceStructure) -> Guess:
-    """The M-step for given responsibilities (N, K): what EM starts from when the user has a partition."""
+def from_responsibilities(rows: Rows, responsibilities: FloatArray, structure: CovarianceStructure) -> Point:
+    """The M-step for given responsibilities (N, K): what EM starts from when the user has a partition.
+
+    Raises LinAlgError when a covariance is singular.
+    """
     K, D = responsibilities.shape[1], rows.n_features
     counts, first, second = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
     begin = 0
@@ -116,4 +113,4 @@ def from_responsibilities(rows: Rows, responsibilities: FloatArray, structure: C
         begin += piece.n_samples
     means = first / counts[:, np.newaxis]
     scatter = second - counts[:, np.newaxis, np.newaxis] * means[:, :, np.newaxis] * means[:, np.newaxis, :]
-    return Guess(counts / counts.sum(), means, structure.project(scatter, counts))
+    return Point(counts / counts.sum(), means, np.linalg.cholesky(structure.project(scatter, counts)))

@@ -11,13 +11,21 @@ from bayesgmm.exceptions import InputError
 type FloatArray = NDArray[np.float64]
 
 
+class Shape(NamedTuple):
+    """A structure as compiled code reads it: covariances diagonal, one for all components, one variance each."""
+
+    diagonal: bool
+    shared: bool
+    spherical: bool
+
+
 class CovarianceStructure(NamedTuple):
     """One of the shapes that the components' covariances may take.
 
     project(scatter (K, D, D), counts (K,)) -> covariances (K, D, D), the maximiser of the expected log-likelihood
     (Celeux and Govaert 1995, Gaussian parsimonious clustering models, doi:10.1016/0031-3203(94)00125-6);
     n_free(K, D) -> free numbers in the covariances; diagonal: every covariance is diagonal;
-    shared: all components have one covariance.
+    shared: all components have one covariance; spherical: each component has one variance.
     """
 
     name: str
@@ -25,6 +33,11 @@ class CovarianceStructure(NamedTuple):
     n_free: Callable[[int, int], int]
     diagonal: bool = False
     shared: bool = False
+    spherical: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.diagonal, self.shared, self.spherical)
 
 
 def _each(scatter: FloatArray, counts: FloatArray) -> FloatArray:
@@ -49,7 +62,7 @@ def _sphere(scatter: FloatArray, counts: FloatArray) -> FloatArray:
 FULL = CovarianceStructure("full", _each, n_free=lambda K, D: K * D * (D + 1) // 2)
 TIED = CovarianceStructure("tied", _pool, n_free=lambda K, D: D * (D + 1) // 2, shared=True)
 DIAG = CovarianceStructure("diag", _axes, n_free=lambda K, D: K * D, diagonal=True)
-SPHERICAL = CovarianceStructure("spherical", _sphere, n_free=lambda K, D: K, diagonal=True)
+SPHERICAL = CovarianceStructure("spherical", _sphere, n_free=lambda K, D: K, diagonal=True, spherical=True)
 
 STRUCTURES = {structure.name: structure for structure in (FULL, TIED, DIAG, SPHERICAL)}
 

@@ -1,7 +1,7 @@
 """Where the rows live, and the map-reduce of the kernel over them."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -24,6 +24,8 @@ type FloatArray = NDArray[np.float64]
 _RANGES = 8
 _SINGLE_RANGE = 2048
 _LARGEST_RANGE = 65_536
+# Several mixtures share a piece of this many rows while it is in the cache.
+_SHARED_PIECE = 8192
 # Fewer multiplications than this in one pass are done sooner than a thread is woken.
 _WORTH_THREADS = 2_000_000
 
@@ -76,20 +78,34 @@ class Rows:
 
     def statistics(self, parameters: KernelParameters) -> SufficientStatistics:
         """One pass: log-likelihood and sufficient statistics under `parameters`."""
-        K, D = parameters.means.shape
+        return self.statistics_of([parameters])[0]
 
-        def over(start: int, stop: int) -> SufficientStatistics:
-            counts, first, second = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
-            log_likelihood = kernel.sufficient_statistics(
-                self.values, self.weights, start, stop, self.origin, *parameters, counts, first, second
-            )
-            return SufficientStatistics(log_likelihood, counts, first, second)
+    def statistics_of(self, several: Sequence[KernelParameters]) -> list[SufficientStatistics]:
+        """One pass for several mixtures of the same shape: each piece of the rows is read once for all of them."""
+        K, D = several[0].means.shape
 
-        parts = self._map(over, parameters)
-        total = next(parts)
+        def over(start: int, stop: int) -> list[SufficientStatistics]:
+            found = [SufficientStatistics(0.0, np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))) for _ in several]
+            length = _SHARED_PIECE if len(several) > 1 else stop - start
+            for first in range(start, stop, length):
+                for i, parameters in enumerate(several):
+                    log_likelihood = kernel.sufficient_statistics(
+                        self.values,
+                        self.weights,
+                        first,
+                        min(first + length, stop),
+                        self.origin,
+                        *parameters,
+                        *found[i][1:],
+                    )
+                    found[i] = found[i]._replace(log_likelihood=found[i].log_likelihood + log_likelihood)
+            return found
+
+        parts = self._map(over, several[0])
+        totals = next(parts)
         for part in parts:
-            total = total.plus(part)
-        return total
+            totals = [total.plus(more) for total, more in zip(totals, part, strict=True)]
+        return totals
 
     def log_densities(self, parameters: KernelParameters) -> FloatArray:
         """(N,) log density of every row."""
@@ -120,10 +136,15 @@ class Rows:
         ranges = _ranges(self.n_samples)
         work = self.n_samples * K * D * (D + 8)
         with one_blas_thread() if D >= kernel.WIDE else nullcontext():
-            if len(ranges) == 1 or work < _WORTH_THREADS or config.NUMBA_NUM_THREADS == 1:
-                yield from (over(start, stop) for start, stop in ranges)
-            else:
-                yield from _pool(config.NUMBA_NUM_THREADS).map(over, *zip(*ranges, strict=True))
+            yield from on_threads(lambda edges: over(*edges), ranges, work)
+
+
+def on_threads[S, T](function: Callable[[S], T], items: Sequence[S], work: int) -> Iterator[T]:
+    """function(item) of each item, in order, on all cores where `work` multiplications are worth them."""
+    if len(items) == 1 or work < _WORTH_THREADS or config.NUMBA_NUM_THREADS == 1:
+        yield from map(function, items)
+    else:
+        yield from _pool(config.NUMBA_NUM_THREADS).map(function, items)
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
