@@ -6,7 +6,7 @@ from numba import njit
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from bayesgmm.mixture import kernel, rows
+from bayesgmm.mixture import kernel, rows, whitening
 from bayesgmm.mixture.parameters import kernel_parameters
 from bayesgmm.mixture.rows import Rows, moments, rows_of
 
@@ -135,7 +135,7 @@ def test_a_nan_parameter_is_not_hidden():
 def test_lower_inverses_are_inverses(D):
     factors = np.linalg.cholesky(random_mixture(np.random.default_rng(D), 3, D)[2])
     np.testing.assert_allclose(
-        kernel.lower_inverses(factors) @ factors, np.broadcast_to(np.eye(D), factors.shape), atol=1e-13
+        whitening.lower_inverses(factors) @ factors, np.broadcast_to(np.eye(D), factors.shape), atol=1e-13
     )
 
 

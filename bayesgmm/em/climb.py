@@ -23,6 +23,7 @@ from bayesgmm.em.steps import Bounds, Point
 from bayesgmm.mixture.covariance import Shape
 from bayesgmm.mixture.kernel import KernelParameters
 from bayesgmm.mixture.rows import SufficientStatistics
+from bayesgmm.mixture.whitening import log_scales_and_whiteners
 
 type FloatArray = NDArray[np.float64]
 # What a climb asks for (one pass over the rows), what it is given, what it returns.
@@ -49,7 +50,7 @@ class Problem(NamedTuple):
 
     def parameters(self, point: Point) -> KernelParameters:
         """What the kernel reads of a point."""
-        log_scales, whiteners = steps.scales_and_whiteners(point)
+        log_scales, whiteners = log_scales_and_whiteners(np.log(point.weights), point.choleskys)
         return KernelParameters(log_scales, point.means, whiteners, self.shape.diagonal)
 
     def checked(self, point: Point) -> KernelParameters | None:

@@ -13,10 +13,10 @@ from bayesgmm.em.start import STRATEGIES, from_responsibilities
 from bayesgmm.em.steps import Bounds, Point
 from bayesgmm.exceptions import FitError, InputError
 from bayesgmm.mixture.covariance import FULL, n_free_parameters, structure_named
-from bayesgmm.mixture.kernel import lower_inverses
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.rows import rows_of
 from bayesgmm.mixture.spread import total_cholesky
+from bayesgmm.mixture.whitening import lower_inverses
 from bayesgmm.validation import (
     Table,
     as_generator,

@@ -16,13 +16,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bayesgmm.mixture.kernel import lower_inverses, sufficient_statistics
+from bayesgmm.mixture.kernel import sufficient_statistics
 from bayesgmm.mixture.rows import SufficientStatistics
+from bayesgmm.mixture.whitening import cholesky, log_scales_and_whiteners, lower_product
 
 type FloatArray = NDArray[np.float64]
 
 _SUMS = {"reassoc", "contract", "nsz"}
-_LOG_2PI = float(np.log(2 * np.pi))
 # How a run of `iterate` ended.
 RAN, STOPPED, DEGENERATE = 0, 1, 2
 
@@ -47,50 +47,6 @@ class Bounds(NamedTuple):
     total_cholesky: FloatArray
     total_whitener: FloatArray
     floor: float
-
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
-def _cholesky(matrix, factor):
-    """Lower factor (D, D) of the lower triangle of a matrix; False, and NaN, when it is not positive definite."""
-    D = matrix.shape[0]
-    for i in range(D):
-        row = factor[i]
-        for j in range(i + 1):
-            other = factor[j]
-            s = matrix[i, j]
-            for m in range(j):
-                s -= row[m] * other[m]
-            if i > j:
-                row[j] = s / other[j]
-            elif s > 0:
-                row[i] = np.sqrt(s)
-            else:
-                factor[:] = np.nan
-                return False
-    return True
-
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
-def _lower_product(left, right, out):
-    """out = left right of lower triangular matrices (D, D); out is zero before."""
-    for i in range(left.shape[0]):
-        row = out[i]
-        for m in range(i + 1):
-            factor, other = left[i, m], right[m]
-            for j in range(m + 1):
-                row[j] += factor * other[j]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def scales_and_whiteners(point):
-    """log w_k - log|L_k| - D/2 log 2 pi (K,), and L_k^-1 (K, D, D)."""
-    K, D = point.means.shape
-    log_scales = np.empty(K)
-    for k in range(K):
-        log_scales[k] = np.log(point.weights[k]) - 0.5 * D * _LOG_2PI
-        for d in range(D):
-            log_scales[k] -= np.log(point.choleskys[k, d, d])
-    return log_scales, lower_inverses(point.choleskys)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
@@ -124,12 +80,12 @@ def maximise(point, statistics, shape):
             continue
         scatter /= counts[k]
         factor[:] = 0.0
-        _cholesky(scatter, factor)
-        _lower_product(L, factor, new.choleskys[k])
+        cholesky(scatter, factor)
+        lower_product(L, factor, new.choleskys[k])
     if shape.shared:
         pooled /= total
-        _cholesky(pooled, factor)
-        _lower_product(point.choleskys[0], factor, new.choleskys[0])
+        cholesky(pooled, factor)
+        lower_product(point.choleskys[0], factor, new.choleskys[0])
         for k in range(1, K):
             new.choleskys[k] = new.choleskys[0]
     return new
@@ -145,7 +101,7 @@ def has_collapsed(point, whiteners, bounds):
             return True
         # |L^-1 L_total|^2 bounds the inverse of the smallest relative variance: most points need no more than that.
         relative[:] = 0.0
-        _lower_product(whiteners[k], bounds.total_cholesky, relative)
+        lower_product(whiteners[k], bounds.total_cholesky, relative)
         size = 0.0
         for i in range(D):
             for j in range(i + 1):
@@ -153,7 +109,7 @@ def has_collapsed(point, whiteners, bounds):
         if size * bounds.floor < 1:
             continue
         relative[:] = 0.0
-        _lower_product(bounds.total_whitener, point.choleskys[k], relative)
+        lower_product(bounds.total_whitener, point.choleskys[k], relative)
         for i in range(D):
             for j in range(i + 1):
                 s = 0.0
@@ -162,7 +118,7 @@ def has_collapsed(point, whiteners, bounds):
                 square[i, j] = s
             square[i, i] -= bounds.floor
         # A factor of S - floor I exists when every eigenvalue of S is above the floor, and only then.
-        if not _cholesky(square, factor):
+        if not cholesky(square, factor):
             return True
     return False
 
@@ -186,7 +142,7 @@ def iterate(X, row_weights, origin, point, shape, bounds, tol, history):
     Returns the point, how many log-likelihoods were recorded, and RAN, STOPPED (converged) or DEGENERATE.
     """
     K, D = point.means.shape
-    log_scales, whiteners = scales_and_whiteners(point)
+    log_scales, whiteners = log_scales_and_whiteners(np.log(point.weights), point.choleskys)
     n, end = 0, RAN
     while True:
         counts, first, second = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
@@ -201,7 +157,7 @@ def iterate(X, row_weights, origin, point, shape, bounds, tol, history):
         if n == len(history):
             break
         proposal = maximise(point, SufficientStatistics(history[n - 1], counts, first, second), shape)
-        log_scales, whiteners = scales_and_whiteners(proposal)
+        log_scales, whiteners = log_scales_and_whiteners(np.log(proposal.weights), proposal.choleskys)
         if has_collapsed(proposal, whiteners, bounds):
             end = DEGENERATE
             break
@@ -299,7 +255,7 @@ def moved(point, move, shape):
             factor[i, i] = np.exp(move[at])
             at += not shape.spherical
         at += shape.spherical
-        _lower_product(point.choleskys[k], factor, new.choleskys[k])
+        lower_product(point.choleskys[k], factor, new.choleskys[k])
     if shape.shared:
         for k in range(1, K):
             new.choleskys[k] = new.choleskys[0]

@@ -390,22 +390,3 @@ def rows_under(X, start, stop, origin, log_scales, means, whiteners, diagonal, l
             for k in range(K):
                 for b in range(n):
                     responsibilities[begin + b, k] = joint[k, b]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def lower_inverses(choleskys):
-    """Inverses (K, D, D) of lower triangular matrices, row by row; not finite where there is none."""
-    K, D, _ = choleskys.shape
-    inverses = np.zeros((K, D, D))
-    for k in range(K):
-        for i in range(D):
-            row = inverses[k, i]
-            for m in range(i):
-                factor, above = choleskys[k, i, m], inverses[k, m]
-                for j in range(m + 1):
-                    row[j] -= factor * above[j]
-            scale = 1.0 / choleskys[k, i, i]
-            for j in range(i):
-                row[j] *= scale
-            row[i] = scale
-    return inverses

@@ -8,29 +8,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.exceptions import InputError
-from bayesgmm.mixture.kernel import KernelParameters, lower_inverses
+from bayesgmm.mixture.kernel import KernelParameters
 from bayesgmm.mixture.rows import Rows
+from bayesgmm.mixture.whitening import log_scales_and_whiteners
 from bayesgmm.validation import as_generator, as_numbers, as_table, check_count, default_names, names_clash
 
 type FloatArray = NDArray[np.float64]
-
-_LOG_2PI = float(np.log(2 * np.pi))
 
 
 def kernel_parameters(
     weights: FloatArray, means: FloatArray, choleskys: FloatArray, *, diagonal: bool = False
 ) -> KernelParameters:
     """What the kernel reads. weights (K,), means (K, D) relative to the rows' origin, choleskys (K, D, D) lower."""
-    D = means.shape[1]
     with np.errstate(divide="ignore"):  # a weight of 0 is a component that no row belongs to
         log_weights = np.log(weights)
-    log_determinants = np.log(np.diagonal(choleskys, axis1=1, axis2=2)).sum(axis=1)
-    return KernelParameters(
-        log_weights - log_determinants - 0.5 * D * _LOG_2PI,
-        np.ascontiguousarray(means),
-        lower_inverses(np.ascontiguousarray(choleskys)),
-        diagonal,
-    )
+    log_scales, whiteners = log_scales_and_whiteners(log_weights, np.ascontiguousarray(choleskys))
+    return KernelParameters(log_scales, np.ascontiguousarray(means), whiteners, diagonal)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,7 @@ import numpy as np
 from numba import njit
 
 from bayesgmm.mixture import kernel
-
-_LOG_2PI = float(np.log(2 * np.pi))
+from bayesgmm.mixture.whitening import log_scales_and_whiteners
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -16,14 +15,8 @@ def log_likelihood_and_gradient(X, origin, log_weights, means, choleskys, diagon
     The log weights are taken as free numbers; whoever made them sum to 1 applies the chain rule.
     """
     K, D = means.shape
-    whiteners = kernel.lower_inverses(choleskys)
-    log_scales = np.empty(K)
-    centred = np.empty((K, D))
-    for k in range(K):
-        log_scales[k] = log_weights[k] - 0.5 * D * _LOG_2PI
-        for d in range(D):
-            log_scales[k] -= np.log(choleskys[k, d, d])
-            centred[k, d] = means[k, d] - origin[d]
+    log_scales, whiteners = log_scales_and_whiteners(log_weights, choleskys)
+    centred = means - origin
     counts, first, second = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
     log_likelihood = kernel.sufficient_statistics(
         X, np.empty(0), 0, X.shape[0], origin, log_scales, centred, whiteners, diagonal, counts, first, second
