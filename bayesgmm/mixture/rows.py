@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -119,11 +119,10 @@ class Rows:
         K, D = parameters.means.shape
         ranges = _ranges(self.n_samples)
         work = self.n_samples * K * D * (D + 8)
-        with one_blas_thread() if D >= kernel.WIDE else nullcontext():
-            if len(ranges) == 1 or work < _WORTH_THREADS or config.NUMBA_NUM_THREADS == 1:
-                yield from (over(start, stop) for start, stop in ranges)
-            else:
-                yield from _pool(config.NUMBA_NUM_THREADS).map(over, *zip(*ranges, strict=True))
+        if len(ranges) == 1 or work < _WORTH_THREADS or config.NUMBA_NUM_THREADS == 1:
+            yield from (over(start, stop) for start, stop in ranges)
+        else:
+            yield from _pool(config.NUMBA_NUM_THREADS).map(over, *zip(*ranges, strict=True))
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
