@@ -22,6 +22,7 @@ from bayesgmm.mixture.tiles import (
     TILE,
     at,
     centre,
+    gather,
     normalise,
     rectangle_1,
     rectangle_2,
@@ -82,14 +83,14 @@ def _block_length(K, D):
 @njit(nogil=True, error_model="numpy")
 def _load(X, start, n, origin, x):
     """x (D, rows) = rows of X, feature by feature; the last row again up to a whole strip."""
-    D = x.shape[0]
-    for begin in range(0, n, LANES):  # a few rows at a time: their cache lines are used up before they are dropped
+    D, stride = x.shape
+    whole = n // LANES * LANES
+    for b in range(0, whole, LANES):  # a few rows at a time: their cache lines are used up before they are dropped
         for d in range(D):
-            for b in range(begin, min(begin + LANES, n)):
-                x[d, b] = X[start + b, d] - origin[d]
-    for d in range(D):
-        for b in range(n, -(-n // STRIP) * STRIP):
-            x[d, b] = x[d, n - 1]
+            gather(X, start + b, d, at(origin, 0), at(x, d * stride + b))
+    for b in range(whole, -(-n // STRIP) * STRIP):
+        for d in range(D):
+            x[d, b] = X[start + min(b, n - 1), d] - origin[d]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -99,10 +100,8 @@ def _whiten(x, n, means, whiteners, difference, y, squares):
     stride, odd = x.shape[1], D % TILE
     for k in range(K):
         for b in range(0, n, STRIP):
-            centre(at(x, b), stride, at(means, k * D), D, at(difference, 0))
-            for i in range(b, b + STRIP):
-                squares[k, i] = 0.0
             W, out, sums = at(whiteners, k * D * D), at(y, k * D * stride + b), at(squares, k * stride + b)
+            centre(at(x, b), stride, at(means, k * D), D, at(difference, 0), sums)
             if odd == 1:
                 whiten_1(W, D, 0, at(difference, 0), out, stride, sums)
             elif odd == 2:
@@ -134,7 +133,7 @@ def _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, 
                 )
     else:
         _whiten(x, n, means, whiteners, difference, y, r)
-    normalise(at(r, 0), stride, -(-n // LANES), at(log_scales, 0), K, at(log_density, 0))
+    normalise(at(r, 0), stride, n, at(log_scales, 0), K, at(log_density, 0))
 
 
 @njit(nogil=True, error_model="numpy")

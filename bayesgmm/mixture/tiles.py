@@ -9,6 +9,7 @@ All take pointers (`at`) into arrays whose rows are whole vectors. Blocks are pa
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -18,11 +19,11 @@ from numba.extending import intrinsic
 
 LANES = 8
 TILE = 4
-# Rows that are whitened together.
+# Rows that are whitened together, and rows whose exponentials are taken together.
 STRIP = 4 * LANES
+_ABREAST = 4 * LANES
 
-_DOUBLE, _INTEGER = ir.DoubleType(), ir.IntType(64)
-_VECTOR, _INTEGERS = ir.VectorType(_DOUBLE, LANES), ir.VectorType(_INTEGER, LANES)
+_DOUBLE, _INTEGER, _LANE = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01  # ln 2 split in two so that n * ln 2 is subtracted without rounding
@@ -66,12 +67,12 @@ def _procedure(emit: Callable[..., None]) -> Any:
     return intrinsic(procedure)
 
 
-def _constant(value):
-    return ir.Constant(_VECTOR, [value] * LANES)
+def _vector_of(kind, value, like):
+    return ir.Constant(ir.VectorType(kind, like.type.count), [value] * like.type.count)
 
 
-def _integers(value):
-    return ir.Constant(_INTEGERS, [value] * LANES)
+def _constant(value, lanes=LANES):
+    return ir.Constant(ir.VectorType(_DOUBLE, lanes), [value] * lanes)
 
 
 def _index(builder, *terms):
@@ -85,40 +86,40 @@ def _index(builder, *terms):
     return total
 
 
-def _vector_at(builder, pointer, *terms):
-    return builder.bitcast(builder.gep(pointer, [_index(builder, *terms)]), _VECTOR.as_pointer())
+def _vector_at(builder, pointer, terms, lanes):
+    kind = ir.VectorType(_DOUBLE, lanes)
+    return builder.bitcast(builder.gep(pointer, [_index(builder, *terms)]), kind.as_pointer())
 
 
-def _load(builder, pointer, *terms):
-    return builder.load(_vector_at(builder, pointer, *terms), align=8)
+def _load(builder, pointer, *terms, lanes=LANES):
+    return builder.load(_vector_at(builder, pointer, terms, lanes), align=8)
 
 
 def _store(builder, value, pointer, *terms):
-    builder.store(value, _vector_at(builder, pointer, *terms), align=8)
+    builder.store(value, _vector_at(builder, pointer, terms, value.type.count), align=8)
 
 
-def _splat(builder, pointer, *terms):
+def _splat(builder, pointer, *terms, lanes=LANES):
     """One number in every lane."""
     number = builder.load(builder.gep(pointer, [_index(builder, *terms)]), align=8)
-    single = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(
-        single, ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    )
+    nothing = ir.Constant(ir.VectorType(_DOUBLE, lanes), ir.Undefined)
+    first = builder.insert_element(nothing, number, ir.Constant(_LANE, 0))
+    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(_LANE, lanes), [0] * lanes))
 
 
 def _multiply_add(builder, a, b, c):
     """a * b + c, in one instruction where there is one."""
-    kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f64"), [a, b, c])
+    kind, name = ir.FunctionType(a.type, [a.type] * 3), f"llvm.fmuladd.v{a.type.count}f64"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
 
 
 class _Sum:
     """A vector that loops add to; LLVM keeps it in a register."""
 
-    def __init__(self, builder, start=None):
+    def __init__(self, builder, start=_constant(0.0)):
         self.builder = builder
-        self.slot = cgutils.alloca_once(builder, _VECTOR)
-        self.value = _constant(0.0) if start is None else start
+        self.slot = cgutils.alloca_once(builder, start.type)
+        self.value = start
 
     @property
     def value(self):
@@ -139,13 +140,12 @@ class _Sum:
 def _add_sums_of_lanes(builder, sums, targets):
     """Add the sum of each vector's lanes to the number under its target, by halving pairs of vectors together."""
     vectors, width = [s.value for s in sums], LANES
-    lane = ir.IntType(32)
     while width > 1:
         if len(vectors) % 2:
             vectors.append(_constant(0.0))
         low = [group + i for group in range(0, 2 * LANES, width) for i in range(width // 2)]
         masks = [
-            ir.Constant(ir.VectorType(lane, LANES), [i + shift for i in low]) for shift in (0, width // 2)
+            ir.Constant(ir.VectorType(_LANE, LANES), [i + shift for i in low]) for shift in (0, width // 2)
         ]
         vectors = [
             builder.fadd(*(builder.shuffle_vector(a, b, mask) for mask in masks))
@@ -153,13 +153,38 @@ def _add_sums_of_lanes(builder, sums, targets):
         ]
         width //= 2
     for m, target in enumerate(targets):
-        number = builder.extract_element(vectors[m // LANES], ir.Constant(lane, m % LANES))
+        number = builder.extract_element(vectors[m // LANES], ir.Constant(_LANE, m % LANES))
         builder.store(builder.fadd(builder.load(target, align=8), number), target, align=8)
 
 
+@intrinsic
+def gather(typingctx, X, row, column, origin, x):
+    """x (LANES,) = entries of one column of X from a row on, as doubles, less the origin's."""
+
+    def codegen(context, builder, signature, arguments):
+        (kind, *_), (X, row, column, origin, x) = signature.args, arguments
+        array = context.make_array(kind)(context, builder, X)
+        row_stride, column_stride = cgutils.unpack_tuple(builder, array.strides)
+        element = array.data.type
+        start = builder.add(builder.ptrtoint(array.data, _INTEGER), _index(builder, (column, column_stride)))
+        values = ir.Constant(ir.VectorType(element.pointee, LANES), ir.Undefined)
+        for lane in range(LANES):
+            address = builder.add(start, builder.mul(builder.add(row, _INTEGER(lane)), row_stride))
+            number = builder.load(builder.inttoptr(address, element), align=kind.dtype.bitwidth // 8)
+            values = builder.insert_element(values, number, ir.Constant(_LANE, lane))
+        if kind.dtype != types.float64:
+            values = builder.fpext(values, ir.VectorType(_DOUBLE, LANES))
+        _store(builder, builder.fsub(values, _splat(builder, origin, column)), x)
+        return context.get_dummy_value()
+
+    return types.void(X, types.intp, types.intp, types.CPointer(types.float64), x), codegen
+
+
 @_procedure
-def centre(builder, x, stride, means, D, difference):
-    """difference (D, STRIP) = x - mean, for the strip of rows at x."""
+def centre(builder, x, stride, means, D, difference, squares):
+    """difference (D, STRIP) = x - mean, for the strip of rows at x; squares (STRIP,) = 0."""
+    for b in range(0, STRIP, LANES):
+        _store(builder, _constant(0.0), squares, b)
     with cgutils.for_range(builder, D) as loop:
         mean = _splat(builder, means, loop.index)
         for b in range(0, STRIP, LANES):
@@ -298,67 +323,73 @@ scatter_diagonal_1, scatter_diagonal_4 = _scatter_diagonal(1), _scatter_diagonal
 
 def _polynomial(builder, x, coefficients):
     """Horner's scheme, highest power first."""
-    p = _constant(coefficients[0])
+    p = _vector_of(_DOUBLE, coefficients[0], x)
     for c in coefficients[1:]:
-        p = _multiply_add(builder, p, x, _constant(c))
+        p = _multiply_add(builder, p, x, _vector_of(_DOUBLE, c, x))
     return p
 
 
 def exponential(builder, x):
     """exp(x) for x <= 0; 0 below -500, NaN for NaN."""
-    below = builder.fcmp_ordered("<", x, _constant(_EXP_ZERO))
-    x = builder.select(below, _constant(_EXP_ZERO), x)
-    shifted = _multiply_add(builder, x, _constant(_LOG2_E), _constant(_ROUND_TO_INTEGER))
-    n = builder.fsub(shifted, _constant(_ROUND_TO_INTEGER))
-    r = _multiply_add(builder, n, _constant(-_LN2_HIGH), x)
-    r = _multiply_add(builder, n, _constant(-_LN2_LOW), r)
+    doubles, integers = partial(_vector_of, _DOUBLE, like=x), partial(_vector_of, _INTEGER, like=x)
+    below = builder.fcmp_ordered("<", x, doubles(_EXP_ZERO))
+    x = builder.select(below, doubles(_EXP_ZERO), x)
+    shifted = _multiply_add(builder, x, doubles(_LOG2_E), doubles(_ROUND_TO_INTEGER))
+    n = builder.fsub(shifted, doubles(_ROUND_TO_INTEGER))
+    r = _multiply_add(builder, n, doubles(-_LN2_HIGH), x)
+    r = _multiply_add(builder, n, doubles(-_LN2_LOW), r)
     p = _polynomial(builder, r, _EXP_COEFFICIENTS)
     # Adding n to the exponent bits multiplies by 2**n.
-    power = builder.shl(builder.bitcast(shifted, _INTEGERS), _integers(52))
-    scaled = builder.bitcast(builder.add(builder.bitcast(p, _INTEGERS), power), _VECTOR)
-    return builder.select(below, _constant(0.0), scaled)
+    bits = integers(0).type
+    power = builder.shl(builder.bitcast(shifted, bits), integers(52))
+    scaled = builder.bitcast(builder.add(builder.bitcast(p, bits), power), x.type)
+    return builder.select(below, doubles(0.0), scaled)
 
 
 def logarithm(builder, x):
     """log(x) for normal x >= 1."""
-    one, bits = _constant(1.0), builder.bitcast(x, _INTEGERS)
+    doubles, integers = partial(_vector_of, _DOUBLE, like=x), partial(_vector_of, _INTEGER, like=x)
+    one, bits = doubles(1.0), builder.bitcast(x, integers(0).type)
     # An integer below 2**52 becomes a double by way of its bits, where many processors have no conversion of vectors.
-    exponent = builder.or_(builder.lshr(bits, _integers(52)), _integers(_TWO_52_BITS))
-    exponent = builder.fsub(builder.bitcast(exponent, _VECTOR), _constant(_TWO_52_AND_BIAS))
-    mantissa = builder.or_(builder.and_(bits, _integers(0xFFFFFFFFFFFFF)), _integers(0x3FF0000000000000))
-    mantissa = builder.bitcast(mantissa, _VECTOR)
-    large = builder.fcmp_ordered(">", mantissa, _constant(1.4142135623730951))
-    mantissa = builder.select(large, builder.fmul(mantissa, _constant(0.5)), mantissa)
+    exponent = builder.or_(builder.lshr(bits, integers(52)), integers(_TWO_52_BITS))
+    exponent = builder.fsub(builder.bitcast(exponent, x.type), doubles(_TWO_52_AND_BIAS))
+    mantissa = builder.or_(builder.and_(bits, integers(0xFFFFFFFFFFFFF)), integers(0x3FF0000000000000))
+    mantissa = builder.bitcast(mantissa, x.type)
+    large = builder.fcmp_ordered(">", mantissa, doubles(1.4142135623730951))
+    mantissa = builder.select(large, builder.fmul(mantissa, doubles(0.5)), mantissa)
     n = builder.select(large, builder.fadd(exponent, one), exponent)
     f = builder.fdiv(builder.fsub(mantissa, one), builder.fadd(mantissa, one))
     s = builder.fmul(f, f)
     # log m = 2 artanh(f); |f| <= 0.172, so eleven terms reach 1e-17.
     p = _polynomial(builder, s, [1.0 / odd for odd in range(21, 1, -2)])
     twice = builder.fadd(f, f)
-    low = _multiply_add(builder, builder.fmul(twice, s), p, builder.fmul(n, _constant(_LN2_LOW)))
-    return _multiply_add(builder, n, _constant(_LN2_HIGH), builder.fadd(twice, low))
+    low = _multiply_add(builder, builder.fmul(twice, s), p, builder.fmul(n, doubles(_LN2_LOW)))
+    return _multiply_add(builder, n, doubles(_LN2_HIGH), builder.fadd(twice, low))
 
 
 @_procedure
-def normalise(builder, joint, stride, n_vectors, log_scales, K, log_density):
+def normalise(builder, joint, stride, n_rows, log_scales, K, log_density):
     """Turn squared distances (K, rows) into responsibilities, in place; fill log_density (rows,)."""
-    with cgutils.for_range(builder, n_vectors) as rows:
-        b = builder.mul(rows.index, _INTEGER(LANES))
-        zero = _constant(_LOG_ZERO)
-        largest, total = _Sum(builder, zero), _Sum(builder)
+    # exp is one long chain of dependent instructions: several vectors side by side keep the processor busy.
+    load, constant = partial(_load, lanes=_ABREAST), partial(_constant, lanes=_ABREAST)
+    n_steps = builder.sdiv(builder.add(n_rows, _INTEGER(_ABREAST - 1)), _INTEGER(_ABREAST))
+    with cgutils.for_range(builder, n_steps) as rows:
+        b = builder.mul(rows.index, _INTEGER(_ABREAST))
+        zero = constant(_LOG_ZERO)
+        largest, total = _Sum(builder, zero), _Sum(builder, constant(0.0))
         with cgutils.for_range(builder, K) as loop:
-            square, scale = _load(builder, joint, (loop.index, stride), b), _splat(builder, log_scales, loop.index)
-            value = _multiply_add(builder, square, _constant(-0.5), scale)
+            scale = _splat(builder, log_scales, loop.index, lanes=_ABREAST)
+            value = _multiply_add(builder, load(builder, joint, (loop.index, stride), b), constant(-0.5), scale)
             value = builder.select(builder.fcmp_ordered("<", value, zero), zero, value)
             _store(builder, value, joint, (loop.index, stride), b)
             largest.value = builder.select(builder.fcmp_ordered(">", value, largest.value), value, largest.value)
         with cgutils.for_range(builder, K) as loop:
-            value = builder.fsub(_load(builder, joint, (loop.index, stride), b), largest.value)
+            value = builder.fsub(load(builder, joint, (loop.index, stride), b), largest.value)
             share = exponential(builder, value)
             _store(builder, share, joint, (loop.index, stride), b)
             total.add(share)
         _store(builder, builder.fadd(largest.value, logarithm(builder, total.value)), log_density, b)
-        inverse = builder.fdiv(_constant(1.0), total.value)
+        inverse = builder.fdiv(constant(1.0), total.value)
         with cgutils.for_range(builder, K) as loop:
-            share = builder.fmul(_load(builder, joint, (loop.index, stride), b), inverse)
+            share = builder.fmul(load(builder, joint, (loop.index, stride), b), inverse)
             _store(builder, share, joint, (loop.index, stride), b)
