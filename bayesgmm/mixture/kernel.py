@@ -43,8 +43,9 @@ from bayesgmm.mixture.tiles import (
 
 type FloatArray = NDArray[np.float64]
 
-# Rows in a block, and in one of a mixture so large that what is kept of a block would not stay in a core's cache.
 BLOCK = 256
+# Features whose weighted values stay in the nearest cache, beside four others, while products with these are summed.
+_GROUP = 3 * TILE
 
 # Sums over rows may be reassociated, which is what lets them use SIMD; NaN and infinity stay honest.
 _SUMS = {"reassoc", "contract", "nsz"}
@@ -69,15 +70,6 @@ def _scratch(rows, columns):
     buffer = np.empty(rows * columns + 8)
     skipped = (-buffer.ctypes.data // 8) % 8
     return buffer[skipped : skipped + rows * columns].reshape(rows, columns)
-
-
-@njit(nogil=True, error_model="numpy")
-def _block_length(K, D):
-    """Rows in a block: fewer where what is kept of them would not stay in a core's cache."""
-    length = BLOCK
-    while length > 64 and length * K * D > 131072:
-        length //= 2
-    return length
 
 
 @njit(nogil=True, error_model="numpy")
@@ -138,7 +130,7 @@ def _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, 
 
 @njit(nogil=True, error_model="numpy")
 def _scatter(r, y, n_vectors, weighted, first, second):
-    """Add the block's t_k and the lower triangle of T_k, in tiles of four by four; `weighted` (4, rows) is scratch."""
+    """Add the block's t_k and the lower triangle of T_k, in tiles of four by four; `weighted` is scratch."""
     K, D = first.shape
     stride, odd = y.shape[1], D % TILE
     scratch = at(weighted, 0)
@@ -150,17 +142,22 @@ def _scatter(r, y, n_vectors, weighted, first, second):
             triangle_2(share, y_k, stride, n_vectors, scratch, at(first, k * D), at(second, k * D * D), D)
         elif odd == 3:
             triangle_3(share, y_k, stride, n_vectors, scratch, at(first, k * D), at(second, k * D * D), D)
-        for i in range(odd, D, TILE):
-            y_i, row = at(y, (k * D + i) * stride), (k * D + i) * D
-            triangle_4(share, y_i, stride, n_vectors, scratch, at(first, k * D + i), at(second, row + i), D)
-            if odd == 1:
-                rectangle_1(scratch, y_k, stride, n_vectors, at(second, row), D)
-            elif odd == 2:
-                rectangle_2(scratch, y_k, stride, n_vectors, at(second, row), D)
-            elif odd == 3:
-                rectangle_3(scratch, y_k, stride, n_vectors, at(second, row), D)
-            for j in range(odd, i, TILE):
-                rectangle_4(scratch, at(y, (k * D + j) * stride), stride, n_vectors, at(second, row + j), D)
+        for top in range(odd, D, _GROUP):
+            bottom = min(top + _GROUP, D)
+            for i in range(top, bottom, TILE):
+                y_i, row, scratch = at(y, (k * D + i) * stride), (k * D + i) * D, at(weighted, (i - top) * stride)
+                triangle_4(share, y_i, stride, n_vectors, scratch, at(first, k * D + i), at(second, row + i), D)
+                if odd == 1:
+                    rectangle_1(scratch, y_k, stride, n_vectors, at(second, row), D)
+                elif odd == 2:
+                    rectangle_2(scratch, y_k, stride, n_vectors, at(second, row), D)
+                elif odd == 3:
+                    rectangle_3(scratch, y_k, stride, n_vectors, at(second, row), D)
+            for j in range(odd, bottom, TILE):
+                y_j = at(y, (k * D + j) * stride)
+                for i in range(max(top, j + TILE), bottom, TILE):
+                    target = at(second, (k * D + i) * D + j)
+                    rectangle_4(at(weighted, (i - top) * stride), y_j, stride, n_vectors, target, D)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -210,12 +207,11 @@ def sufficient_statistics(
     symmetric (when diagonal: diagonal).
     """
     K, D = means.shape
-    length = _block_length(K, D)
-    x, difference, weighted = _scratch(D, length), _scratch(D, STRIP), _scratch(TILE, length)
-    y, r, log_density = _scratch(1 if diagonal else K * D, length), _scratch(K, length), _scratch(1, length)[0]
+    x, difference, weighted = _scratch(D, BLOCK), _scratch(D, STRIP), _scratch(_GROUP, BLOCK)
+    y, r, log_density = _scratch(1 if diagonal else K * D, BLOCK), _scratch(K, BLOCK), _scratch(1, BLOCK)[0]
     log_likelihood = 0.0
-    for begin in range(start, stop, length):
-        n = min(length, stop - begin)
+    for begin in range(start, stop, BLOCK):
+        n = min(BLOCK, stop - begin)
         n_vectors = -(-n // LANES)
         _load(X, begin, n, origin, x)
         _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density)
@@ -245,11 +241,10 @@ def sufficient_statistics(
 def rows_under(X, start, stop, origin, log_scales, means, whiteners, diagonal, log_densities, responsibilities):
     """Log densities (N,) and responsibilities (N, K) of rows start..stop; an array of length 0 is left alone."""
     K, D = means.shape
-    length = _block_length(K, D)
-    x, difference = _scratch(D, length), _scratch(D, STRIP)
-    y, r, log_density = _scratch(1 if diagonal else K * D, length), _scratch(K, length), _scratch(1, length)[0]
-    for begin in range(start, stop, length):
-        n = min(length, stop - begin)
+    x, difference = _scratch(D, BLOCK), _scratch(D, STRIP)
+    y, r, log_density = _scratch(1 if diagonal else K * D, BLOCK), _scratch(K, BLOCK), _scratch(1, BLOCK)[0]
+    for begin in range(start, stop, BLOCK):
+        n = min(BLOCK, stop - begin)
         _load(X, begin, n, origin, x)
         _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density)
         if log_densities.size:

@@ -13,11 +13,18 @@ from functools import partial
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LANES = 8
+def _lanes():
+    """Doubles in a register of this machine."""
+    features = get_host_cpu_features()
+    return 8 if features.get("avx512f") else 4 if features.get("avx") else 2
+
+
+LANES = _lanes()
 TILE = 4
 # Rows that are whitened together, and rows whose exponentials are taken together.
 STRIP = 4 * LANES
