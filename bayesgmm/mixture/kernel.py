@@ -2,7 +2,7 @@
 
 Everything that looks at the data goes through this file: EM, scoring, prediction and the gradient
 that the sampler follows. Rows are taken in blocks of `BLOCK`, laid out feature by feature so that the
-innermost loop runs over rows and is vectorised whatever the number of features.
+innermost loops, which are in `tiles.py`, run over rows and are vectors whatever the number of features.
 
 The functions are serial and release the GIL; `rows.py` spreads ranges of rows over threads, the
 sampler runs one chain a thread.
@@ -44,8 +44,6 @@ from bayesgmm.mixture.tiles import (
 type FloatArray = NDArray[np.float64]
 
 BLOCK = 256
-# Features whose weighted values stay in the nearest cache, beside four others, while products with these are summed.
-_GROUP = 3 * TILE
 
 # Sums over rows may be reassociated, which is what lets them use SIMD; NaN and infinity stay honest.
 _SUMS = {"reassoc", "contract", "nsz"}
@@ -120,9 +118,7 @@ def _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, 
     if diagonal:
         for k in range(K):
             for b in range(0, n, STRIP):
-                whiten_diagonal(
-                    at(x, b), stride, at(means, k * D), at(whiteners, k * D * D), D, at(r, k * stride + b)
-                )
+                whiten_diagonal(at(x, b), stride, at(means, k * D), at(whiteners, k * D * D), D, at(r, k * stride + b))
     else:
         _whiten(x, n, means, whiteners, difference, y, r)
     normalise(at(r, 0), stride, n, at(log_scales, 0), K, at(log_density, 0))
@@ -130,7 +126,7 @@ def _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, 
 
 @njit(nogil=True, error_model="numpy")
 def _scatter(r, y, n_vectors, weighted, first, second):
-    """Add the block's t_k and the lower triangle of T_k, in tiles of four by four; `weighted` is scratch."""
+    """Add the block's t_k and the lower triangle of T_k, in tiles of four by four; `weighted` (4, BLOCK) is scratch."""
     K, D = first.shape
     stride, odd = y.shape[1], D % TILE
     scratch = at(weighted, 0)
@@ -142,22 +138,17 @@ def _scatter(r, y, n_vectors, weighted, first, second):
             triangle_2(share, y_k, stride, n_vectors, scratch, at(first, k * D), at(second, k * D * D), D)
         elif odd == 3:
             triangle_3(share, y_k, stride, n_vectors, scratch, at(first, k * D), at(second, k * D * D), D)
-        for top in range(odd, D, _GROUP):
-            bottom = min(top + _GROUP, D)
-            for i in range(top, bottom, TILE):
-                y_i, row, scratch = at(y, (k * D + i) * stride), (k * D + i) * D, at(weighted, (i - top) * stride)
-                triangle_4(share, y_i, stride, n_vectors, scratch, at(first, k * D + i), at(second, row + i), D)
-                if odd == 1:
-                    rectangle_1(scratch, y_k, stride, n_vectors, at(second, row), D)
-                elif odd == 2:
-                    rectangle_2(scratch, y_k, stride, n_vectors, at(second, row), D)
-                elif odd == 3:
-                    rectangle_3(scratch, y_k, stride, n_vectors, at(second, row), D)
-            for j in range(odd, bottom, TILE):
-                y_j = at(y, (k * D + j) * stride)
-                for i in range(max(top, j + TILE), bottom, TILE):
-                    target = at(second, (k * D + i) * D + j)
-                    rectangle_4(at(weighted, (i - top) * stride), y_j, stride, n_vectors, target, D)
+        for i in range(odd, D, TILE):
+            y_i, row = at(y, (k * D + i) * stride), (k * D + i) * D
+            triangle_4(share, y_i, stride, n_vectors, scratch, at(first, k * D + i), at(second, row + i), D)
+            if odd == 1:
+                rectangle_1(scratch, y_k, stride, n_vectors, at(second, row), D)
+            elif odd == 2:
+                rectangle_2(scratch, y_k, stride, n_vectors, at(second, row), D)
+            elif odd == 3:
+                rectangle_3(scratch, y_k, stride, n_vectors, at(second, row), D)
+            for j in range(odd, i, TILE):
+                rectangle_4(scratch, at(y, (k * D + j) * stride), stride, n_vectors, at(second, row + j), D)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -169,14 +160,28 @@ def _scatter_diagonal(r, x, n_vectors, means, whiteners, first, second):
         for d in range(0, D % TILE):
             entry = k * D * D + d * (D + 1)
             scatter_diagonal_1(
-                share, at(x, d * stride), stride, n_vectors, at(means, k * D + d), at(whiteners, entry),
-                at(first, k * D + d), at(second, entry), D
+                share,
+                at(x, d * stride),
+                stride,
+                n_vectors,
+                at(means, k * D + d),
+                at(whiteners, entry),
+                at(first, k * D + d),
+                at(second, entry),
+                D,
             )
         for d in range(D % TILE, D, TILE):
             entry = k * D * D + d * (D + 1)
             scatter_diagonal_4(
-                share, at(x, d * stride), stride, n_vectors, at(means, k * D + d), at(whiteners, entry),
-                at(first, k * D + d), at(second, entry), D
+                share,
+                at(x, d * stride),
+                stride,
+                n_vectors,
+                at(means, k * D + d),
+                at(whiteners, entry),
+                at(first, k * D + d),
+                at(second, entry),
+                D,
             )
 
 
@@ -207,7 +212,7 @@ def sufficient_statistics(
     symmetric (when diagonal: diagonal).
     """
     K, D = means.shape
-    x, difference, weighted = _scratch(D, BLOCK), _scratch(D, STRIP), _scratch(_GROUP, BLOCK)
+    x, difference, weighted = _scratch(D, BLOCK), _scratch(D, STRIP), _scratch(TILE, BLOCK)
     y, r, log_density = _scratch(1 if diagonal else K * D, BLOCK), _scratch(K, BLOCK), _scratch(1, BLOCK)[0]
     log_likelihood = 0.0
     for begin in range(start, stop, BLOCK):

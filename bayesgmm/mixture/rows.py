@@ -62,6 +62,17 @@ class Rows:
     weights: FloatArray
     origin: FloatArray
 
+    def __post_init__(self) -> None:
+        # Read-only, as some callers' arrays are, so that the kernel is compiled for one kind of array and not for two.
+        for name, array in (
+            ("values", self.values),
+            ("weights", self.weights),
+            ("origin", np.ascontiguousarray(self.origin)),
+        ):
+            view = array.view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+
     @property
     def n_samples(self) -> int:
         return int(self.values.shape[0])
@@ -126,7 +137,7 @@ class Rows:
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """While it lasts BLAS uses one thread: the kernel's threads are ours, and sums must not depend on BLAS's."""
+    """While it lasts BLAS uses one thread: for callers with threads of their own."""
     limit: AbstractContextManager[Any] = _blas().limit(limits=1, user_api="blas")
     return limit
 

@@ -16,7 +16,9 @@ from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
+
 
 def _lanes():
     """Doubles in a register of this machine."""
@@ -52,6 +54,8 @@ for _n in range(1, 14):
 @intrinsic
 def at(typingctx, array, offset):
     """Pointer to the element `offset` of a contiguous array."""
+    if array.layout != "C":
+        raise TypingError(f"the kernel takes arrays in C order, not {array}")
 
     def codegen(context, builder, signature, arguments):
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -70,7 +74,8 @@ def _procedure(emit: Callable[..., None]) -> Any:
 
         return types.void(*(a if isinstance(a, types.CPointer) else types.intp for a in arguments)), codegen
 
-    procedure.__signature__ = inspect.signature(emit)  # Numba wants to know how many arguments there are
+    # Numba wants to know how many arguments there are.
+    vars(procedure)["__signature__"] = inspect.signature(emit)
     return intrinsic(procedure)
 
 
@@ -123,7 +128,8 @@ def _multiply_add(builder, a, b, c):
 class _Sum:
     """A vector that loops add to; LLVM keeps it in a register."""
 
-    def __init__(self, builder, start=_constant(0.0)):
+    def __init__(self, builder, start=None):
+        start = _constant(0.0) if start is None else start
         self.builder = builder
         self.slot = cgutils.alloca_once(builder, start.type)
         self.value = start
@@ -151,9 +157,7 @@ def _add_sums_of_lanes(builder, sums, targets):
         if len(vectors) % 2:
             vectors.append(_constant(0.0))
         low = [group + i for group in range(0, 2 * LANES, width) for i in range(width // 2)]
-        masks = [
-            ir.Constant(ir.VectorType(_LANE, LANES), [i + shift for i in low]) for shift in (0, width // 2)
-        ]
+        masks = [ir.Constant(ir.VectorType(_LANE, LANES), [i + shift for i in low]) for shift in (0, width // 2)]
         vectors = [
             builder.fadd(*(builder.shuffle_vector(a, b, mask) for mask in masks))
             for a, b in zip(vectors[::2], vectors[1::2], strict=True)
@@ -177,7 +181,7 @@ def gather(typingctx, X, row, column, origin, x):
         values = ir.Constant(ir.VectorType(element.pointee, LANES), ir.Undefined)
         for lane in range(LANES):
             address = builder.add(start, builder.mul(builder.add(row, _INTEGER(lane)), row_stride))
-            number = builder.load(builder.inttoptr(address, element), align=kind.dtype.bitwidth // 8)
+            number = builder.load(builder.inttoptr(address, element), align=1)
             values = builder.insert_element(values, number, ir.Constant(_LANE, lane))
         if kind.dtype != types.float64:
             values = builder.fpext(values, ir.VectorType(_DOUBLE, LANES))
@@ -354,7 +358,7 @@ def exponential(builder, x):
 
 
 def logarithm(builder, x):
-    """log(x) for normal x >= 1."""
+    """log(x) for normal x >= 1, NaN for NaN."""
     doubles, integers = partial(_vector_of, _DOUBLE, like=x), partial(_vector_of, _INTEGER, like=x)
     one, bits = doubles(1.0), builder.bitcast(x, integers(0).type)
     # An integer below 2**52 becomes a double by way of its bits, where many processors have no conversion of vectors.
@@ -371,7 +375,8 @@ def logarithm(builder, x):
     p = _polynomial(builder, s, [1.0 / odd for odd in range(21, 1, -2)])
     twice = builder.fadd(f, f)
     low = _multiply_add(builder, builder.fmul(twice, s), p, builder.fmul(n, doubles(_LN2_LOW)))
-    return _multiply_add(builder, n, doubles(_LN2_HIGH), builder.fadd(twice, low))
+    result = _multiply_add(builder, n, doubles(_LN2_HIGH), builder.fadd(twice, low))
+    return builder.select(builder.fcmp_unordered("uno", x, x), x, result)
 
 
 @_procedure
