@@ -50,7 +50,9 @@ class Problem(NamedTuple):
 
     def parameters(self, point: Point) -> KernelParameters:
         """What the kernel reads of a point."""
-        log_scales, whiteners = log_scales_and_whiteners(np.log(point.weights), point.choleskys)
+        with np.errstate(divide="ignore"):  # an empty component
+            log_weights = np.log(point.weights)
+        log_scales, whiteners = log_scales_and_whiteners(log_weights, point.choleskys)
         return KernelParameters(log_scales, point.means, whiteners, self.shape.diagonal)
 
     def checked(self, point: Point) -> KernelParameters | None:

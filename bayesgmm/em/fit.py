@@ -183,7 +183,8 @@ def _given(task: Task, start: MixtureParameters | ArrayLike, table: Table) -> tu
         counts = start.weights * N
         # The start must have the structure that is fitted: its covariances are projected as an M-step would.
         covariances = task.structure.project(start.covariances * counts[:, np.newaxis, np.newaxis], counts)
-        return Point(start.weights, start.means - task.rows.origin, np.linalg.cholesky(covariances)), "parameters"
+        means = np.ascontiguousarray(start.means - task.rows.origin)
+        return Point(start.weights, means, np.linalg.cholesky(covariances)), "parameters"
     responsibilities = as_numbers(start, "start, unless it is a strategy's name or a MixtureParameters,")
     if responsibilities.shape != (N, K):
         raise InputError(

@@ -13,7 +13,7 @@ from bayesgmm.em.result import Restart, Status
 from bayesgmm.em.start import StartStrategy, draw, sample_of, whitened
 from bayesgmm.em.steps import Point
 from bayesgmm.mixture.covariance import CovarianceStructure
-from bayesgmm.mixture.rows import Rows, on_threads, one_blas_thread
+from bayesgmm.mixture.rows import Rows, on_threads
 
 type FloatArray = NDArray[np.float64]
 type Run = tuple[Point, Restart]
@@ -92,8 +92,7 @@ def _short_runs(task: Task, sample: Rows, strategy: StartStrategy, n_init: int, 
 
     arrays = sample.values, sample.weights, sample.origin
     work = n_init * n_iterations * sample.n_samples * task.n_components * sample.n_features**2
-    with one_blas_thread():
-        return [run for runs in on_threads(runs_of, rng.spawn(n_init), work) for run in runs]
+    return [run for runs in on_threads(runs_of, rng.spawn(n_init), work) for run in runs]
 
 
 def _is_finished(record: Restart, problem: Problem) -> bool:

@@ -92,7 +92,7 @@ def draw(
     covariance = total_cholesky @ total_cholesky.T * n_components ** (-2 / rows.n_features)
     scatter = covariance * counts[:, np.newaxis, np.newaxis]
     choleskys = np.linalg.cholesky(structure.project(scatter, counts))
-    return Point(counts, rows.values[seeds] - rows.origin, choleskys)
+    return Point(counts, np.ascontiguousarray(rows.values[seeds] - rows.origin), choleskys)
 
 
 def from_responsibilities(rows: Rows, responsibilities: FloatArray, structure: CovarianceStructure) -> Point:

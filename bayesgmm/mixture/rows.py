@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -63,6 +63,17 @@ class Rows:
     values: NDArray[Any]
     weights: FloatArray
     origin: FloatArray
+
+    def __post_init__(self) -> None:
+        # Read-only, as some callers' arrays are, so that the kernel is compiled for one kind of array and not for two.
+        for name, array in (
+            ("values", self.values),
+            ("weights", self.weights),
+            ("origin", np.ascontiguousarray(self.origin)),
+        ):
+            view = array.view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
 
     @property
     def n_samples(self) -> int:
@@ -135,8 +146,7 @@ class Rows:
         K, D = parameters.means.shape
         ranges = _ranges(self.n_samples)
         work = self.n_samples * K * D * (D + 8)
-        with one_blas_thread() if D >= kernel.WIDE else nullcontext():
-            yield from on_threads(lambda edges: over(*edges), ranges, work)
+        yield from on_threads(lambda edges: over(*edges), ranges, work)
 
 
 def on_threads[S, T](function: Callable[[S], T], items: Sequence[S], work: int) -> Iterator[T]:
@@ -148,7 +158,7 @@ def on_threads[S, T](function: Callable[[S], T], items: Sequence[S], work: int) 
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """While it lasts BLAS uses one thread: the kernel's threads are ours, and sums must not depend on BLAS's."""
+    """While it lasts BLAS uses one thread: for callers with threads of their own."""
     limit: AbstractContextManager[Any] = _blas().limit(limits=1, user_api="blas")
     return limit
 
