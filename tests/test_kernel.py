@@ -59,6 +59,7 @@ def test_exp_is_within_two_units_in_the_last_place():
 def test_exp_below_the_range_is_nothing_and_nan_stays_nan():
     assert (_apply_exp(np.array([-500.1, -1e4, -np.inf])) == 0).all()
     assert np.isnan(_apply_exp(np.array([np.nan]))).all()
+    assert np.isnan(_apply_log(np.array([np.nan]))).all()
 
 
 def test_log_is_within_two_units_in_the_last_place():
@@ -198,9 +199,15 @@ def test_rows_that_no_component_is_near_have_finite_densities_and_shares():
     np.testing.assert_allclose(r[0], [0, 1], atol=1e-300)
 
 
-def test_a_nan_parameter_is_not_hidden():
-    parameters = kernel_parameters(np.array([1.0]), np.array([[np.nan]]), np.ones((1, 1, 1)))
-    assert np.isnan(Rows(np.ones((5, 1)), np.empty(0), np.zeros(1)).statistics(parameters).log_likelihood)
+@pytest.mark.parametrize("diagonal", [False, True])
+@pytest.mark.parametrize("component", [0, 1, 2])
+def test_a_nan_parameter_is_not_hidden(component, diagonal):
+    means = np.zeros((3, 2))
+    means[component, 1] = np.nan
+    parameters = kernel_parameters(np.full(3, 1 / 3), means, np.stack([np.eye(2)] * 3), diagonal=diagonal)
+    found = Rows(np.ones((5, 2)), np.empty(0), np.zeros(2))
+    assert np.isnan(found.statistics(parameters).log_likelihood)
+    assert np.isnan(found.log_densities(parameters)).all()
 
 
 @pytest.mark.parametrize("D", [1, 2, 7])

@@ -342,7 +342,7 @@ class MixtureDensity:
         padded[: len(std)] = std.reshape(len(std), -1)
         arrays = (
             self.values,
-            rows_of(self.values).origin,
+            np.array(rows_of(self.values).origin),  # as the C function has it: writable, so that both are one binary
             np.array(prior.mean_location, dtype=np.float64),
             np.array(prior.mean_scale, dtype=np.float64),
             padded,
