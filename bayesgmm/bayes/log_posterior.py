@@ -18,7 +18,8 @@ from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from bayesgmm.mixture.score import log_likelihood_and_gradient
+from bayesgmm.mixture import kernel
+from bayesgmm.mixture.score import for_the_kernel, gradient_from
 
 type FloatArray = NDArray[np.float64]
 
@@ -82,40 +83,51 @@ def _call(typingctx, function, first, second):
 
 
 @njit(nogil=True, error_model="numpy")
-def _over_rows(X, sizes, work):
-    """Log-likelihood and its gradient, from and to the two halves of `work`: log weights, means, Cholesky factors."""
+def _thirds(work, K, D):
+    """Views (K,), (K, D) and (K, D, D) of consecutive numbers."""
+    means, matrices = K, K + K * D
+    return work[:means], work[means:matrices].reshape(K, D), work[matrices:].reshape(K, D, D)
+
+
+@njit(nogil=True, error_model="numpy")
+def _pass(X, sizes, work):
+    """The kernel's one pass: from the first half of `work` (log scales, means, whiteners) to the other (N, t, T)."""
     D, K = sizes[_N_FEATURES], sizes[_N_COMPONENTS]
+    half = work.size // 2
+    log_scales, means, whiteners = _thirds(work[:half], K, D)
+    counts, first, second = _thirds(work[half:], K, D)
     origin = carray(_doubles(sizes[_ORIGIN]), (D,))
-    half, means, choleskys = K + K * D + K * D * D, K, K + K * D
-    value, d_log_weights, d_means, d_choleskys = log_likelihood_and_gradient(
+    start = sizes[_N_ROWS] - X.shape[0]  # 0, but not the literal, which Numba would compile the kernel for anew
+    return kernel.sufficient_statistics(
         X,
+        np.empty(0),
+        start,
+        sizes[_N_ROWS],
         origin,
-        work[:means],
-        work[means:choleskys].reshape(K, D),
-        work[choleskys:half].reshape(K, D, D),
+        log_scales,
+        means,
+        whiteners,
         sizes[_DIAGONAL] != 0,
+        counts,
+        first,
+        second,
     )
-    for k in range(K):
-        work[half + k] = d_log_weights[k]
-        for i in range(D):
-            work[half + means + k * D + i] = d_means[k, i]
-            for j in range(i + 1):
-                work[half + choleskys + (k * D + i) * D + j] = d_choleskys[k, i, j]
-    return value
 
 
 def _rows_of_doubles(user_data, work_pointer):
     sizes = carray(user_data, (_HEADER,), np.int64)
-    D, K = sizes[_N_FEATURES], sizes[_N_COMPONENTS]
-    X = carray(_doubles(sizes[_X]), (sizes[_N_ROWS], D))
-    return _over_rows(X, sizes, carray(work_pointer, (2 * (K + K * D + K * D * D),), np.float64))
+    N, D, K = sizes[_N_ROWS], sizes[_N_FEATURES], sizes[_N_COMPONENTS]
+    return _pass(
+        carray(_doubles(sizes[_X]), (N, D)), sizes, carray(work_pointer, (2 * K * (1 + D + D * D),), np.float64)
+    )
 
 
 def _rows_of_singles(user_data, work_pointer):
     sizes = carray(user_data, (_HEADER,), np.int64)
-    D, K = sizes[_N_FEATURES], sizes[_N_COMPONENTS]
-    X = carray(_singles(sizes[_X]), (sizes[_N_ROWS], D))
-    return _over_rows(X, sizes, carray(work_pointer, (2 * (K + K * D + K * D * D),), np.float64))
+    N, D, K = sizes[_N_ROWS], sizes[_N_FEATURES], sizes[_N_COMPONENTS]
+    return _pass(
+        carray(_singles(sizes[_X]), (N, D)), sizes, carray(work_pointer, (2 * K * (1 + D + D * D),), np.float64)
+    )
 
 
 @cache
@@ -215,14 +227,8 @@ def _log_posterior(sizes, theta, gradient):
     location, mean_scale = carray(_doubles(sizes[_LOCATION]), (D,)), carray(_doubles(sizes[_MEAN_SCALE]), (D,))
     std, numbers = carray(_doubles(sizes[_STD]), (STD_ROWS, D)), carray(_doubles(sizes[_NUMBERS]), (3,))
     concentration, eta, value = numbers[0], numbers[1], numbers[2]
-    # What the pass over the rows is given, and what it gives.
-    half, first, second = K + K * D + K * D * D, K, K + K * D
-    work = np.zeros(2 * half)
-    log_weights, means = work[:first], work[first:second].reshape(K, D)
-    choleskys = work[second:half].reshape(K, D, D)
-    counts, d_means = work[half : half + first], work[half + first : half + second].reshape(K, D)
-    d_choleskys = work[half + second :].reshape(K, D, D)
-    log_stds = np.empty((K, D))
+    origin = carray(_doubles(sizes[_ORIGIN]), (D,))
+    log_weights, means, log_stds = np.empty(K), np.empty((K, D)), np.empty((K, D))
     at = _natural(
         theta,
         K,
@@ -239,13 +245,21 @@ def _log_posterior(sizes, theta, gradient):
     )
     factors, partial, rest = np.zeros((K, D, D)), np.zeros((K, D, D)), np.zeros((K, D, D))
     _vine_choleskys(theta, at, diagonal, shared, factors, partial, rest)
+    choleskys = np.zeros((K, D, D))
     for k in range(K):
         for i in range(D):
             s = np.exp(log_stds[k, i])
             for j in range(i + 1):
                 choleskys[k, i, j] = s * factors[k, i, j]
 
+    half = K * (1 + D + D * D)
+    work = np.zeros(2 * half)  # what the pass over the rows is given, and what it gives
+    log_scales, centred, whiteners = _thirds(work[:half], K, D)
+    for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
     value += _call(sizes[_ROWS_FUNCTION], sizes.ctypes.data, work.ctypes.data)
+    counts, first, second = _thirds(work[half:], K, D)
+    d_means, d_choleskys = np.zeros((K, D)), np.zeros((K, D, D))
+    gradient_from(counts, first, second, whiteners, d_means, d_choleskys)
     gradient[:] = 0.0
 
     # Weights: the Dirichlet's alpha - 1 and the simplex transform's Jacobian, prod w, make alpha sum log w.
