@@ -77,7 +77,7 @@ _PILOT_CHAINS = 4
 # Pilots end at the first of these draws a chain at which the best has enough effective draws to be told apart.
 _PILOT_DRAWS = (500, 1000, 2000)
 _PILOT_ESS = 400
-# A candidate with one divergence in a hundred draws has to be half as efficient again.
+# With one divergence in a hundred draws a candidate has to be half as efficient again.
 _DIVERGENCE_COST = 50.0
 
 

@@ -89,7 +89,7 @@ def _thirds(work, K, D):
     return work[:means], work[means:matrices].reshape(K, D), work[matrices:].reshape(K, D, D)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(error_model="numpy", inline="always")  # inlined before it is compiled: once, not twice
 def _pass(X, sizes, work):
     """The kernel's one pass: from the first half of `work` (log scales, means, whiteners) to the other (N, t, T)."""
     D, K = sizes[_N_FEATURES], sizes[_N_COMPONENTS]
@@ -214,7 +214,7 @@ def _vine_choleskys(theta, at, diagonal, shared, correlation_choleskys, partial,
                 _vine_row(theta, i, start + i * (i - 1) // 2, correlation_choleskys[k, i], partial[k, i], rest[k, i])
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(error_model="numpy", inline="always")
 def _log_posterior(sizes, theta, gradient):
     """Log posterior density at theta (P,), its gradient into gradient (P,)."""
     D, K = sizes[_N_FEATURES], sizes[_N_COMPONENTS]

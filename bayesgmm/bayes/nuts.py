@@ -144,7 +144,7 @@ class Chains:
     @_sampling_errors()
     def __init__(self, sampler: Any, settings: Settings, *, limit: int, chains: int, seed: int, progress: bool) -> None:
         self._settings = settings
-        self._done = 0
+        self._done, self._paused = 0, False
         self._finished: xr.DataTree | None = None
         self._background = nutpie.sample(
             sampler,
@@ -169,14 +169,16 @@ class Chains:
         """The first n draws of every chain."""
         wanted = n
         while True:
-            if self._finished is None:
+            if self._paused:
                 self._background.resume()
+                self._paused = False
             while self._finished is None and self._done < wanted:
                 with suppress(TimeoutError):
                     self._finished = self._background.wait(timeout=_LOOK)
             if self._finished is not None:
                 return _cut(self._finished, slice(0, n))
             self._background.pause()
+            self._paused = True
             tree = self._background.inspect()
             if min(_lengths(tree)) >= n:
                 return _cut(tree, slice(0, n))
