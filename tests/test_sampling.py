@@ -86,7 +86,7 @@ def test_old_faithful_passes_every_check(faithful, faithful_posterior):
     assert diagnosis.n_divergences == 0
     assert diagnosis.parameters["r_hat"].max() <= 1.01
     assert diagnosis.parameters[["ess_bulk", "ess_tail"]].min().min() >= 400
-    assert faithful_posterior.attrs["coordinates"] == "whitened"
+    assert faithful_posterior.attrs["preconditioning"] == "whitened"
     assert faithful_posterior.attrs["stopped_by"] == "convergence"
 
 
@@ -155,7 +155,7 @@ def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(data, K, requ
     for cores in (1, 2):
         monkeypatch.setattr(nuts.nutpie, "sample", lambda *a, c=cores, **k: original(*a, **(k | {"cores": c})))
         found.append(bg.sample_posterior(X, K, max_draws=1500, rng=9, progress=False))
-    for name in ("coordinates", "coordinates_reason", "pilots", "stopped_by", "chain_lengths"):
+    for name in ("preconditioning", "preconditioning_reason", "pilots", "stopped_by", "chain_lengths"):
         assert found[0].attrs[name] == found[1].attrs[name]
     assert len(found[0].attrs["pilots"]) == (0 if K == 2 else 3)
     np.testing.assert_array_equal(*(posterior["posterior"]["means"].values for posterior in found))
@@ -178,7 +178,7 @@ def test_units_do_not_matter(faithful):
     a, b = here["posterior"]["means"].values.mean((0, 1)), there["posterior"]["means"].values.mean((0, 1)) / 1e12
     spread = here["posterior"]["means"].values.std((0, 1))
     assert (np.abs(a - b) / spread < 0.2).all()
-    assert there.attrs["coordinates"] == here.attrs["coordinates"] == "whitened"
+    assert there.attrs["preconditioning"] == here.attrs["preconditioning"] == "whitened"
 
 
 @pytest.mark.filterwarnings("default")  # PyTensor's and Numba's own, which are not ours to answer for
@@ -216,8 +216,11 @@ def test_what_the_curvature_does_not_describe_is_chosen_by_pilots():
     X = bg.datasets.simulate(15, 3, 2, rng=3).X
     posterior = bg.sample_posterior(X, 3, rng=1, draws=100, progress=False)
     attributes = posterior.attrs
-    assert "far from the Gaussian" in attributes["coordinates_reason"] or "flat" in attributes["coordinates_reason"]
-    assert any(pilot.startswith(attributes["coordinates"]) for pilot in attributes["pilots"])
+    assert (
+        "far from the Gaussian" in attributes["preconditioning_reason"]
+        or "flat" in attributes["preconditioning_reason"]
+    )
+    assert any(pilot.startswith(attributes["preconditioning"]) for pilot in attributes["pilots"])
     assert attributes["seconds_pilot"] > 0
 
 

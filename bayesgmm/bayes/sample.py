@@ -104,7 +104,7 @@ def sample_posterior(
     -------
     xarray.DataTree in ArviZ's schema. `posterior`: weights[chain, draw, component], means[..., component, feature],
     stds, correlations, covariances. `sample_stats`: the sampler's, and total_log_likelihood. `observed_data`: X.
-    Attributes say how it was sampled. `coordinates` is "whitened", "plain" or "low-rank", `coordinates_reason` and
+    Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", `preconditioning_reason` and
     `pilots` why; `stopped_by` is "convergence", "max_draws", "draws" or "interruption"; `gradients_by` is what the
     sampler calls: "C functions", the slower "Python functions", or "PyTensor"; `seconds_mode`, `seconds_pilot` and
     `seconds_sampling` are wall clock. `partial` is 1 when Ctrl-C ended it early, and `chain_lengths` then has the draws
@@ -189,8 +189,8 @@ def _sample(
         "inference_library": "nutpie",
         "inference_library_version": version("nutpie"),
         "gradients_by": posterior.calls,
-        "coordinates": at.name,
-        "coordinates_reason": choice.reason,
+        "preconditioning": at.name,
+        "preconditioning_reason": choice.reason,
         "pilots": list(choice.pilots),
         "tuning_draws": at.settings.tune,
         "stopped_by": stopped_by,
