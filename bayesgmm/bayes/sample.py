@@ -104,8 +104,8 @@ def sample_posterior(
     -------
     xarray.DataTree in ArviZ's schema. `posterior`: weights[chain, draw, component], means[..., component, feature],
     stds, correlations, covariances. `sample_stats`: the sampler's, and total_log_likelihood. `observed_data`: X.
-    Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", `preconditioning_reason` and
-    `pilots` why; `stopped_by` is "convergence", "max_draws", "draws" or "interruption"; `gradients_by` is what the
+    Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", `preconditioning_reason`
+    and `pilots` why; `stopped_by` is "convergence", "max_draws", "draws" or "interruption"; `gradients_by` is what the
     sampler calls: "C functions", the slower "Python functions", or "PyTensor"; `seconds_mode`, `seconds_pilot` and
     `seconds_sampling` are wall clock. `partial` is 1 when Ctrl-C ended it early, and `chain_lengths` then has the draws
     of each chain before they were cut to equal length.
