@@ -47,7 +47,11 @@ def analyze(
         typer.Option(min=0, help="Seed of all random numbers. The same seed gives the same result."),
     ] = None,
     starts: Annotated[int, typer.Option(min=1, help="Starts of EM.")] = 100,
-    draws: Annotated[int, typer.Option(min=4, help="Posterior draws a chain, after tuning.")] = 1000,
+    draws: Annotated[
+        int | None,
+        typer.Option(min=4, help="Posterior draws a chain, after tuning. Without it, until the chains have converged."),
+    ] = None,
+    max_draws: Annotated[int, typer.Option(min=4, help="Most draws a chain when --draws is not given.")] = 10_000,
     chains: Annotated[int, typer.Option(min=1, help="Chains.")] = 4,
     ci_prob: Annotated[float, typer.Option(help="Probability of the equal-tailed intervals.")] = 0.9,
     out: Annotated[
@@ -88,6 +92,7 @@ def analyze(
         covariance.value,
         n_init=starts,
         draws=draws,
+        max_draws=max_draws,
         chains=chains,
         ci_prob=ci_prob,
         rng=seed,

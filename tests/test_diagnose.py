@@ -94,7 +94,9 @@ def test_an_interrupted_run_is_found(faithful_posterior):
 def test_unclear_labels_are_told_from_chains_that_disagree(galaxies):
     """Galaxies with six components, where relabelling is known to be impossible."""
     em = bg.fit_em(galaxies, 6, rng=1)
-    posterior = bg.align(bg.sample_posterior(galaxies, 6, start=em.parameters, rng=1, progress=False), em.parameters)
+    posterior = bg.align(
+        bg.sample_posterior(galaxies, 6, start=em.parameters, draws=1000, rng=1, progress=False), em.parameters
+    )
     assert "labels" in kinds(posterior)
     assert bg.compare(em, posterior).verdict == "not comparable"
 
@@ -111,7 +113,9 @@ def test_good_posteriors_are_seldom_called_bad():
     flagged = []
     for seed in range(200):
         simulation = bg.datasets.simulate(300, 2, 2, separation=5, rng=seed)
-        posterior = bg.sample_posterior(simulation.X, 2, start=simulation.parameters, rng=seed, progress=False)
+        posterior = bg.sample_posterior(
+            simulation.X, 2, start=simulation.parameters, draws=1000, rng=seed, progress=False
+        )
         diagnosis = bg.diagnose(bg.align(posterior, simulation.parameters))
         if not diagnosis.ok:
             flagged.append((seed, [problem.text for problem in diagnosis.problems]))

@@ -11,11 +11,11 @@ from scipy.special import gammaln
 from scipy.stats import beta, kstest
 
 import bayesgmm as bg
-from bayesgmm.bayes import density as density_module
 from bayesgmm.bayes.density import MixtureDensity, natural_values
 from bayesgmm.bayes.model import build_model
 from bayesgmm.bayes.op import MixtureLogLikelihood
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
+from bayesgmm.mixture.score import log_likelihood_and_gradient
 from bayesgmm.validation import as_table
 
 # PyTensor's C and Numba back ends compile for seconds; the graphs are the same without.
@@ -77,8 +77,8 @@ def test_a_gradient_that_forgets_a_row_would_be_noticed():
     """The broken twin: half a per cent of the rows missing is far outside the tolerance above."""
     X = np.random.default_rng(0).normal(size=(200, 2))
     arguments = X.mean(axis=0), np.log([0.4, 0.6]), np.array([[0.0, 0.0], [1.0, 1.0]]), np.stack([np.eye(2)] * 2), False
-    whole = density_module.log_likelihood_and_gradient(X, *arguments)
-    less = density_module.log_likelihood_and_gradient(X[:-1], *arguments)
+    whole = log_likelihood_and_gradient(X, *arguments)
+    less = log_likelihood_and_gradient(X[:-1], *arguments)
     assert abs(less[0] / whole[0] - 1) > 1e-9 * 1000
 
 

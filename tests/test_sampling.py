@@ -11,7 +11,11 @@ import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm.bayes import nuts
-from bayesgmm.bayes.precondition import negative_hessian, whiten
+from bayesgmm.bayes.density import MixtureDensity
+from bayesgmm.bayes.precondition import curvature_at, negative_hessian
+from bayesgmm.exceptions import SamplingError
+from bayesgmm.mixture.covariance import structure_named
+from bayesgmm.validation import as_table
 
 # posteriordb's low_dim_gauss_mix: means and sds of 10,000 reference draws, and the means' Monte Carlo errors.
 REFERENCE = {
@@ -82,7 +86,8 @@ def test_old_faithful_passes_every_check(faithful, faithful_posterior):
     assert diagnosis.n_divergences == 0
     assert diagnosis.parameters["r_hat"].max() <= 1.01
     assert diagnosis.parameters[["ess_bulk", "ess_tail"]].min().min() >= 400
-    assert faithful_posterior.attrs["whitened"] == 1
+    assert faithful_posterior.attrs["preconditioning"] == "whitened"
+    assert faithful_posterior.attrs["stopped_by"] == "convergence"
 
 
 def test_the_posterior_follows_arvizs_schema(faithful, faithful_posterior):
@@ -142,14 +147,18 @@ def test_one_component_has_its_conjugate_posterior():
     assert draws.std() == pytest.approx(precision**-0.5, rel=0.08)
 
 
-def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(faithful, monkeypatch):
-    draws = []
+@pytest.mark.parametrize(("data", "K"), [("faithful", 2), ("galaxies", 3)], ids=["whitened", "by pilots"])
+def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(data, K, request, monkeypatch):
+    """The pilots' choice, the draws at which sampling stops and every draw."""
+    X = request.getfixturevalue(data)
+    original, found = nuts.nutpie.sample, []
     for cores in (1, 2):
-        original = nuts.nutpie.sample
-        monkeypatch.setattr(nuts.nutpie, "sample", lambda *a, c=cores, f=original, **k: f(*a, cores=c, **k))
-        draws.append(bg.sample_posterior(faithful, 2, draws=50, rng=9, progress=False)["posterior"]["means"].values)
-        monkeypatch.setattr(nuts.nutpie, "sample", original)
-    np.testing.assert_array_equal(*draws)
+        monkeypatch.setattr(nuts.nutpie, "sample", lambda *a, c=cores, **k: original(*a, **(k | {"cores": c})))
+        found.append(bg.sample_posterior(X, K, max_draws=1500, rng=9, progress=False))
+    for name in ("preconditioning", "preconditioning_reason", "pilots", "stopped_by", "chain_lengths"):
+        assert found[0].attrs[name] == found[1].attrs[name]
+    assert len(found[0].attrs["pilots"]) == (0 if K == 2 else 3)
+    np.testing.assert_array_equal(*(posterior["posterior"]["means"].values for posterior in found))
 
 
 def test_without_a_start_the_same_mode_is_found(faithful, faithful_em):
@@ -169,7 +178,7 @@ def test_units_do_not_matter(faithful):
     a, b = here["posterior"]["means"].values.mean((0, 1)), there["posterior"]["means"].values.mean((0, 1)) / 1e12
     spread = here["posterior"]["means"].values.std((0, 1))
     assert (np.abs(a - b) / spread < 0.2).all()
-    assert there.attrs["whitened"] == here.attrs["whitened"] == 1
+    assert there.attrs["preconditioning"] == here.attrs["preconditioning"] == "whitened"
 
 
 @pytest.mark.filterwarnings("default")  # PyTensor's and Numba's own, which are not ours to answer for
@@ -203,13 +212,16 @@ def test_a_model_refuses_what_it_says_itself(faithful):
         bg.sample_posterior(bg.build_model(faithful, 2), 2)
 
 
-def test_whitening_is_refused_where_the_curvature_says_nothing():
+def test_what_the_curvature_does_not_describe_is_chosen_by_pilots():
     X = bg.datasets.simulate(15, 3, 2, rng=3).X
     posterior = bg.sample_posterior(X, 3, rng=1, draws=100, progress=False)
-    assert posterior.attrs["whitened"] == 0
+    attributes = posterior.attrs
     assert (
-        "far from the Gaussian" in posterior.attrs["whitening_reason"] or "flat" in posterior.attrs["whitening_reason"]
+        "far from the Gaussian" in attributes["preconditioning_reason"]
+        or "flat" in attributes["preconditioning_reason"]
     )
+    assert any(pilot.startswith(attributes["preconditioning"]) for pilot in attributes["pilots"])
+    assert attributes["seconds_pilot"] > 0
 
 
 def test_the_hessian_and_the_whitening_of_a_gaussian_are_exact():
@@ -220,9 +232,100 @@ def test_the_hessian_and_the_whitening_of_a_gaussian_are_exact():
         return -0.5 * theta @ precision @ theta, -precision @ theta
 
     np.testing.assert_allclose(negative_hessian(log_density, np.zeros(2)), precision, rtol=1e-6)
-    whitening = whiten(log_density, np.zeros(2), np.random.default_rng(0))
-    assert whitening.whitened
-    np.testing.assert_allclose(whitening.scale @ whitening.scale.T, covariance, rtol=1e-6)
+    curvature = curvature_at(log_density, np.zeros(2), np.random.default_rng(0))
+    assert curvature.misfit < 1e-6
+    np.testing.assert_allclose(curvature.whitening @ curvature.whitening.T, covariance, rtol=1e-6)
+
+
+def test_a_flat_direction_has_no_whitening():
+    curvature = curvature_at(
+        lambda t: (-0.5 * t[0] ** 2, np.array([-t[0], 0.0])), np.zeros(2), np.random.default_rng(0)
+    )
+    assert curvature.whitening is None
+    assert "flat" in curvature.flaw
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("std", [None, bg.Uniform(0.05, 100.0)], ids=["log-normal", "uniform"])
+def test_log_posterior_less_prior_is_the_sum_over_the_rows(covariance, std, faithful):
+    prior = bg.Prior.for_data(faithful, covariance, **({} if std is None else {"std": std}))
+    posterior = bg.sample_posterior(faithful, 2, covariance, prior=prior, draws=25, chains=2, rng=1, progress=False)
+    draws, X = posterior["posterior"].to_dataset(), faithful.to_numpy()
+    for chain, draw in [(0, 0), (0, 24), (1, 12)]:
+        one = draws.isel(chain=chain, draw=draw)
+        mixture = bg.MixtureParameters(*(one[name].values for name in ("weights", "means", "covariances")))
+        found = posterior["sample_stats"]["total_log_likelihood"].values[chain, draw]
+        assert found == pytest.approx(mixture.log_density(X).sum(), rel=1e-9)
+
+
+def test_sampling_goes_on_until_it_has_converged(galaxies):
+    """The default stops where its criterion, computed here again, first holds; and cuts nothing but the end."""
+    posterior = bg.sample_posterior(galaxies, 3, rng=1, max_draws=4000, progress=False)
+    n = posterior["posterior"].sizes["draw"]
+    fixed = bg.sample_posterior(galaxies, 3, rng=1, draws=n, progress=False)
+    np.testing.assert_array_equal(posterior["posterior"]["means"].values, fixed["posterior"]["means"].values)
+    assert fixed.attrs["stopped_by"] == "draws"
+
+    def passes(draws):
+        table = bg.diagnose(fixed.isel(draw=slice(0, draws))).label_free
+        return table["r_hat"].max() <= 1.01 and table[["ess_bulk", "ess_tail"]].min().min() >= 400
+
+    assert n in (1000, 2000, 4000)
+    if posterior.attrs["stopped_by"] == "convergence":
+        assert passes(n)
+    else:
+        assert (posterior.attrs["stopped_by"], n, passes(n)) == ("max_draws", 4000, False)
+    for earlier in (1000, 2000):
+        assert earlier >= n or not passes(earlier)
+
+
+def test_the_limit_of_draws_is_kept_and_said(faithful):
+    posterior = bg.sample_posterior(faithful, 2, max_draws=30, rng=1, progress=False)
+    assert posterior.attrs["stopped_by"] == "max_draws"
+    assert posterior["posterior"].sizes["draw"] == 30
+    assert posterior.attrs["chain_lengths"] == [30] * 4
+
+
+@pytest.mark.parametrize("replacement", [None, lambda **fields: (_ for _ in ()).throw(TypeError("other fields"))])
+def test_without_nutpies_own_class_python_is_called_and_the_draws_are_the_same(replacement, faithful, monkeypatch):
+    options = {"draws": 20, "tune": 50, "chains": 2, "rng": 3, "progress": False}
+    usual = bg.sample_posterior(faithful, 2, **options)
+    monkeypatch.setattr(nuts, "CompiledPyMCModel", replacement)
+    slower = bg.sample_posterior(faithful, 2, **options)
+    assert (usual.attrs["gradients_by"], slower.attrs["gradients_by"]) == ("C functions", "Python functions")
+    # The same numbers in another order of sums: rounding grows along a trajectory.
+    np.testing.assert_allclose(
+        slower["posterior"]["means"].values[:, :3], usual["posterior"]["means"].values[:, :3], rtol=1e-6
+    )
+    assert slower["sample_stats"]["lp"].values.mean() == pytest.approx(usual["sample_stats"]["lp"].values.mean(), abs=3)
+
+
+def test_single_precision_rows_are_used_as_they_are(faithful):
+    X = np.ascontiguousarray(faithful.to_numpy(dtype=np.float32))
+    found = [
+        bg.sample_posterior(values, 2, draws=20, tune=50, rng=3, progress=False) for values in (X, X.astype(float))
+    ]
+    np.testing.assert_allclose(*(posterior["posterior"]["means"].values for posterior in found), rtol=1e-9)
+    density = MixtureDensity.of(as_table(X), 2, structure_named("full"), bg.Prior.for_data(X))
+    header, arrays = density.user_data(np.zeros(density.n_dim), np.ones(density.n_dim))
+    assert density.values is X
+    assert not any(array.size >= X.size and array.dtype == np.float64 for array in arrays)
+    assert X.ctypes.data in header
+
+
+def test_seconds_of_each_stage_add_up(faithful):
+    began = time.perf_counter()
+    posterior = bg.sample_posterior(faithful, 2, draws=50, rng=1, progress=False)
+    took = time.perf_counter() - began
+    seconds = [posterior.attrs[f"seconds_{stage}"] for stage in ("mode", "pilot", "sampling")]
+    assert min(seconds) >= 0
+    assert 0.3 * took < sum(seconds) <= took
+
+
+def test_no_starting_point_is_an_error_with_a_remedy(faithful, monkeypatch):
+    monkeypatch.setattr(nuts, "starting_within", lambda width, n_dim: lambda seed: np.full(n_dim, np.nan))
+    with pytest.raises(SamplingError, match="The sampler stopped"):
+        bg.sample_posterior(faithful, 2, draws=20, rng=1, progress=False)
 
 
 def interrupted_posterior(X, after, **options):

@@ -1,6 +1,7 @@
 """A PyMC model made ready for the sampler: whitened, and compiled by PyTensor with the kernel as an Op."""
 
 import ctypes
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from pytensor.graph.replace import graph_replace
 
 from bayesgmm.bayes.density import natural_values
 from bayesgmm.bayes.model import AUXILIARY
+from bayesgmm.bayes.nuts import PYTENSOR, StartingPoint
 from bayesgmm.mixture.covariance import STRUCTURES
 from bayesgmm.mixture.parameters import MixtureParameters
 
@@ -52,6 +54,8 @@ def whitened_model(model: pm.Model) -> pm.Model:
 class CompiledModel:
     """A PyMC model's log posterior in its unconstrained space, and the nutpie model that samples it."""
 
+    calls = PYTENSOR
+
     def __init__(self, model: pm.Model) -> None:
         self.model = model
         self._point = model.initial_point()
@@ -77,8 +81,9 @@ class CompiledModel:
         )
         return float(value[0]), gradient
 
-    def sampler(self, centre: FloatArray, scale: FloatArray) -> Any:
-        return self._compiled.with_data(**{CENTRE: centre, SCALE: scale})
+    def sampler(self, centre: FloatArray, scale: FloatArray, start: StartingPoint) -> Any:
+        matrix = np.diag(scale) if scale.ndim == 1 else scale
+        return replace(self._compiled.with_data(**{CENTRE: centre, SCALE: matrix}), initial_point_func=start)
 
     def starts(self, start: MixtureParameters | None, rng: np.random.Generator) -> list[FloatArray]:
         """Where the search for the mode begins: at `start`, or at ten points around the model's own."""

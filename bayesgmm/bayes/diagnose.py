@@ -105,8 +105,8 @@ def diagnose(posterior: xr.DataTree) -> Diagnosis:
         raise InputError(f"posterior has no variable {', '.join(sorted(needed - set(draws.data_vars)))}.")
     found = posterior_entries(posterior)
     arrays = {name: draws[name].values for name in ("weights", "means", "stds", "correlations")}
-    parameters = _convergence(values_of(found, arrays), [entry.name for entry in found])
-    label_free = _convergence(*_label_free(posterior, draws, stats))
+    parameters = convergence(values_of(found, arrays), [entry.name for entry in found])
+    label_free = convergence(*_label_free(posterior, draws, stats))
     unclear = float(1 - stats["label_clear"].mean()) if "label_clear" in stats else float("nan")
     diverging = stats["diverging"].values
     bfmi = np.atleast_1d(np.asarray(az.bfmi(posterior)["energy"].values, dtype=np.float64))
@@ -123,6 +123,27 @@ def diagnose(posterior: xr.DataTree) -> Diagnosis:
         partial=partial,
         problems=tuple(_problems(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, unclear, partial)),
     )
+
+
+def converged(posterior: xr.DataTree) -> bool:
+    """Whether what does not depend on labels has R-hat at most 1.01 and 400 effective draws, bulk and tail."""
+    draws, stats = posterior["posterior"].to_dataset(), posterior["sample_stats"].to_dataset()
+    return not _failing(convergence(*_label_free(posterior, draws, stats)), "r_hat", "ess_bulk", "ess_tail")
+
+
+def convergence(values: FloatArray, names: list[str]) -> pd.DataFrame:
+    """R-hat and effective draws of each quantity; values (chain, draw, quantity). What cannot be said is NaN."""
+    data = xr.Dataset({"x": (("chain", "draw", "quantity"), values)})
+    with np.errstate(all="ignore"):  # constant or missing draws give NaN, which is reported as a failure
+        columns = {
+            "r_hat": az.rhat(data)["x"].values,
+            "ess_bulk": az.ess(data, method="bulk")["x"].values,
+            "ess_tail": az.ess(data, method="tail")["x"].values,
+        }
+    table = pd.DataFrame(columns, index=pd.Index(names, name="quantity"))
+    constant = np.ptp(values, axis=1).min(axis=0) == 0  # a chain that did not move
+    table.loc[constant | ~np.isfinite(values).all(axis=(0, 1)), :] = np.nan
+    return table
 
 
 def posterior_entries(posterior: xr.DataTree) -> list[Entry]:
@@ -151,7 +172,7 @@ def _label_free(posterior: xr.DataTree, draws: xr.Dataset, stats: xr.Dataset) ->
     if "total_log_likelihood" in stats:
         quantities.append(stats["total_log_likelihood"].values)
         names.append("log-likelihood")
-    if "observed_data" in posterior:
+    if "observed_data" in posterior and {"weights", "means", "covariances"} <= set(draws.data_vars):
         # In one layout, whatever the file or the caller had: the sign of the principal axis, and so the order of the
         # rows, must not depend on it.
         X = np.ascontiguousarray(posterior["observed_data"].to_dataset()["X"].values)
@@ -172,21 +193,6 @@ def _spread(X: NDArray[Any]) -> NDArray[np.intp]:
     axis = np.linalg.eigh(np.cov(scaled, rowvar=False).reshape(X.shape[1], -1))[1][:, -1]
     ranks = np.unique(np.linspace(0, len(X) - 1, min(_N_POINTS, len(X))).round().astype(int))
     return np.asarray(np.argsort(scaled @ axis, kind="stable")[ranks])
-
-
-def _convergence(values: FloatArray, names: list[str]) -> pd.DataFrame:
-    """R-hat and effective draws of each quantity; values (chain, draw, quantity)."""
-    data = xr.Dataset({"x": (("chain", "draw", "quantity"), values)})
-    with np.errstate(all="ignore"):  # constant or missing draws give NaN, which is reported as a failure
-        columns = {
-            "r_hat": az.rhat(data)["x"].values,
-            "ess_bulk": az.ess(data, method="bulk")["x"].values,
-            "ess_tail": az.ess(data, method="tail")["x"].values,
-        }
-    table = pd.DataFrame(columns, index=pd.Index(names, name="quantity"))
-    constant = np.ptp(values, axis=1).min(axis=0) == 0  # a chain that did not move
-    table.loc[constant | ~np.isfinite(values).all(axis=(0, 1)), :] = np.nan
-    return table
 
 
 def _problems(

@@ -1,8 +1,7 @@
-"""Whitening: sample z with theta = centre + scale z, so that the posterior of z is near a standard normal.
+"""Mode and curvature of a log posterior, from which theta = mode + scale z makes it near a standard normal in z.
 
-theta is the model's unconstrained space. The centre is the mode of the log posterior there, scale scale' the
-inverse of its negative Hessian. Where the curvature at the mode does not describe the posterior, the scale is
-diagonal and only says how far apart chains start; the sampler then adapts by itself.
+theta is the model's unconstrained space. Whitening takes scale scale' = the inverse of the negative Hessian at the
+mode. Whether that describes the posterior is measured here; what follows from it is for `choose.py`.
 """
 
 from collections.abc import Callable
@@ -46,46 +45,43 @@ def negative_hessian(log_density: LogDensity, mode: FloatArray, step: float = 1e
 
 
 @dataclass(frozen=True, eq=False)
-class Whitening:
-    """centre (P,), scale (P, P); whether it follows the curvature, and why or why not."""
+class Curvature:
+    """What the surroundings of the mode say.
 
-    centre: FloatArray
-    scale: FloatArray
-    whitened: bool
-    reason: str
+    mode (P,); units (P,): a width of each parameter; whitening (P, P), or None where there is none, for the reason
+    in `flaw`; misfit: mean squared distance, a parameter, between the gradient and that of a standard normal in
+    whitened space. It is 0 for a Gaussian posterior.
+    """
+
+    mode: FloatArray
+    units: FloatArray
+    whitening: FloatArray | None
+    misfit: float
+    flaw: str = ""
 
 
-# Mean squared distance, a parameter, between the gradient and that of a standard normal, in whitened space, beyond
-# which whitening does more harm than good.
-_MISFIT = 0.3
 _PROBES = 64
 # Each parameter needs two gradients for its row of the Hessian, and whitening P^2 products a gradient.
 _MOST_PARAMETERS = 2000
 
 
-def whiten(log_density: LogDensity, mode: FloatArray, rng: np.random.Generator) -> Whitening:
-    """Choose centre and scale from the curvature at the mode, or say why it says nothing."""
+def curvature_at(log_density: LogDensity, mode: FloatArray, rng: np.random.Generator) -> Curvature:
+    """Widths and whitening from the negative Hessian at the mode, and how well it describes the posterior."""
     P = len(mode)
     if P > _MOST_PARAMETERS:
-        return Whitening(mode, np.eye(P), False, f"{P} parameters are too many for a dense whitening")
+        return Curvature(mode, np.ones(P), None, np.inf, f"{P} parameters are too many for a dense whitening")
     hessian = negative_hessian(log_density, mode)
     diagonal = np.diagonal(hessian)
     curved = np.isfinite(diagonal) & (diagonal > 1)
     # No direction is wider than one unit of the unconstrained space, which the priors are scaled to.
     units = 1 / np.sqrt(np.where(curved, diagonal, 1.0))
-    apart = np.diag(units)
     if not np.isfinite(hessian).all():
-        return Whitening(mode, apart, False, "the log posterior has no finite curvature at its mode")
+        return Curvature(mode, units, None, np.inf, "the log posterior has no finite curvature at its mode")
     eigenvalues, vectors = np.linalg.eigh(hessian * np.outer(units, units))
     if eigenvalues.size and eigenvalues[0] < 1e-6:
-        return Whitening(mode, apart, False, "the log posterior is flat at its mode in some direction")
-    scale = units[:, np.newaxis] * vectors / np.sqrt(eigenvalues)
-    misfit = _misfit(log_density, mode, scale, rng)
-    if misfit > _MISFIT:
-        return Whitening(
-            mode, apart, False, f"the posterior is far from the Gaussian at its mode (misfit {misfit:.2g})"
-        )
-    return Whitening(mode, scale, True, f"the posterior is near the Gaussian at its mode (misfit {misfit:.2g})")
+        return Curvature(mode, units, None, np.inf, "the log posterior is flat at its mode in some direction")
+    whitening = units[:, np.newaxis] * vectors / np.sqrt(eigenvalues)
+    return Curvature(mode, units, whitening, _misfit(log_density, mode, whitening, rng))
 
 
 def _misfit(log_density: LogDensity, mode: FloatArray, scale: FloatArray, rng: np.random.Generator) -> float:

@@ -7,27 +7,48 @@ from bayesgmm.mixture import kernel
 from bayesgmm.mixture.whitening import log_scales_and_whiteners
 
 
+@njit(nogil=True, error_model="numpy")
+def for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, whiteners):
+    """Fill what the kernel takes: log scales (K,), means relative to the origin (K, D), whiteners (K, D, D)."""
+    K, D = means.shape
+    scales, inverses = log_scales_and_whiteners(log_weights, choleskys)
+    for k in range(K):  # loops: as assignments of arrays, checking their shapes compiles for two seconds
+        log_scales[k] = scales[k]
+        for i in range(D):
+            centred[k, i] = means[k, i] - origin[i]
+            for j in range(D):
+                whiteners[k, i, j] = inverses[k, i, j]
+
+
+@njit(nogil=True, error_model="numpy")
+def gradient_from(counts, first, second, whiteners, d_means, d_choleskys):
+    """Add the gradient with respect to means (K, D) and Cholesky factors (K, D, D), from N_k, t_k, T_k.
+
+    Fisher's identity: d/d log w = N; d/d mu = L^-T t; d/d L = tril(L^-T (T - N I)).
+    """
+    K, D = first.shape
+    for k in range(K):
+        for i in range(D):
+            for m in range(i, D):
+                d_means[k, i] += whiteners[k, m, i] * first[k, m]
+                for j in range(i + 1):
+                    excess = second[k, m, j] - (counts[k] if m == j else 0.0)
+                    d_choleskys[k, i, j] += whiteners[k, m, i] * excess
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def log_likelihood_and_gradient(X, origin, log_weights, means, choleskys, diagonal):
     """Log-likelihood and its gradient with respect to log weights, means and Cholesky factors.
 
-    Fisher's identity, with the kernel's N_k, t_k, T_k: d/d log w = N; d/d mu = L^-T t; d/d L = tril(L^-T (T - N I)).
     The log weights are taken as free numbers; whoever made them sum to 1 applies the chain rule.
     """
     K, D = means.shape
-    log_scales, whiteners = log_scales_and_whiteners(log_weights, choleskys)
-    centred = means - origin
+    log_scales, centred, whiteners = np.empty(K), np.empty((K, D)), np.empty((K, D, D))
+    for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
     counts, first, second = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
     log_likelihood = kernel.sufficient_statistics(
         X, np.empty(0), 0, X.shape[0], origin, log_scales, centred, whiteners, diagonal, counts, first, second
     )
     d_means, d_choleskys = np.zeros((K, D)), np.zeros((K, D, D))
-    for k in range(K):
-        for i in range(D):
-            second[k, i, i] -= counts[k]
-        for i in range(D):
-            for m in range(i, D):
-                d_means[k, i] += whiteners[k, m, i] * first[k, m]
-                for j in range(i + 1):
-                    d_choleskys[k, i, j] += whiteners[k, m, i] * second[k, m, j]
+    gradient_from(counts, first, second, whiteners, d_means, d_choleskys)
     return log_likelihood, counts, d_means, d_choleskys

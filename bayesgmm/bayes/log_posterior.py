@@ -1,0 +1,417 @@
+"""The default model's log posterior and its gradient as C functions, compiled once for every N, K and D.
+
+The unconstrained parameters theta, in order: weights, K - 1 numbers with softmax(theta, -sum theta) = weights; means,
+(K, D), standardised by their prior; standard deviations, logarithms (logit of the position between the bounds under
+a uniform prior); for full and tied covariances the logits of the vine's partial correlations, see `model.py`.
+
+Two C functions, each compiled when it is first asked for. The pass over the rows is one for each type of number that
+rows have. The posterior calls it by its address: what Numba compiles into another function it optimises again there.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, cfunc, njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from bayesgmm.mixture import kernel
+from bayesgmm.mixture.score import for_the_kernel, gradient_from
+
+type FloatArray = NDArray[np.float64]
+
+LOG_SCALE, INTERVAL, FIXED = 0, 1, 2
+# Rows of the table that says the prior of standard deviations, a column a feature.
+STD_ROWS = 7
+
+# What the C functions find behind their `user_data`: sizes and switches, then addresses.
+_N_ROWS, _N_FEATURES, _N_COMPONENTS, _N_DIM, _DIAGONAL, _SHARED, _SPHERICAL, _STD_KIND, _DENSE = range(9)
+_ROWS_FUNCTION, _X, _ORIGIN, _LOCATION, _MEAN_SCALE, _STD, _NUMBERS, _CENTRE, _SCALE = range(9, 18)
+_HEADER = 18
+
+
+def header(
+    n_dim: int,
+    n_components: int,
+    switches: tuple[bool, bool, bool, int],
+    X: NDArray[Any],
+    arrays: tuple[FloatArray, ...],
+    centre: FloatArray,
+    scale: FloatArray,
+) -> NDArray[np.int64]:
+    """What to pass as `user_data`. It holds addresses: the arrays, in C order, must outlive it.
+
+    arrays: origin (D,), prior's location and scale of means (D,), its table for standard deviations (STD_ROWS, D),
+    concentration, eta and constant (3,); theta = centre + scale z, scale (P,) or (P, P).
+    """
+    N, D = X.shape
+    sizes = (N, D, n_components, n_dim, *map(int, switches), int(scale.ndim == 2))
+    addresses = (rows_function(X.dtype).address, *(array.ctypes.data for array in (X, *arrays, centre, scale)))
+    return np.array([*sizes, *addresses], dtype=np.int64)
+
+
+@intrinsic
+def _doubles(typingctx, address):
+    def codegen(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], ir.DoubleType().as_pointer())
+
+    return types.CPointer(types.float64)(types.int64), codegen
+
+
+@intrinsic
+def _singles(typingctx, address):
+    def codegen(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], ir.FloatType().as_pointer())
+
+    return types.CPointer(types.float32)(types.int64), codegen
+
+
+@intrinsic
+def _call(typingctx, function, first, second):
+    """double function(void *first, void *second), all three given as addresses."""
+
+    def codegen(context, builder, signature, arguments):
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.DoubleType(), [pointer, pointer])
+        function = builder.inttoptr(arguments[0], kind.as_pointer())
+        return builder.call(function, [builder.inttoptr(argument, pointer) for argument in arguments[1:]])
+
+    return types.float64(types.int64, types.int64, types.int64), codegen
+
+
+@njit(nogil=True, error_model="numpy")
+def _thirds(work, K, D):
+    """Views (K,), (K, D) and (K, D, D) of consecutive numbers."""
+    means, matrices = K, K + K * D
+    return work[:means], work[means:matrices].reshape(K, D), work[matrices:].reshape(K, D, D)
+
+
+@njit(error_model="numpy", inline="always")  # inlined before it is compiled: once, not twice
+def _pass(X, sizes, work):
+    """The kernel's one pass: from the first half of `work` (log scales, means, whiteners) to the other (N, t, T)."""
+    D, K = sizes[_N_FEATURES], sizes[_N_COMPONENTS]
+    half = work.size // 2
+    log_scales, means, whiteners = _thirds(work[:half], K, D)
+    counts, first, second = _thirds(work[half:], K, D)
+    origin = carray(_doubles(sizes[_ORIGIN]), (D,))
+    start = sizes[_N_ROWS] - X.shape[0]  # 0, but not the literal, which Numba would compile the kernel for anew
+    return kernel.sufficient_statistics(
+        X,
+        np.empty(0),
+        start,
+        sizes[_N_ROWS],
+        origin,
+        log_scales,
+        means,
+        whiteners,
+        sizes[_DIAGONAL] != 0,
+        counts,
+        first,
+        second,
+    )
+
+
+def _rows_of_doubles(user_data, work_pointer):
+    sizes = carray(user_data, (_HEADER,), np.int64)
+    N, D, K = sizes[_N_ROWS], sizes[_N_FEATURES], sizes[_N_COMPONENTS]
+    return _pass(
+        carray(_doubles(sizes[_X]), (N, D)), sizes, carray(work_pointer, (2 * K * (1 + D + D * D),), np.float64)
+    )
+
+
+def _rows_of_singles(user_data, work_pointer):
+    sizes = carray(user_data, (_HEADER,), np.int64)
+    N, D, K = sizes[_N_ROWS], sizes[_N_FEATURES], sizes[_N_COMPONENTS]
+    return _pass(
+        carray(_singles(sizes[_X]), (N, D)), sizes, carray(work_pointer, (2 * K * (1 + D + D * D),), np.float64)
+    )
+
+
+@cache
+def rows_function(dtype: np.dtype[Any]) -> Any:
+    """The C function double(void *user_data, void *work) for rows of float64 or float32."""
+    function: Callable[..., Any] = {"f8": _rows_of_doubles, "f4": _rows_of_singles}[dtype.str[1:]]
+    return cfunc(types.float64(types.voidptr, types.voidptr), cache=True, error_model="numpy")(function)
+
+
+@njit(nogil=True, error_model="numpy")
+def _vine_row(unconstrained, i, at, row, partial, rest):
+    """Row i of a correlation's Cholesky factor from i logits; partial correlations and running products kept."""
+    product = 1.0
+    for j in range(i):
+        half = 0.5 * unconstrained[at + j]
+        partial[j] = np.tanh(half)
+        rest[j] = product
+        row[j] = partial[j] * product
+        product /= np.cosh(half)  # sqrt(1 - p^2)
+    row[i] = product
+
+
+@njit(nogil=True, error_model="numpy")
+def _natural(
+    theta,
+    K,
+    D,
+    shared,
+    spherical,
+    std_kind,
+    location,
+    mean_scale,
+    std,
+    log_weights,
+    means,
+    log_stds,
+):
+    """Fill log weights (K,), means (K, D), log standard deviations (K, D); returns where the vine begins."""
+    largest = 0.0
+    last = 0.0
+    for k in range(K - 1):
+        log_weights[k] = theta[k]
+        last -= theta[k]
+        largest = max(largest, theta[k])
+    log_weights[K - 1] = last
+    largest = max(largest, last)
+    total = 0.0
+    for k in range(K):
+        total += np.exp(log_weights[k] - largest)
+    for k in range(K):
+        log_weights[k] -= largest + np.log(total)
+    at = K - 1
+    for k in range(K):
+        for d in range(D):
+            means[k, d] = location[d] + mean_scale[d] * theta[at]
+            at += 1
+    for k in range(K):
+        for d in range(D):
+            if std_kind == FIXED:
+                log_stds[k, d] = std[0, d]
+                continue
+            t = theta[at + (k if spherical else d if shared else k * D + d)]
+            if std_kind == LOG_SCALE:
+                log_stds[k, d] = t
+            else:
+                share = 1.0 / (1.0 + np.exp(-t))
+                log_stds[k, d] = np.log(std[0, d] * (1.0 - share) + std[1, d] * share)
+    if std_kind != FIXED:
+        at += K if spherical else D if shared else K * D
+    return at
+
+
+@njit(nogil=True, error_model="numpy")
+def _vine_choleskys(theta, at, diagonal, shared, correlation_choleskys, partial, rest):
+    """Cholesky factors (K, D, D) of the correlations; partial, rest (K, D, D) as in `_vine_row`."""
+    K, D, _ = correlation_choleskys.shape
+    pairs = D * (D - 1) // 2
+    for k in range(K):
+        start = at if shared else at + k * pairs
+        for i in range(D):
+            if diagonal:
+                correlation_choleskys[k, i, i] = 1.0
+            else:
+                _vine_row(theta, i, start + i * (i - 1) // 2, correlation_choleskys[k, i], partial[k, i], rest[k, i])
+
+
+@njit(error_model="numpy", inline="always")
+def _log_posterior(sizes, theta, gradient):
+    """Log posterior density at theta (P,), its gradient into gradient (P,)."""
+    D, K = sizes[_N_FEATURES], sizes[_N_COMPONENTS]
+    diagonal, shared, spherical, std_kind = (
+        sizes[_DIAGONAL] != 0,
+        sizes[_SHARED] != 0,
+        sizes[_SPHERICAL] != 0,
+        sizes[_STD_KIND],
+    )
+    location, mean_scale = carray(_doubles(sizes[_LOCATION]), (D,)), carray(_doubles(sizes[_MEAN_SCALE]), (D,))
+    std, numbers = carray(_doubles(sizes[_STD]), (STD_ROWS, D)), carray(_doubles(sizes[_NUMBERS]), (3,))
+    concentration, eta, value = numbers[0], numbers[1], numbers[2]
+    origin = carray(_doubles(sizes[_ORIGIN]), (D,))
+    log_weights, means, log_stds = np.empty(K), np.empty((K, D)), np.empty((K, D))
+    at = _natural(
+        theta,
+        K,
+        D,
+        shared,
+        spherical,
+        std_kind,
+        location,
+        mean_scale,
+        std,
+        log_weights,
+        means,
+        log_stds,
+    )
+    factors, partial, rest = np.zeros((K, D, D)), np.zeros((K, D, D)), np.zeros((K, D, D))
+    _vine_choleskys(theta, at, diagonal, shared, factors, partial, rest)
+    choleskys = np.zeros((K, D, D))
+    for k in range(K):
+        for i in range(D):
+            s = np.exp(log_stds[k, i])
+            for j in range(i + 1):
+                choleskys[k, i, j] = s * factors[k, i, j]
+
+    half = K * (1 + D + D * D)
+    work = np.zeros(2 * half)  # what the pass over the rows is given, and what it gives
+    log_scales, centred, whiteners = _thirds(work[:half], K, D)
+    for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
+    value += _call(sizes[_ROWS_FUNCTION], sizes.ctypes.data, work.ctypes.data)
+    counts, first, second = _thirds(work[half:], K, D)
+    d_means, d_choleskys = np.zeros((K, D)), np.zeros((K, D, D))
+    gradient_from(counts, first, second, whiteners, d_means, d_choleskys)
+    gradient[:] = 0.0
+
+    # Weights: the Dirichlet's alpha - 1 and the simplex transform's Jacobian, prod w, make alpha sum log w.
+    n_rows = 0.0
+    for k in range(K):
+        value += concentration * log_weights[k]
+        n_rows += counts[k]
+    last = counts[K - 1] + concentration - np.exp(log_weights[K - 1]) * (n_rows + K * concentration)
+    for k in range(K - 1):
+        gradient[k] = counts[k] + concentration - np.exp(log_weights[k]) * (n_rows + K * concentration) - last
+
+    at = K - 1
+    for k in range(K):
+        for d in range(D):
+            value -= 0.5 * theta[at] * theta[at]
+            gradient[at] = mean_scale[d] * d_means[k, d] - theta[at]
+            at += 1
+
+    if std_kind != FIXED:
+        for k in range(K):
+            for d in range(D):
+                index = at + (k if spherical else d if shared else k * D + d)
+                slope = 0.0  # d log-likelihood / d log sd
+                for j in range(d + 1):
+                    slope += d_choleskys[k, d, j] * choleskys[k, d, j]
+                if std_kind == INTERVAL:
+                    share = 1.0 / (1.0 + np.exp(-theta[index]))
+                    slope *= (std[1, d] - std[0, d]) * share * (1.0 - share) / np.exp(log_stds[k, d])
+                gradient[index] += slope
+        n_stds = K if spherical else D if shared else K * D
+        for m in range(n_stds):
+            t = theta[at + m]
+            if std_kind == INTERVAL:
+                value -= abs(t) + 2.0 * np.log1p(np.exp(-abs(t)))
+                gradient[at + m] -= np.tanh(0.5 * t)
+            else:
+                d = 0 if spherical else m % D
+                u = t - std[0, d]
+                up, down = np.exp(u), np.exp(-u)
+                value += std[1, d] + std[2, d] * u + std[3, d] * u * u
+                value += std[4, d] * up + std[5, d] * down + std[6, d] * up * up
+                gradient[at + m] += (
+                    std[2, d] + 2.0 * std[3, d] * u + std[4, d] * up - std[5, d] * down + 2.0 * std[6, d] * up * up
+                )
+        at += n_stds
+
+    if not diagonal:
+        pairs = D * (D - 1) // 2
+        for k in range(K):
+            start = at if shared else at + k * pairs
+            for i in range(1, D):
+                s = np.exp(log_stds[k, i])
+                first = start + i * (i - 1) // 2
+                beyond = s * d_choleskys[k, i, i] * factors[k, i, i]
+                for j in range(i - 1, -1, -1):
+                    slope = s * d_choleskys[k, i, j]
+                    p = partial[k, i, j]
+                    gradient[first + j] += 0.5 * (slope * (1.0 - p * p) * rest[k, i, j] - p * beyond)
+                    beyond += slope * factors[k, i, j]
+        for group in range(1 if shared else K):
+            index = at + group * pairs
+            for i in range(1, D):
+                for j in range(i):
+                    t = theta[index]
+                    b = eta + 0.5 * (D - 2 - j)
+                    value -= b * (abs(t) + 2.0 * np.log1p(np.exp(-abs(t))))
+                    gradient[index] -= b * np.tanh(0.5 * t)
+                    index += 1
+    return value
+
+
+def _whitened_log_posterior(n_dim, z_pointer, gradient_pointer, value_pointer, user_data):
+    sizes = carray(user_data, (_HEADER,), np.int64)
+    P, dense = sizes[_N_DIM], sizes[_DENSE] != 0
+    centre, scale = carray(_doubles(sizes[_CENTRE]), (P,)), carray(_doubles(sizes[_SCALE]), (P * P if dense else P,))
+    z, gradient, value = carray(z_pointer, (P,)), carray(gradient_pointer, (P,)), carray(value_pointer, (1,))
+    theta, slope = np.empty(P), np.empty(P)
+    for i in range(P):
+        theta[i] = centre[i]
+        if dense:
+            for j in range(P):
+                theta[i] += scale[i * P + j] * z[j]
+        else:
+            theta[i] += scale[i] * z[i]
+    value[0] = _log_posterior(sizes, theta, slope)
+    for i in range(P):
+        gradient[i] = 0.0 if dense else scale[i] * slope[i]
+    if dense:
+        for i in range(P):
+            for j in range(P):
+                gradient[j] += scale[i * P + j] * slope[i]
+    for j in range(P):
+        if not np.isfinite(gradient[j]):
+            return 3
+    return 0 if np.isfinite(value[0]) else 4
+
+
+def _keep_draw(n_dim, n_expanded, z_pointer, out_pointer, user_data):
+    z, out = carray(z_pointer, (n_dim,)), carray(out_pointer, (n_expanded,))
+    for i in range(n_dim):
+        out[i] = z[i]
+    return 0
+
+
+_DOUBLES = types.CPointer(types.double)
+
+
+@cache
+def whitened_log_posterior() -> Any:
+    """The sampler's C function: log posterior at centre + scale z. 0 when fine, 3 and 4 where not finite."""
+    signature = types.int64(types.uint64, _DOUBLES, _DOUBLES, _DOUBLES, types.voidptr)
+    return cfunc(signature, cache=True, error_model="numpy")(_whitened_log_posterior)
+
+
+@cache
+def keep_draw() -> Any:
+    """The sampler's C function for what is stored of a draw: z itself."""
+    signature = types.int64(types.uint64, types.uint64, _DOUBLES, _DOUBLES, types.voidptr)
+    return cfunc(signature, cache=True)(_keep_draw)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def natural_of_draws(
+    thetas,
+    K,
+    D,
+    diagonal,
+    shared,
+    spherical,
+    std_kind,
+    location,
+    mean_scale,
+    std,
+    weights,
+    means,
+    stds,
+    factors,
+):
+    partial, rest = np.zeros((K, D, D)), np.zeros((K, D, D))
+    for s in range(thetas.shape[0]):
+        at = _natural(
+            thetas[s],
+            K,
+            D,
+            shared,
+            spherical,
+            std_kind,
+            location,
+            mean_scale,
+            std,
+            weights[s],
+            means[s],
+            stds[s],
+        )
+        _vine_choleskys(thetas[s], at, diagonal, shared, factors[s], partial, rest)
