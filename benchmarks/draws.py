@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 import bayesgmm as bg
+from bayesgmm.mixture.parameters import log_densities_of_draws
 
 
 class Sampled(NamedTuple):
@@ -43,8 +44,6 @@ def aligned_ess(values: dict[str, np.ndarray], reference: bg.MixtureParameters) 
 
 def log_likelihoods(X: np.ndarray, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     """(chain, draw) log-likelihood of all rows, of draws with leading axes (chain, draw)."""
-    totals = [
-        bg.MixtureParameters(weights[at] / weights[at].sum(), means[at], covariances[at]).log_density(X).sum()
-        for at in np.ndindex(weights.shape[:2])
-    ]
-    return np.reshape(totals, weights.shape[:2])
+    shape = weights.shape[:2]
+    flat = (values.reshape(-1, *values.shape[2:]) for values in (weights, means, covariances))
+    return np.reshape([densities.sum() for densities in log_densities_of_draws(X, *flat)], shape)

@@ -12,6 +12,8 @@ import pytensor.tensor as pt
 import bayesgmm as bg
 from benchmarks.draws import Sampled
 
+warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
+
 
 def _model(X: np.ndarray, K: int, *, batched: bool) -> pm.Model:
     prior, D = bg.Prior.for_data(X), X.shape[1]
