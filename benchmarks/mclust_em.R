@@ -18,7 +18,7 @@ start <- list(pro = read("weights", K), mean = matrix(read("means", K * D), D, K
 run <- function(n) {
   control <- emControl(tol = c(0, 0), itmax = c(n, n))
   seconds <- system.time(fit <- em(data, modelName = "VVV", parameters = start, control = control))[["elapsed"]]
-  c(seconds, attr(fit, "info")[["iterations"]])
+  c(seconds, abs(attr(fit, "info")[["iterations"]]))  # negative when not converged
 }
 invisible(suppressWarnings(run(1)))  # R compiles what it calls for the first time
 long <- suppressWarnings(run(iterations + 1))

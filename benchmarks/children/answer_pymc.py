@@ -1,4 +1,4 @@
-"""Seconds of a first posterior of Old Faithful in PyMC, model, compilation and sampling, and of the imports before it."""
+"""Seconds of a first posterior of Old Faithful in PyMC (model, compilation, sampling), and of the imports before."""
 
 import json
 import time
