@@ -1,15 +1,18 @@
 """The automatic choice of how to sample, against each choice forced: effective draws of the log-likelihood a second."""
 
 import time
+from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import xarray as xr
 
 import bayesgmm as bg
+from bayesgmm.bayes import choose, nuts, sample
 from benchmarks.cases import Data, faithful, galaxies, iris, simulated
 from benchmarks.draws import bulk_ess
 
-CHOICES = ("whitened", "diagonal", "low rank")
+CHOICES = ("whitened", "plain", "low-rank")
 DATA = [
     Data("Old Faithful", faithful, 2),
     Data("Old Faithful", faithful, 3),
@@ -27,13 +30,32 @@ DATA = [
 ]
 
 
+class _NoWhitening(Exception):
+    """The curvature at the mode gives none."""
+
+
 def automatic(X, K, start, seed, draws) -> xr.DataTree:
     return bg.sample_posterior(X, K, start=start, draws=draws, rng=seed, progress=False)
 
 
-def forced(choice, X, K, start, seed, draws) -> xr.DataTree:
-    """The same with one of CHOICES in place of the automatic one."""
-    raise NotImplementedError
+def forced(choice, X, K, start, seed, draws) -> xr.DataTree | None:
+    """The same with one of CHOICES in place of the automatic one; None where the curvature gives no whitening."""
+
+    def only(posterior, curvature, quantity, *, tune, start_width, rng):
+        if choice == "whitened":
+            if curvature.whitening is None:
+                raise _NoWhitening
+            return choose.Choice(choose._whitened(curvature, tune), "forced")
+        tunes = {"plain": choose._TUNE_PLAIN, "low-rank": choose._TUNE_LOW_RANK}
+        adaptations = {"plain": "diag", "low-rank": "low_rank"}
+        settings = nuts.Settings(tune or tunes[choice], adaptations[choice])
+        return choose.Choice(choose.Coordinates(choice, curvature.mode, curvature.units, settings), "forced")
+
+    with patch.object(sample, "choose", only):
+        try:
+            return automatic(X, K, start, seed, draws)
+        except _NoWhitening:
+            return None
 
 
 def start_for(X, K) -> bg.MixtureParameters | None:
@@ -44,40 +66,43 @@ def start_for(X, K) -> bg.MixtureParameters | None:
         return None
 
 
-def rate(sample) -> tuple[float, xr.DataTree]:
-    """Effective draws a second of sampling, or of the whole call where the posterior does not say."""
+def rate(draw) -> tuple[float, xr.DataTree | None]:
+    """Effective draws a second of sampling, pilots not counted; 0 where there are no draws."""
     began = time.perf_counter()
-    posterior = sample()
+    posterior = draw()
     took = time.perf_counter() - began
+    if posterior is None:
+        return 0.0, None
     ess = bulk_ess(posterior["sample_stats"]["total_log_likelihood"].values)
     return ess / posterior.attrs.get("seconds_sampling", took), posterior
 
 
 def samplers_table(data=tuple(DATA), draws=1000, repeats=3):
-    print(f"\nChoice of sampler, 4 x {draws} draws: bulk-ESS of the log-likelihood a second of sampling")
-    print(f"(medians of {repeats} turns; last: automatic over the best of the forced choices)")
-    heads = " ".join(f"{choice:>9}" for choice in ("automatic", *CHOICES))
-    print(f"{'':>29} {'K':>2} {heads}   share   whitened, divergences (automatic)")
+    print(f"\nChoice of sampler, 4 x {draws} draws: bulk-ESS of the log-likelihood a second of sampling, pilots apart")
+    print(f"(medians of {repeats} turns; share: automatic over the best of the forced choices)")
+    names = ("automatic", *CHOICES)
+    heads = " ".join(f"{name:>9}" for name in names)
+    print(f"{'':>29} {'K':>2} {heads} {'share':>7} {'pilots':>8}   chosen")
     for name, load, K in data:
         X = load()
         start = start_for(X, K)
-        automatic(X, K, start, 0, 50)  # loads what is cached
-        rates = {choice: [] for choice in ("automatic", *CHOICES)}
+        samplers = {"automatic": automatic} | {choice: partial(forced, choice) for choice in CHOICES}
+        for sampler in samplers.values():
+            sampler(X, K, start, 0, 50)  # loads what is cached
+        rates = {which: [] for which in samplers}
+        pilots, chosen = [], set()
         for seed in range(1, repeats + 1):
-            measured, posterior = rate(lambda: automatic(X, K, start, seed, draws))  # noqa: B023
-            rates["automatic"].append(measured)
-            for choice in CHOICES:
-                try:
-                    measured, _ = rate(lambda: forced(choice, X, K, start, seed, draws))  # noqa: B023
-                except NotImplementedError:
-                    measured = np.nan
-                rates[choice].append(measured)
-        medians = {choice: float(np.median(values)) for choice, values in rates.items()}
+            for which, sampler in samplers.items():
+                measured, posterior = rate(partial(sampler, X, K, start, seed, draws))
+                rates[which].append(measured)
+                if which == "automatic":
+                    pilots.append(posterior.attrs["seconds_pilot"])
+                    chosen.add(posterior.attrs["coordinates"])
+        medians = {which: float(np.median(values)) for which, values in rates.items()}
         best = max(medians[choice] for choice in CHOICES)
-        divergences = int(posterior["sample_stats"]["diverging"].sum())
-        shown = " ".join(f"{medians[choice]:>9.0f}" for choice in medians)
+        shown = " ".join(f"{medians[which]:>9.0f}" for which in names)
+        share = medians["automatic"] / best
         print(
-            f"{name:>29} {K:>2} {shown} {medians['automatic'] / best:>7.0%}   {posterior.attrs['whitened']}, "
-            f"{divergences}",
+            f"{name:>29} {K:>2} {shown} {share:>7.0%} {np.median(pilots):>6.2f} s   {', '.join(sorted(chosen))}",
             flush=True,
         )

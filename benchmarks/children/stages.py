@@ -14,6 +14,7 @@ from functools import wraps  # noqa: E402
 _STAGES = {
     "EM": [("bayesgmm.analysis", "fit_em")],
     "sampling: mode, whitening, results": [("bayesgmm.analysis", "sample_posterior")],
+    "sampling: pilots": [("bayesgmm.bayes.sample", "choose")],
     "sampling: the chains": [("bayesgmm.bayes.nuts", "run")],
     "alignment": [("bayesgmm.analysis", "align")],
     "diagnosis": [("bayesgmm.analysis", "diagnose")],
