@@ -105,8 +105,8 @@ def posterior_table(cases=tuple(CASES), our_draws=1000, most_seconds=MOST_SECOND
     print(f"PyMC is stopped after {most_seconds:g} s")
     if not HAS_NUMPYRO:
         print("NumPyro is not installed: skipped")
-    heads = f"{'draws':>8} {'compile':>8} {'sample':>10} {'whole call':>11} {'ESS (least, most)':>20} {'ESS / s':>9} {'ratio':>8}"
-    print(f"{'N, D, K':>22} {'':>14} {heads}")
+    heads = f"{'draws':>8} {'compile':>8} {'sample':>10} {'whole call':>11}"
+    print(f"{'N, D, K':>22} {'':>14} {heads} {'ESS (least, most)':>20} {'ESS / s':>9} {'ratio':>8}")
     for case in cases:
         measured = measure(case, our_draws, most_seconds)
         for name, runs in measured.items():

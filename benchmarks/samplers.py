@@ -30,7 +30,7 @@ DATA = [
 ]
 
 
-class _NoWhitening(Exception):
+class _NoWhiteningError(Exception):
     """The curvature at the mode gives none."""
 
 
@@ -44,7 +44,7 @@ def forced(choice, X, K, start, seed, draws) -> xr.DataTree | None:
     def only(posterior, curvature, quantity, *, tune, start_width, rng):
         if choice == "whitened":
             if curvature.whitening is None:
-                raise _NoWhitening
+                raise _NoWhiteningError
             return choose.Choice(choose._whitened(curvature, tune), "forced")
         tunes = {"plain": choose._TUNE_PLAIN, "low-rank": choose._TUNE_LOW_RANK}
         adaptations = {"plain": "diag", "low-rank": "low_rank"}
@@ -54,7 +54,7 @@ def forced(choice, X, K, start, seed, draws) -> xr.DataTree | None:
     with patch.object(sample, "choose", only):
         try:
             return automatic(X, K, start, seed, draws)
-        except _NoWhitening:
+        except _NoWhiteningError:
             return None
 
 
