@@ -1,18 +1,39 @@
-"""`python -m benchmarks [em|posterior]`: print the tables, the machine first."""
+"""`python -m benchmarks [PART ...]`: the machine, then the tables of the parts named, or of all."""
 
 import sys
 
-from benchmarks import em, posterior
+from benchmarks.analyze import analyze_table
+from benchmarks.answer import answer_table
+from benchmarks.em import iteration_table, memory_table, scoring_table, whole_call_table
+from benchmarks.gradient import gradient_table
+from benchmarks.labels import labels_table
+from benchmarks.optimum import optimum_table
+from benchmarks.posterior import posterior_table
+from benchmarks.samplers import samplers_table
+from benchmarks.scale import scale_table
 from benchmarks.timing import machine
 
-PARTS = {"em": (em.iteration_table, em.whole_call_table, em.memory_table), "posterior": (posterior.table,)}
+PARTS = {
+    "em": (iteration_table, scoring_table, whole_call_table, memory_table),
+    "optimum": (optimum_table,),
+    "answer": (answer_table,),
+    "analyze": (analyze_table,),
+    "gradient": (gradient_table,),
+    "labels": (labels_table,),
+    "samplers": (samplers_table,),
+    "posterior": (posterior_table,),
+    "scale": (scale_table,),
+}
 
 
 def main(names: list[str]) -> None:
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        sys.exit(f"There is no part {', '.join(unknown)}; the parts are {', '.join(PARTS)}.")
     print(machine(), "\n", flush=True)
     for name in names or PARTS:
-        for part in PARTS[name]:
-            part()
+        for table in PARTS[name]:
+            table()
             sys.stdout.flush()
 
 

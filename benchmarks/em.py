@@ -1,27 +1,19 @@
-"""EM: time of one iteration from the same start, and of whole calls, against scikit-learn."""
+"""EM: time of one iteration from the same start, scoring, whole calls and memory, beside other packages."""
 
-import time
+import tempfile
 import tracemalloc
 import warnings
 from functools import partial
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
+from benchmarks.cases import faithful
+from benchmarks.em_peers import PROGRAMS, Case, bayesgmm, from_process, per_iteration, scikit_learn, write_case
 from benchmarks.timing import in_turn, matrix_product_rate, ratio, seconds
-
-
-class Case(NamedTuple):
-    n_samples: int
-    n_features: int
-    n_components: int
-    covariance: str = "full"
-    iterations: int = 10
-    separation: float = 2.0  # in many dimensions clusters that far apart are known after a few iterations
-
 
 CASES = [
     Case(1_000_000, 2, 3),
@@ -32,6 +24,7 @@ CASES = [
     Case(500_000, 10, 10, "tied"),
     Case(500_000, 10, 10, "spherical"),
 ]
+_N_FOR_PROGRAMS = 3  # cases that packages outside Python run too
 
 
 def rough_start(truth):
@@ -39,73 +32,70 @@ def rough_start(truth):
     return bg.MixtureParameters(truth.weights, truth.means, 1.5 * truth.covariances)
 
 
-def ours(X, start, case, n):
-    """EM for n iterations, or until a gain is rounding; returns how many were done."""
-    return bg.fit_em(X, case.n_components, case.covariance, start=start, tol=1e-300, max_iter=n).n_iterations
-
-
-def theirs(X, start, case, n):
-    precisions = {
-        "full": np.linalg.inv(start.covariances),
-        "tied": np.linalg.inv(np.einsum("k,kij->ij", start.weights, start.covariances)),
-        "diag": 1 / start.stds**2,
-        "spherical": 1 / np.square(start.stds).mean(axis=1),
-    }[case.covariance]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        peer = GaussianMixture(
-            case.n_components,
-            covariance_type=case.covariance,
-            tol=0,
-            max_iter=n,
-            weights_init=start.weights,
-            means_init=start.means,
-            precisions_init=precisions,
-        )
-        return peer.fit(X).n_iter_
-
-
-def per_iteration(fit, X, start, case):
-    """Seconds of one iteration: the difference of a long and a short run, which takes set-up and checks away."""
-    times, done = [], []
-    for n in (case.iterations + 1, 1):
-        began = time.perf_counter()
-        done.append(fit(X, start, case, n))
-        times.append(time.perf_counter() - began)
-    return (times[0] - times[1]) / (done[0] - done[1])
-
-
-def iteration_table(repeats=3):
+def iteration_table(cases=tuple(CASES), repeats=3):
     rate = matrix_product_rate()
-    print("EM, one iteration (medians of", repeats, "turns)")
-    heads = f"{'bayesgmm':>10} {'scikit-learn':>13} {'ratio':>7} {'useful Gflop/s':>15} {'of product':>11}"
-    print(f"{'N, D, K':>22} {'covariance':>10} {heads}")
-    for case in CASES:
+    print(f"EM, one iteration from the same start (medians of {repeats} turns)")
+    absent = [name for name, command in PROGRAMS.items() if command() is None]
+    for name in absent:
+        print(f"{name} is not installed: skipped")
+    print(
+        f"{'N, D, K':>18} {'covariance':>10} {'':>13} {'':>12} {'ratio':>7} {'useful Gflop/s':>15} {'of product':>11}"
+    )
+    for at, case in enumerate(cases):
         simulation = bg.datasets.simulate(
             case.n_samples, case.n_components, case.n_features, separation=case.separation, rng=1
         )
         X, start = simulation.X, rough_start(simulation.parameters)
-        ours(X, start, case, 1)
-        times = in_turn(
-            {
-                "ours": partial(per_iteration, ours, X, start, case),
-                "theirs": partial(per_iteration, theirs, X, start, case),
-            },
-            repeats,
+        bayesgmm(X, start, case, 1)
+        with tempfile.TemporaryDirectory() as folder:
+            actions = {
+                "bayesgmm": partial(per_iteration, bayesgmm, X, start, case),
+                "scikit-learn": partial(per_iteration, scikit_learn, X, start, case),
+            }
+            if at < _N_FOR_PROGRAMS:
+                write_case(Path(folder), X, start)
+                for name, command in PROGRAMS.items():
+                    if name not in absent:
+                        actions[name] = partial(from_process, command(), case, Path(folder))
+            times = in_turn(actions, repeats)
+        for name in actions:
+            took = float(np.median(times[name]))
+            if name == "bayesgmm":
+                # The arithmetic that the sums need; diagonal covariances are bound by memory and exp instead.
+                work = 2 * case.n_samples * case.n_components * case.n_features**2 / took / 1e9
+                shown = f"{'':>7} {work:>15.1f} {work / rate:>11.0%}" if case.covariance in ("full", "tied") else ""
+            else:
+                shown = f"{ratio(times['bayesgmm'], times[name]):>6.1f}x"
+            print(f"{case!s:>18} {case.covariance:>10} {name:>13} {1e3 * took:>9.1f} ms {shown}", flush=True)
+
+
+def scoring_table(cases=tuple(CASES[:4]), repeats=5):
+    print(f"\nRows under a known mixture, full covariances (medians of {repeats} turns)")
+    print(f"{'N, D, K':>18} {'':>17} {'bayesgmm':>12} {'scikit-learn':>13} {'ratio':>7} {'largest difference':>19}")
+    for case in cases:
+        simulation = bg.datasets.simulate(
+            case.n_samples, case.n_components, case.n_features, separation=case.separation, rng=1
         )
-        mine, other = (float(np.median(times[name])) for name in ("ours", "theirs"))
-        N, D, K = case.n_samples, case.n_features, case.n_components
-        # The arithmetic that the sums need; diagonal covariances are bound by memory and exp instead.
-        work = 2 * N * K * D * D / mine / 1e9 if case.covariance in ("full", "tied") else None
-        used = f"{work:>15.1f} {work / rate:>10.0%}" if work else ""
-        print(
-            f"{f'{N:,}, {D}, {K}':>22} {case.covariance:>10} {1e3 * mine:>7.1f} ms {1e3 * other:>10.1f} ms "
-            f"{ratio(times['ours'], times['theirs']):>6.1f}x {used}"
-        )
+        X, mixture = simulation.X, simulation.parameters
+        peer = GaussianMixture(case.n_components)
+        peer.weights_, peer.means_, peer.covariances_ = mixture.weights, mixture.means, mixture.covariances
+        peer.precisions_cholesky_ = np.linalg.inv(np.linalg.cholesky(mixture.covariances)).transpose(0, 2, 1)
+        for name, ours, theirs in (
+            ("responsibilities", partial(mixture.responsibilities, X), partial(peer.predict_proba, X)),
+            ("log densities", partial(mixture.log_density, X), partial(peer.score_samples, X)),
+        ):
+            difference = np.abs(ours() - theirs()).max()
+            times = in_turn({"ours": partial(seconds, ours), "theirs": partial(seconds, theirs)}, repeats)
+            mine, other = (1e3 * np.median(times[who]) for who in ("ours", "theirs"))
+            print(
+                f"{case!s:>18} {name:>17} {mine:>9.1f} ms {other:>10.1f} ms "
+                f"{ratio(times['ours'], times['theirs']):>6.1f}x {difference:>19.1e}",
+                flush=True,
+            )
 
 
 def whole_call_table(repeats=9):
-    X = bg.datasets.load_faithful().to_numpy()
+    X = faithful()
     ours_call = partial(bg.fit_em, X, 2, n_init=10, tol=1e-8, rng=1)
     theirs_call = partial(GaussianMixture(2, n_init=10, tol=1e-8, max_iter=1000, random_state=1).fit, X)
     ours_call(), theirs_call()
@@ -118,9 +108,9 @@ def whole_call_table(repeats=9):
     )
 
 
-def memory_table():
-    X = np.random.default_rng(0).normal(size=(2_000_000, 10))
-    print("\nMemory of an EM fit at 2,000,000 x 10, K = 10, beside the data")
+def memory_table(n_samples=2_000_000):
+    X = np.random.default_rng(0).normal(size=(n_samples, 10))
+    print(f"\nMemory of an EM fit at {n_samples:,} x 10, K = 10, beside the data")
     for name, fit in {
         "bayesgmm": partial(bg.fit_em, X, 10, n_init=2, max_iter=2, rng=0),
         "scikit-learn": partial(GaussianMixture(10, max_iter=1, init_params="random_from_data", random_state=0).fit, X),

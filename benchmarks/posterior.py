@@ -1,101 +1,122 @@
-"""The posterior: effective draws a second, and whole calls, against PyMC as its users write it and NumPyro."""
+"""The posterior: effective draws a second of sampling, against PyMC as its users write it, and NumPyro."""
 
 import time
-import warnings
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from typing import NamedTuple
 
-import arviz as az
 import numpy as np
-import nutpie
-import pymc as pm
-import xarray as xr
-from sklearn.datasets import load_iris
 
 import bayesgmm as bg
+from benchmarks import pymc_peer
+from benchmarks.cases import Data, faithful, iris, simulated
+from benchmarks.draws import Sampled, aligned_ess
+
+HAS_NUMPYRO = find_spec("numpyro") is not None
+if HAS_NUMPYRO:
+    from benchmarks import numpyro_peer
+
+
+class Case(NamedTuple):
+    """Data; a peer's draws a chain, after as many of tuning; how often all take their turn; which forms in PyMC."""
+
+    data: Data
+    draws: int = 1000
+    repeats: int = 3
+    forms: tuple[str, ...] = tuple(pymc_peer.FORMS)
+
+
+CASES = [
+    Case(Data("Old Faithful 272, 2, 2", faithful, 2)),
+    Case(Data("iris 150, 4, 3", iris, 3)),
+    # Here the peers make a few effective draws a second; fewer draws tell that as well.
+    Case(Data("simulated 5000, 2, 3", simulated(5000, 3, 2), 3), draws=100),
+    # Only the form whose gradient is the faster one: see gradient.py.
+    Case(Data("simulated 2000, 5, 4", simulated(2000, 4, 5), 4), draws=100, repeats=2, forms=("PyMC, list",)),
+]
+MOST_SECONDS = 180.0
+_VARIABLES = ("weights", "means", "covariances")
 
 
 class Measured(NamedTuple):
-    """Seconds of compilation and sampling, smallest bulk-ESS over weights, means, covariances."""
+    """Seconds of compilation, sampling and the whole call; smallest bulk-ESS; draws of each chain."""
 
     compilation: float
     sampling: float
+    whole: float
     ess: float
+    draws: int
+
+    @property
+    def rate(self) -> float:
+        return self.ess / self.sampling
 
 
-CASES = {
-    "Old Faithful 272, 2, 2": (lambda: bg.datasets.load_faithful().to_numpy(), 2),
-    "iris 150, 4, 3": (lambda: load_iris().data, 3),
-    "simulated 5000, 2, 3": (lambda: bg.datasets.simulate(5000, 3, 2, rng=1).X, 3),
-    "simulated 2000, 5, 4": (lambda: bg.datasets.simulate(2000, 4, 5, rng=1).X, 4),
-}
-
-
-def smallest_ess(values: dict[str, np.ndarray]) -> float:
-    """Smallest bulk-ESS of arrays (chain, draw, ...), fixed numbers left out."""
-    smallest = np.inf
-    for value in values.values():
-        flat = value.reshape(*value.shape[:2], -1)
-        flat = flat[..., flat.std(axis=(0, 1)) > 0]
-        if flat.shape[-1]:
-            smallest = min(smallest, float(az.ess(xr.Dataset({"x": (("chain", "draw", "i"), flat)}))["x"].min()))
-    return smallest
-
-
-def ours(X, K, seed):
-    start = bg.fit_em(X, K, rng=seed).parameters
+def bayesgmm(X: np.ndarray, start: bg.MixtureParameters, draws: int, seed: int) -> Measured:
     began = time.perf_counter()
-    posterior = bg.sample_posterior(X, K, start=start, rng=seed, progress=False)
-    took = time.perf_counter() - began
-    draws = bg.align(posterior, start)["posterior"]
-    return Measured(0.0, took, smallest_ess({n: draws[n].values for n in ("weights", "means", "covariances")}))
+    posterior = bg.sample_posterior(X, start.n_components, start=start, draws=draws, rng=seed, progress=False)
+    whole = time.perf_counter() - began
+    ess = aligned_ess({name: posterior["posterior"][name].values for name in _VARIABLES}, start)
+    return Measured(0.0, posterior.attrs.get("seconds_sampling", whole), whole, ess, draws)
 
 
-def textbook_model(X, K):
-    """The faster of the two forms that PyMC's users write: a list of K MvNormals."""
-    prior = bg.Prior.for_data(X)
-    D = X.shape[1]
-    median, log_sd = np.broadcast_to(prior.std.median, D), float(prior.std.log_sd)
-    with pm.Model() as model:
-        weights = pm.Dirichlet("weights", np.ones(K))
-        means = pm.Normal("means", prior.mean_location, prior.mean_scale, shape=(K, D))
-        components = []
-        for k in range(K):
-            factor, _, _ = pm.LKJCholeskyCov(
-                f"cholesky_{k}", n=D, eta=1.0, sd_dist=pm.LogNormal.dist(np.log(median), log_sd, shape=D)
-            )
-            pm.Deterministic(f"covariance_{k}", factor @ factor.T)
-            components.append(pm.MvNormal.dist(mu=means[k], chol=factor))
-        pm.Mixture("X", w=weights, comp_dists=components, observed=X)
-    return model
+def of_peer(sampled: Sampled, start: bg.MixtureParameters) -> Measured:
+    whole = sampled.compilation + sampled.seconds
+    ess = aligned_ess(sampled.values, start)
+    return Measured(sampled.compilation, sampled.seconds, whole, ess, sampled.values["weights"].shape[1])
 
 
-def theirs(X, K, seed):
-    start = bg.fit_em(X, K, rng=seed).parameters
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = textbook_model(X, K)
-        began = time.perf_counter()
-        compiled = nutpie.compile_pymc_model(model, initial_points={"means": start.means, "weights": start.weights})
-        compiled_at = time.perf_counter()
-        trace = nutpie.sample(
-            compiled, draws=1000, tune=1000, chains=4, seed=seed, progress_bar=False, save_warmup=False
-        )
-        took = time.perf_counter() - compiled_at
-    draws = trace["posterior"]
-    names = ["weights", "means", *(f"covariance_{k}" for k in range(K))]
-    return Measured(compiled_at - began, took, smallest_ess({name: draws[name].values for name in names}))
+class PyMC:
+    """One form of the model, compiled once for all seeds."""
+
+    def __init__(self, form: str, X: np.ndarray, start: bg.MixtureParameters, draws: int, most_seconds: float):
+        self._model, self._compilation = pymc_peer.compiled(pymc_peer.FORMS[form](X, start.n_components), start)
+        self._start, self._draws, self._most_seconds = start, draws, most_seconds
+
+    def __call__(self, seed: int) -> Measured:
+        sampled = pymc_peer.sampled(self._model, self._draws, self._draws, seed, self._most_seconds)
+        return of_peer(sampled._replace(compilation=self._compilation), self._start)
 
 
-def table(seeds=(1, 2, 3)):
-    print("\nPosterior, 4 chains x 1000 draws: smallest bulk-ESS over weights, means and covariances")
-    heads = f"{'compile':>9} {'sample':>9} {'ESS':>7} {'ESS / s':>9}"
-    print(f"{'N, D, K':>24} {'':>9} {heads}   ratio (medians of {len(seeds)} turns)")
-    for name, (load, K) in CASES.items():
-        X = load()
-        ours(X, K, seeds[0])  # loads what is cached
-        measured = [(ours(X, K, seed), theirs(X, K, seed)) for seed in seeds]
-        for label, runs in zip(("bayesgmm", "PyMC"), zip(*measured, strict=True), strict=True):
-            compilation, sampling, ess = np.median(np.array(runs), axis=0)
-            print(f"{name:>24} {label:>9} {compilation:>7.1f} s {sampling:>7.2f} s {ess:>7.0f} {ess / sampling:>9.0f}")
-        ratios = [(a.ess / a.sampling) / (b.ess / b.sampling) for a, b in measured]
-        print(f"{'':>71} {np.median(ratios):>5.0f}x")
+def numpyro(X: np.ndarray, start: bg.MixtureParameters, draws: int, seed: int) -> Measured:
+    return of_peer(numpyro_peer.sampled(X, start, draws, draws, seed), start)
+
+
+def measure(case: Case, our_draws: int, most_seconds: float) -> dict[str, list[Measured]]:
+    """One measurement a turn of each sampler."""
+    X, K = case.data.load(), case.data.n_components
+    start = bg.fit_em(X, K, rng=1).parameters
+    samplers: dict[str, Callable[[int], Measured]] = {"bayesgmm": partial(bayesgmm, X, start, our_draws)}
+    samplers |= {form: PyMC(form, X, start, case.draws, most_seconds) for form in case.forms}
+    if HAS_NUMPYRO:
+        samplers["NumPyro"] = partial(numpyro, X, start, case.draws)
+    samplers["bayesgmm"](0)  # loads what is cached
+    measured: dict[str, list[Measured]] = {name: [] for name in samplers}
+    for seed in range(1, case.repeats + 1):
+        for name, sampler in samplers.items():
+            measured[name].append(sampler(seed))
+    return measured
+
+
+def posterior_table(cases=tuple(CASES), our_draws=1000, most_seconds=MOST_SECONDS):
+    print("\nPosterior, 4 chains from EM's fit: smallest bulk-ESS over weights, means and covariances, labels aligned")
+    print("Medians over the turns; sampling is tuning and drawing; the peers tune for as many draws as they keep, and")
+    print(f"PyMC is stopped after {most_seconds:g} s")
+    if not HAS_NUMPYRO:
+        print("NumPyro is not installed: skipped")
+    heads = f"{'draws':>8} {'compile':>8} {'sample':>10} {'whole call':>11}"
+    print(f"{'N, D, K':>22} {'':>14} {heads} {'ESS (least, most)':>20} {'ESS / s':>9} {'ratio':>8}")
+    for case in cases:
+        measured = measure(case, our_draws, most_seconds)
+        for name, runs in measured.items():
+            compilation, sampling, whole, ess, done = np.median(np.array(runs), axis=0)
+            rates = np.array([run.rate for run in runs])
+            line = f"{case.data.name:>22} {name:>14} {f'4 x {done:.0f}':>8} {compilation:>6.1f} s {sampling:>8.2f} s "
+            if np.isnan(ess):
+                print(f"{line}{whole:>9.2f} s   stopped before there were draws to count", flush=True)
+                continue
+            ratio = np.median([ours.rate for ours in measured["bayesgmm"]] / rates)
+            spread = f"{ess:.0f} ({min(run.ess for run in runs):.0f}, {max(run.ess for run in runs):.0f})"
+            shown = "" if name == "bayesgmm" else f"{ratio:>7.1f}x"
+            print(f"{line}{whole:>9.2f} s {spread:>20} {np.median(rates):>9.1f} {shown}", flush=True)

@@ -1,12 +1,18 @@
-"""Timing two things in turn, and the machine they ran on."""
+"""Timing things in turn, new processes, and the machine they ran on."""
 
+import json
 import os
 import platform
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+N_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -15,9 +21,9 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def in_turn(actions: dict[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
-    """Each action measures and returns seconds; A B C, A B C, ..., so that a drifting machine drifts for all."""
-    measured: dict[str, list[float]] = {name: [] for name in actions}
+def in_turn(actions: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Any]]:
+    """What each action measured and returned; A B C, A B C, ..., so that a drifting machine drifts for all."""
+    measured: dict[str, list[Any]] = {name: [] for name in actions}
     for _ in range(repeats):
         for name, action in actions.items():
             measured[name].append(action())
@@ -27,6 +33,15 @@ def in_turn(actions: dict[str, Callable[[], float]], repeats: int) -> dict[str, 
 def ratio(mine: list[float], theirs: list[float]) -> float:
     """Median over the turns of theirs / mine: how many times as fast mine is."""
     return float(np.median(np.array(theirs) / np.array(mine)))
+
+
+def child(module: str, *arguments: object, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Run benchmarks.children.`module` in a new Python; the last line that it prints is its result, as JSON."""
+    command = [sys.executable, "-m", f"benchmarks.children.{module}", *map(str, arguments)]
+    done = subprocess.run(command, env=os.environ | (environment or {}), capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[1:])} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def matrix_product_rate() -> float:
@@ -44,6 +59,5 @@ def machine() -> str:
             line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
         ]
         model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rate = matrix_product_rate()
-    return f"{model}, {cores} cores, Python {platform.python_version()}, matrix product {rate:.0f} Gflop/s"
+    return f"{model}, {N_CORES} cores, Python {platform.python_version()}, matrix product {rate:.0f} Gflop/s"

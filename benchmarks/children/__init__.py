@@ -1,0 +1,1 @@
+"""What has to be measured in a new process: each module prints its result as a line of JSON."""
