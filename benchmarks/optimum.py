@@ -72,11 +72,13 @@ def race(X: np.ndarray, K: int, start: bg.MixtureParameters, most: int) -> Race 
     """Both runs from one start; None where a component collapses."""
     try:
         plain = plain_em(X, start, most)
-        accelerated = bg.fit_em(X, K, start=start, tol=1e-10, max_iter=most).history
+        fit = bg.fit_em(X, K, start=start, tol=1e-10, max_iter=most)
     except (bg.FitError, bg.InputError):
         return None
+    accelerated, failed = fit.history, fit.restarts[0].n_failed
     best = max(plain.max(), accelerated.max())
-    return Race(passes(accelerated, best), passes(plain, best), best - accelerated[-1], best - plain[-1])
+    # Passes that led to no iteration are counted as if all had come before.
+    return Race(passes(accelerated, best) + failed, passes(plain, best), best - accelerated[-1], best - plain[-1])
 
 
 def optimum_table(data=tuple(DATA), n_starts=5, most=20_000):

@@ -77,7 +77,7 @@ def rate(draw) -> tuple[float, xr.DataTree | None]:
     return ess / posterior.attrs.get("seconds_sampling", took), posterior
 
 
-def samplers_table(data=tuple(DATA), draws=1000, repeats=3):
+def samplers_table(data=tuple(DATA), draws=2000, repeats=3):
     print(f"\nChoice of sampler, 4 x {draws} draws: bulk-ESS of the log-likelihood a second of sampling, pilots apart")
     print(f"(medians of {repeats} turns; share: automatic over the best of the forced choices)")
     names = ("automatic", *CHOICES)
@@ -97,7 +97,7 @@ def samplers_table(data=tuple(DATA), draws=1000, repeats=3):
                 rates[which].append(measured)
                 if which == "automatic":
                     pilots.append(posterior.attrs["seconds_pilot"])
-                    chosen.add(posterior.attrs["coordinates"])
+                    chosen.add(posterior.attrs["preconditioning"])
         medians = {which: float(np.median(values)) for which, values in rates.items()}
         best = max(medians[choice] for choice in CHOICES)
         shown = " ".join(f"{medians[which]:>9.0f}" for which in names)
