@@ -61,8 +61,9 @@ def fit_em(
         the best tenth, and at least three, run on to convergence on all rows; the best of these is returned. A start
         whose components collapse is recorded and replaced by another.
     tol : stop when the log-likelihood is estimated to be within `tol` of its limit (Aitken's estimate, Boehning et
-        al. 1994, doi:10.1007/BF01720593), or when its gain is rounding. Near an optimum a log-likelihood lower by
-        `tol` is at most sqrt(2 tol) standard errors away: 0.0014 at the default, whatever the number of rows.
+        al. 1994, doi:10.1007/BF01720593; after acceleration what a quadratic promises), or when its gain is
+        rounding. Near an optimum a log-likelihood lower by `tol` is at most sqrt(2 tol) standard errors away: 0.0014
+        at the default, whatever the number of rows.
     max_iter : iterations of a run at most.
     rng : int, numpy.random.Generator or None. The same seed gives the same fit on any number of threads.
 
@@ -80,6 +81,10 @@ def fit_em(
 
     Notes
     -----
+    Once EM's gains shrink at a steady rate, quasi-Newton steps in EM's own metric take over (Jamshidian and Jennrich
+    1997, doi:10.1111/1467-9868.00083): where components overlap they need a tenth of EM's passes over the rows. The
+    log-likelihood rises at every iteration all the same.
+
     A covariance whose variance in some direction falls below 1e-12 of the data's total variance in that direction has
     collapsed, and so has a component of no more rows than features (for the structures other than full: of a single
     row): there the likelihood has no bound or no meaning. The rule is relative to the data's total covariance, so the
