@@ -309,10 +309,14 @@ def _thetas(tree: xr.DataTree, at: Coordinates) -> FloatArray:
 
 def _mixtures(density: MixtureDensity, table: Table, thetas: FloatArray, stats: xr.Dataset) -> xr.Dataset:
     chains, n_draws, features = stats.sizes["chain"], stats.sizes["draw"], list(table.features)
+    values = density.constrain(thetas)
+    if not np.isfinite(values["covariances"]).all():
+        raise np.linalg.LinAlgError("covariances that are not finite")
+    np.linalg.cholesky(values["covariances"])  # raises where one is singular
     return xr.Dataset(
         {
             name: (("chain", "draw", *DIMS[name]), value.reshape(chains, n_draws, *value.shape[1:]))
-            for name, value in density.constrain(thetas).items()
+            for name, value in values.items()
         },
         coords={
             "chain": stats.chain,
