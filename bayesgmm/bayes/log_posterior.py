@@ -228,7 +228,15 @@ def _log_posterior(sizes, theta, gradient):
     std, numbers = carray(_doubles(sizes[_STD]), (STD_ROWS, D)), carray(_doubles(sizes[_NUMBERS]), (3,))
     concentration, eta, value = numbers[0], numbers[1], numbers[2]
     origin = carray(_doubles(sizes[_ORIGIN]), (D,))
-    log_weights, means, log_stds = np.empty(K), np.empty((K, D)), np.empty((K, D))
+    # One allocation for all that is needed on the way: with few rows each would cost as much as the work.
+    natural, half = K * (1 + 2 * D), K * (1 + D + D * D)
+    space = np.zeros(natural + 5 * K * D * D + 2 * half + K * D)
+    log_weights, means = space[:K], space[K : K + K * D].reshape(K, D)
+    log_stds = space[K + K * D : natural].reshape(K, D)
+    matrices = space[natural : natural + 5 * K * D * D].reshape(5, K, D, D)
+    factors, partial, rest, choleskys, d_choleskys = matrices[0], matrices[1], matrices[2], matrices[3], matrices[4]
+    work = space[natural + 5 * K * D * D : -K * D]  # what the pass over the rows is given, and what it gives
+    d_means = space[-K * D :].reshape(K, D)
     at = _natural(
         theta,
         K,
@@ -243,22 +251,17 @@ def _log_posterior(sizes, theta, gradient):
         means,
         log_stds,
     )
-    factors, partial, rest = np.zeros((K, D, D)), np.zeros((K, D, D)), np.zeros((K, D, D))
     _vine_choleskys(theta, at, diagonal, shared, factors, partial, rest)
-    choleskys = np.zeros((K, D, D))
     for k in range(K):
         for i in range(D):
             s = np.exp(log_stds[k, i])
             for j in range(i + 1):
                 choleskys[k, i, j] = s * factors[k, i, j]
 
-    half = K * (1 + D + D * D)
-    work = np.zeros(2 * half)  # what the pass over the rows is given, and what it gives
     log_scales, centred, whiteners = _thirds(work[:half], K, D)
     for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
     value += _call(sizes[_ROWS_FUNCTION], sizes.ctypes.data, work.ctypes.data)
     counts, first, second = _thirds(work[half:], K, D)
-    d_means, d_choleskys = np.zeros((K, D)), np.zeros((K, D, D))
     gradient_from(counts, first, second, whiteners, d_means, d_choleskys)
     gradient[:] = 0.0
 
@@ -336,7 +339,8 @@ def _whitened_log_posterior(n_dim, z_pointer, gradient_pointer, value_pointer, u
     P, dense = sizes[_N_DIM], sizes[_DENSE] != 0
     centre, scale = carray(_doubles(sizes[_CENTRE]), (P,)), carray(_doubles(sizes[_SCALE]), (P * P if dense else P,))
     z, gradient, value = carray(z_pointer, (P,)), carray(gradient_pointer, (P,)), carray(value_pointer, (1,))
-    theta, slope = np.empty(P), np.empty(P)
+    both = np.empty(2 * P)
+    theta, slope = both[:P], both[P:]
     for i in range(P):
         theta[i] = centre[i]
         if dense:

@@ -49,6 +49,14 @@ class Bounds(NamedTuple):
     floor: float
 
 
+@njit(nogil=True, error_model="numpy")
+def _add(matrix, factor, total):
+    """Add factor times the lower triangle of a matrix. (In arrays' own notation it would compile for seconds.)"""
+    for i in range(matrix.shape[0]):
+        for j in range(i + 1):
+            total[i, j] += factor * matrix[i, j]
+
+
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
 def maximise(point, statistics, shape):
     """The M-step: m = t/N, mu <- mu + L m, L <- L chol(T/N - m m'), the latter pooled or cut to the structure."""
@@ -56,7 +64,7 @@ def maximise(point, statistics, shape):
     K, D = first.shape
     total = counts.sum()
     new = Point(counts / total, np.empty((K, D)), np.zeros((K, D, D)))
-    scatter, pooled, factor = np.empty((D, D)), np.zeros((D, D)), np.zeros((D, D))
+    scatter, pooled = np.empty((D, D)), np.zeros((D, D))
     for k in range(K):
         L, m = point.choleskys[k], first[k] / counts[k]
         for i in range(D):
@@ -68,7 +76,7 @@ def maximise(point, statistics, shape):
             for j in range(i + 1):
                 scatter[i, j] = second[k, i, j] - counts[k] * m[i] * m[j]
         if shape.shared:
-            pooled += scatter
+            _add(scatter, 1.0, pooled)
             continue
         if shape.diagonal:
             trace = 0.0
@@ -78,16 +86,17 @@ def maximise(point, statistics, shape):
                 variance = trace / D if shape.spherical else scatter[d, d]
                 new.choleskys[k, d, d] = L[d, d] * np.sqrt(variance / counts[k])
             continue
-        scatter /= counts[k]
-        factor[:] = 0.0
-        cholesky(scatter, factor)
+        factor = np.zeros((D, D))
+        _add(scatter, 1 / counts[k], factor)
+        cholesky(factor, factor)
         lower_product(L, factor, new.choleskys[k])
     if shape.shared:
-        pooled /= total
-        cholesky(pooled, factor)
+        factor = np.zeros((D, D))
+        _add(pooled, 1 / total, factor)
+        cholesky(factor, factor)
         lower_product(point.choleskys[0], factor, new.choleskys[0])
         for k in range(1, K):
-            new.choleskys[k] = new.choleskys[0]
+            _add(new.choleskys[0], 1.0, new.choleskys[k])
     return new
 
 
@@ -95,12 +104,12 @@ def maximise(point, statistics, shape):
 def has_collapsed(point, whiteners, bounds):
     """Whether some component is empty, of too few rows, or flat in some direction. whiteners (K, D, D) = L^-1."""
     K, D = point.means.shape
-    relative, square, factor = np.zeros((D, D)), np.zeros((D, D)), np.zeros((D, D))
+    square, factor = np.zeros((D, D)), np.zeros((D, D))
     for k in range(K):
         if not point.weights[k] * bounds.n_rows > bounds.fewest:
             return True
         # |L^-1 L_total|^2 bounds the inverse of the smallest relative variance: most points need no more than that.
-        relative[:] = 0.0
+        relative = np.zeros((D, D))
         lower_product(whiteners[k], bounds.total_cholesky, relative)
         size = 0.0
         for i in range(D):
@@ -108,7 +117,7 @@ def has_collapsed(point, whiteners, bounds):
                 size += relative[i, j] * relative[i, j]
         if size * bounds.floor < 1:
             continue
-        relative[:] = 0.0
+        relative = np.zeros((D, D))
         lower_product(bounds.total_whitener, point.choleskys[k], relative)
         for i in range(D):
             for j in range(i + 1):
@@ -258,5 +267,5 @@ def moved(point, move, shape):
         lower_product(point.choleskys[k], factor, new.choleskys[k])
     if shape.shared:
         for k in range(1, K):
-            new.choleskys[k] = new.choleskys[0]
+            _add(new.choleskys[0], 1.0, new.choleskys[k])
     return new

@@ -63,11 +63,21 @@ class KernelParameters(NamedTuple):
 
 
 @njit(nogil=True, error_model="numpy")
-def _scratch(rows, columns):
-    """Uninitialised (rows, columns), each row at a multiple of 64 bytes, so that no vector straddles a cache line."""
-    buffer = np.empty(rows * columns + 8)
+def _workspace(D, K, n_whitened):
+    """x (D, BLOCK), y (n_whitened, BLOCK), r (K, BLOCK), log densities (BLOCK,), one strip (D, STRIP), weighted (TILE, BLOCK).
+
+    One allocation for all: with few rows each would cost as much as the work. Rows begin at multiples of 64 bytes, so
+    that no vector straddles a cache line; nothing is set to 0.
+    """
+    n_strip = -(-D * STRIP // BLOCK)
+    columns = (D + n_whitened + K + 1 + n_strip + TILE) * BLOCK
+    buffer = np.empty(columns + 8)
     skipped = (-buffer.ctypes.data // 8) % 8
-    return buffer[skipped : skipped + rows * columns].reshape(rows, columns)
+    lines = buffer[skipped : skipped + columns].reshape(-1, BLOCK)
+    y, r = D, D + n_whitened
+    last = r + K
+    strip = lines[last + 1 : last + 1 + n_strip].reshape(-1)[: D * STRIP].reshape(D, STRIP)
+    return lines[:D], lines[y:r], lines[r:last], lines[last], strip, lines[last + 1 + n_strip :]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -85,12 +95,13 @@ def _load(X, start, n, origin, x):
 
 @njit(nogil=True, error_model="numpy")
 def _whiten(x, n, means, whiteners, difference, y, squares):
-    """y (K D, rows) = L_k^-1 (x - mu_k); squares (K, rows) = y'y."""
+    """y (K D, rows) = L_k^-1 (x - mu_k), or of the last component only where y has D rows; squares (K, rows) = y'y."""
     K, D = means.shape
     stride, odd = x.shape[1], D % TILE
+    kept = y.shape[0] // D
     for k in range(K):
         for b in range(0, n, STRIP):
-            W, out, sums = at(whiteners, k * D * D), at(y, k * D * stride + b), at(squares, k * stride + b)
+            W, out, sums = at(whiteners, k * D * D), at(y, k % kept * D * stride + b), at(squares, k * stride + b)
             centre(at(x, b), stride, at(means, k * D), D, at(difference, 0), sums)
             if odd == 1:
                 whiten_1(W, D, 0, at(difference, 0), out, stride, sums)
@@ -104,7 +115,7 @@ def _whiten(x, n, means, whiteners, difference, y, squares):
                     D,
                     i,
                     at(difference, 0),
-                    at(y, (k * D + i) * stride + b),
+                    at(y, (k % kept * D + i) * stride + b),
                     stride,
                     sums,
                 )
@@ -212,8 +223,7 @@ def sufficient_statistics(
     symmetric (when diagonal: diagonal).
     """
     K, D = means.shape
-    x, difference, weighted = _scratch(D, BLOCK), _scratch(D, STRIP), _scratch(TILE, BLOCK)
-    y, r, log_density = _scratch(1 if diagonal else K * D, BLOCK), _scratch(K, BLOCK), _scratch(1, BLOCK)[0]
+    x, y, r, log_density, difference, weighted = _workspace(D, K, 1 if diagonal else K * D)
     log_likelihood = 0.0
     for begin in range(start, stop, BLOCK):
         n = min(BLOCK, stop - begin)
@@ -246,8 +256,7 @@ def sufficient_statistics(
 def rows_under(X, start, stop, origin, log_scales, means, whiteners, diagonal, log_densities, responsibilities):
     """Log densities (N,) and responsibilities (N, K) of rows start..stop; an array of length 0 is left alone."""
     K, D = means.shape
-    x, difference = _scratch(D, BLOCK), _scratch(D, STRIP)
-    y, r, log_density = _scratch(1 if diagonal else K * D, BLOCK), _scratch(K, BLOCK), _scratch(1, BLOCK)[0]
+    x, y, r, log_density, difference, _ = _workspace(D, K, D)
     for begin in range(start, stop, BLOCK):
         n = min(BLOCK, stop - begin)
         _load(X, begin, n, origin, x)

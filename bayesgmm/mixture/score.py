@@ -4,20 +4,17 @@ import numpy as np
 from numba import njit
 
 from bayesgmm.mixture import kernel
-from bayesgmm.mixture.whitening import log_scales_and_whiteners
+from bayesgmm.mixture.whitening import fill_log_scales_and_whiteners
 
 
 @njit(nogil=True, error_model="numpy")
 def for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, whiteners):
-    """Fill what the kernel takes: log scales (K,), means relative to the origin (K, D), whiteners (K, D, D)."""
+    """Fill what the kernel takes: log scales (K,), means relative to the origin (K, D), whiteners (K, D, D), zero before."""
     K, D = means.shape
-    scales, inverses = log_scales_and_whiteners(log_weights, choleskys)
-    for k in range(K):  # loops: as assignments of arrays, checking their shapes compiles for two seconds
-        log_scales[k] = scales[k]
-        for i in range(D):
-            centred[k, i] = means[k, i] - origin[i]
-            for j in range(D):
-                whiteners[k, i, j] = inverses[k, i, j]
+    fill_log_scales_and_whiteners(log_weights, choleskys, log_scales, whiteners)
+    for k in range(K):
+        for d in range(D):
+            centred[k, d] = means[k, d] - origin[d]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -43,7 +40,7 @@ def log_likelihood_and_gradient(X, origin, log_weights, means, choleskys, diagon
     The log weights are taken as free numbers; whoever made them sum to 1 applies the chain rule.
     """
     K, D = means.shape
-    log_scales, centred, whiteners = np.empty(K), np.empty((K, D)), np.empty((K, D, D))
+    log_scales, centred, whiteners = np.empty(K), np.empty((K, D)), np.zeros((K, D, D))
     for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
     counts, first, second = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
     log_likelihood = kernel.sufficient_statistics(

@@ -42,9 +42,16 @@ def lower_product(left, right, out):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def lower_inverses(choleskys):
-    """Inverses (K, D, D) of lower triangular matrices, row by row; not finite where there is none."""
+    """Inverses (K, D, D) of lower triangular matrices; not finite where there is none."""
+    inverses = np.zeros(choleskys.shape)
+    _invert(choleskys, inverses)
+    return inverses
+
+
+@njit(nogil=True, error_model="numpy")
+def _invert(choleskys, inverses):
+    """Row by row into inverses (K, D, D), which are zero before."""
     K, D, _ = choleskys.shape
-    inverses = np.zeros((K, D, D))
     for k in range(K):
         for i in range(D):
             row = inverses[k, i]
@@ -56,15 +63,22 @@ def lower_inverses(choleskys):
             for j in range(i):
                 row[j] *= scale
             row[i] = scale
-    return inverses
+
+
+@njit(nogil=True, error_model="numpy")
+def fill_log_scales_and_whiteners(log_weights, choleskys, log_scales, whiteners):
+    """log w_k - log|L_k| - D/2 log 2 pi into log_scales (K,), L_k^-1 into whiteners (K, D, D), which are zero before."""
+    K, D, _ = choleskys.shape
+    for k in range(K):
+        log_scales[k] = log_weights[k] - 0.5 * D * _LOG_2PI
+        for d in range(D):
+            log_scales[k] -= np.log(choleskys[k, d, d])
+    _invert(choleskys, whiteners)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def log_scales_and_whiteners(log_weights, choleskys):
     """log w_k - log|L_k| - D/2 log 2 pi (K,), and L_k^-1 (K, D, D), of log_weights (K,) and choleskys (K, D, D)."""
-    K, D, _ = choleskys.shape
-    log_scales = log_weights - 0.5 * D * _LOG_2PI
-    for k in range(K):
-        for d in range(D):
-            log_scales[k] -= np.log(choleskys[k, d, d])
-    return log_scales, lower_inverses(choleskys)
+    log_scales, whiteners = np.empty(len(choleskys)), np.zeros(choleskys.shape)
+    fill_log_scales_and_whiteners(log_weights, choleskys, log_scales, whiteners)
+    return log_scales, whiteners
