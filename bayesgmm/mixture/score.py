@@ -9,7 +9,7 @@ from bayesgmm.mixture.whitening import fill_log_scales_and_whiteners
 
 @njit(nogil=True, error_model="numpy")
 def for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, whiteners):
-    """Fill what the kernel takes: log scales (K,), means relative to the origin (K, D), whiteners (K, D, D), zero before."""
+    """Fill what the kernel takes: log scales (K,), means less the origin (K, D), whiteners (K, D, D), zero before."""
     K, D = means.shape
     fill_log_scales_and_whiteners(log_weights, choleskys, log_scales, whiteners)
     for k in range(K):

@@ -67,7 +67,7 @@ def _invert(choleskys, inverses):
 
 @njit(nogil=True, error_model="numpy")
 def fill_log_scales_and_whiteners(log_weights, choleskys, log_scales, whiteners):
-    """log w_k - log|L_k| - D/2 log 2 pi into log_scales (K,), L_k^-1 into whiteners (K, D, D), which are zero before."""
+    """log w_k - log|L_k| - D/2 log 2 pi into log_scales (K,), L_k^-1 into whiteners (K, D, D), zero before."""
     K, D, _ = choleskys.shape
     for k in range(K):
         log_scales[k] = log_weights[k] - 0.5 * D * _LOG_2PI
