@@ -64,7 +64,7 @@ class KernelParameters(NamedTuple):
 
 @njit(nogil=True, error_model="numpy")
 def _workspace(D, K, n_whitened):
-    """x (D, BLOCK), y (n_whitened, BLOCK), r (K, BLOCK), log densities (BLOCK,), strip (D, STRIP), weighted (TILE, BLOCK).
+    """x (D, BLOCK), y (n_whitened, BLOCK), r (K, BLOCK), log densities, a strip (D, STRIP), weighted (TILE, BLOCK).
 
     One allocation for all: with few rows each would cost as much as the work. Rows begin at multiples of 64 bytes, so
     that no vector straddles a cache line; nothing is set to 0.
