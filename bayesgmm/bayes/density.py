@@ -223,7 +223,7 @@ class _ParallelPass:
             return found.log_likelihood
 
         self._function = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p)(over)
-        self.address = ctypes.cast(self._function, ctypes.c_void_p).value
+        self.address: Any = ctypes.cast(self._function, ctypes.c_void_p).value
 
 
 def _evaluate(header: NDArray[np.int64], theta: FloatArray, gradient: FloatArray) -> float:
