@@ -16,7 +16,9 @@ from bayesgmm.validation import as_table
 
 DISTINCT = np.array([-2.1, -1.4, -0.9, 0.6, 1.7, 2.0, 2.9, -0.2])
 TIED = np.array([-1.5, -1.5, -1.5, 0.5, 0.5, 2.0, 2.0, 2.0])
-POINTS = np.array([-3.0, -1.5, 0.0, 0.5, 2.0])
+# Off the rows: at one, or at several equal ones, the density has no finite variance under priors of the standard
+# deviation that do not vanish fast enough at 0, and then no Monte Carlo error.
+POINTS = np.array([-3.0, -1.2, 0.1, 1.1, 2.4])
 LOCATION, SCALE = 0.3, 2.0
 # Ours and SciPy's. Half-normal and gamma are proper under at most one and four equal rows.
 STDS = {
@@ -108,19 +110,19 @@ def test_the_sampler_has_the_exact_posterior_of_six_rows(std, data):
 
     Four cases fail by chance once in 180 seeds; what is off by 0.1 sd is seen for sure.
     """
-    x, draws = rows_of(data, 6), {"distinct": 4000, "tied": 20_000}[data]
-    assert_means(quantities(x, x, prior_of(std), draws), expected(x, model_of(std)))
+    x = rows_of(data, 6)
+    assert_means(quantities(x, x, prior_of(std)), expected(x, model_of(std)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("std", "data"), FULL)
 def test_the_sampler_has_the_exact_posterior_of_eight_rows(std, data):
-    """35 means within 4 Monte Carlo errors of at most 0.02 sd, 0.01 sd without ties.
+    """35 means within 4 Monte Carlo errors of at most 0.01 sd.
 
-    Nine cases fail by chance once in 50 seeds; what is off by 0.1 sd, 0.05 sd without ties, is seen for sure.
+    Nine cases fail by chance once in 50 seeds; what is off by 0.05 sd is seen for sure.
     """
-    x, largest_error = rows_of(data, 8), {"distinct": 0.01, "tied": 0.02}[data]
-    assert_means(quantities(x, x, prior_of(std), draws=40_000), expected(x, model_of(std)), largest_error)
+    x = rows_of(data, 8)
+    assert_means(quantities(x, x, prior_of(std), draws=40_000), expected(x, model_of(std)), 0.01)
 
 
 @pytest.mark.parametrize(
