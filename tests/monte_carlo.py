@@ -24,23 +24,38 @@ def summary(draws):
 
 
 def assert_means(draws, expected, largest_error=0.02):
-    """Means of draws {name: (chain, draw)} within 4 Monte Carlo errors, themselves below `largest_error` sds.
+    """Means of draws {name: (chain, draw)} within 4 Monte Carlo errors, themselves at most `largest_error` sds.
 
-    What is off by 5 * `largest_error` sds is seen for sure: 4 errors of tolerance and one more.
+    What is off by 5 * `largest_error` sds is seen for sure: 4 errors of tolerance and one more. Prints the worst.
     """
-    for name, (mean, sd, error) in summary(draws).items():
-        assert error <= largest_error * sd, f"{name}: Monte Carlo error {error / sd:.3f} sd"
-        z = (mean - expected[name]) / error
-        assert abs(z) <= ERRORS, f"{name}: {mean:.5f}, expected {expected[name]:.5f}, {z:.1f} Monte Carlo errors"
+    found = summary(draws)
+    z = {name: (mean - expected[name]) / error for name, (mean, _, error) in found.items()}
+    errors = {name: error / sd for name, (_, sd, error) in found.items()}
+    print(f"{len(z)} means: {_worst(z):.1f} Monte Carlo errors off at most; errors at most {_worst(errors):.4f} sd")
+    for name, (mean, _, _) in found.items():
+        assert errors[name] <= largest_error, f"{name}: Monte Carlo error {errors[name]:.3f} sd"
+        assert abs(z[name]) <= ERRORS, (
+            f"{name}: {mean:.5f}, expected {expected[name]:.5f}, {z[name]:.1f} Monte Carlo errors"
+        )
 
 
 def assert_same_distribution(one, other, sd_ratio=1.05):
-    """Means of two sets of draws within 4 combined Monte Carlo errors, sds within `sd_ratio` of each other."""
+    """Means of two sets of draws within 4 combined Monte Carlo errors, sds within `sd_ratio` of each other.
+
+    Prints the worst.
+    """
     one, other = summary(one), summary(other)
     assert one.keys() == other.keys()
-    for name, (mean, sd, error) in one.items():
-        other_mean, other_sd, other_error = other[name]
-        z = (mean - other_mean) / np.hypot(error, other_error)
-        assert abs(z) <= ERRORS, f"{name}: {mean:.5f} and {other_mean:.5f}, {z:.1f} combined Monte Carlo errors"
-        ratio = sd / other_sd
-        assert 1 / sd_ratio <= ratio <= sd_ratio, f"{name}: ratio of sds {ratio:.3f}"
+    z = {name: (one[name][0] - other[name][0]) / np.hypot(one[name][2], other[name][2]) for name in one}
+    ratios = {name: one[name][1] / other[name][1] for name in one}
+    largest = np.exp(_worst({name: np.log(ratio) for name, ratio in ratios.items()}))
+    print(f"{len(z)} means: {_worst(z):.1f} combined Monte Carlo errors off at most; sds by a factor of {largest:.3f}")
+    for name in one:
+        assert abs(z[name]) <= ERRORS, (
+            f"{name}: {one[name][0]:.5f} and {other[name][0]:.5f}, {z[name]:.1f} combined Monte Carlo errors"
+        )
+        assert 1 / sd_ratio <= ratios[name] <= sd_ratio, f"{name}: ratio of sds {ratios[name]:.3f}"
+
+
+def _worst(values):
+    return max(map(abs, values.values()))

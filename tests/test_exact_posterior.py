@@ -117,12 +117,12 @@ def test_the_sampler_has_the_exact_posterior_of_six_rows(std, data):
 @pytest.mark.slow
 @pytest.mark.parametrize(("std", "data"), FULL)
 def test_the_sampler_has_the_exact_posterior_of_eight_rows(std, data):
-    """35 means within 4 Monte Carlo errors of at most 0.01 sd.
+    """35 means within 4 Monte Carlo errors of at most 0.01 sd, 0.02 sd with ties.
 
-    Nine cases fail by chance once in 50 seeds; what is off by 0.05 sd is seen for sure.
+    Nine cases fail by chance once in 50 seeds; what is off by 0.05 sd, 0.1 sd with ties, is seen for sure.
     """
-    x = rows_of(data, 8)
-    assert_means(quantities(x, x, prior_of(std), draws=40_000), expected(x, model_of(std)), 0.01)
+    x, largest_error = rows_of(data, 8), {"distinct": 0.01, "tied": 0.02}[data]
+    assert_means(quantities(x, x, prior_of(std), draws=40_000), expected(x, model_of(std)), largest_error)
 
 
 @pytest.mark.parametrize(
