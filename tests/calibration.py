@@ -132,8 +132,9 @@ def draw(found, path):
     unit = {name: (r[-n:] + rng.random(n)) / (N_RANKED + 1) for name, r in found.items()}
     group = xr.Dataset({name: ("sample", values) for name, values in unit.items()})
     tree = xr.DataTree.from_dict({"prior_sbc": group})
-    plot = az.plot_ecdf_pit(tree, sample_dims="sample", backend="matplotlib")
-    plot.savefig(path)
+    options = {"visuals": {"xlabel": False}, "figure_kwargs": {"figsize": (10, 5), "figsize_units": "inches"}}
+    plot = az.plot_ecdf_pit(tree, sample_dims="sample", backend="matplotlib", **options)
+    plot.savefig(path, dpi=100, bbox_inches="tight")
 
 
 if __name__ == "__main__":
