@@ -59,6 +59,23 @@ def test_nan_is_a_failure_never_a_pass(faithful_posterior):
     assert "weights[0]" in " ".join(problem.text for problem in diagnosis.problems)
 
 
+@pytest.mark.parametrize(("group", "name"), [("posterior", "means"), ("sample_stats", "total_log_likelihood")])
+def test_a_chain_of_nan_is_found(group, name, faithful_posterior):
+    broken = with_changes(faithful_posterior, group, **{name: edit_chain(lambda chain: np.full_like(chain, np.nan))})
+    assert "chains disagree" in kinds(broken)
+
+
+def test_a_chain_padded_with_zeros_is_found(faithful_posterior):
+    """As an interrupted run would look if nobody had cut it, in every variable."""
+
+    def pad(values):
+        values[0, len(values[0]) // 2 :] = 0
+        return values
+
+    padded = with_changes(faithful_posterior, "posterior", weights=pad, means=pad)
+    assert "chains disagree" in kinds(with_changes(padded, "sample_stats", total_log_likelihood=pad, lp=pad))
+
+
 def test_a_divergence_is_found(faithful_posterior):
     def diverge(values):
         values[1, 3] = True
@@ -99,6 +116,21 @@ def test_unclear_labels_are_told_from_chains_that_disagree(galaxies):
     )
     assert "labels" in kinds(posterior)
     assert bg.compare(em, posterior).verdict == "not comparable"
+
+
+def test_two_overlapping_normals_have_no_labels_to_compare():
+    """The shape of posteriordb's low_dim_gauss_mix with the means half a standard deviation apart."""
+    rng = np.random.default_rng(1)
+    X = np.concatenate([rng.normal(-0.25, 1.0, 300), rng.normal(0.25, 1.0, 200)])
+    prior = bg.Prior(mean_location=0.0, mean_scale=2.0, std=bg.HalfNormal(2.0), concentration=5.0)
+    em = bg.fit_em(X, 2, rng=1)
+    posterior = bg.align(
+        bg.sample_posterior(X, 2, prior=prior, start=em.parameters, draws=2000, rng=1, progress=False), em.parameters
+    )
+    assert "labels" in kinds(posterior)
+    comparison = bg.compare(em, posterior)
+    assert comparison.verdict == "not comparable"
+    assert any("labels" in reason for reason in comparison.reasons)
 
 
 def test_the_summary_names_the_statistics(faithful_posterior):

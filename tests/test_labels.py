@@ -4,12 +4,15 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import norm
 
 import bayesgmm as bg
+from bayesgmm.bayes import labels
 from bayesgmm.bayes.diagnose import _label_free
 from bayesgmm.bayes.labels import bhattacharyya_distances, label_costs
+from bayesgmm.bayes.sample import DIMS
 
 
 @pytest.mark.parametrize("K", range(1, 7))
@@ -97,3 +100,66 @@ def test_bhattacharyya_distance_is_minus_the_log_overlap():
 def test_a_reference_of_another_size_is_refused(faithful_posterior, iris):
     with pytest.raises(bg.InputError, match="3 components of 4 features; the posterior has 2 of 2"):
         bg.align(faithful_posterior, bg.fit_em(iris, 3, n_init=3, rng=1).parameters)
+
+
+def planted(K, rng):
+    """Draws near a reference of K components 8 apart, and the reference."""
+    reference = bg.datasets.simulate(10, K, 3, separation=8.0, rng=rng).parameters
+    shape = (2, 50)
+    scale = np.exp(0.05 * rng.standard_normal((*shape, K, 1)))
+    means = reference.means + 0.2 * rng.standard_normal((*shape, K, 3))
+    stds = reference.stds * scale
+    correlations = np.broadcast_to(reference.correlations, (*shape, K, 3, 3))
+    values = {
+        "weights": rng.dirichlet(200 * reference.weights, shape),
+        "means": means,
+        "stds": stds,
+        "correlations": correlations,
+        "covariances": correlations * stds[..., np.newaxis] * stds[..., np.newaxis, :],
+    }
+    dims = {name: ("chain", "draw", *DIMS[name]) for name in values}
+    lp = rng.standard_normal(shape)
+    return xr.DataTree.from_dict(
+        {
+            "posterior": xr.Dataset({name: (dims[name], value) for name, value in values.items()}),
+            "sample_stats": xr.Dataset(
+                dict.fromkeys(("lp", "total_log_likelihood", "energy"), (("chain", "draw"), lp))
+            ),
+        }
+    ), reference
+
+
+@pytest.mark.parametrize("K", range(1, 7))
+def test_planted_permutations_of_up_to_six_components_are_undone_exactly(K):
+    rng = np.random.default_rng(K)
+    posterior, reference = planted(K, rng)
+    restored = bg.align(scramble(posterior, rng), reference)
+    for name in posterior["posterior"].data_vars:
+        np.testing.assert_array_equal(restored["posterior"][name], posterior["posterior"][name])
+    assert restored["sample_stats"]["label_clear"].values.all()
+
+
+@pytest.mark.parametrize("K", [2, 6])
+def test_relabelling_changes_no_bit_but_the_order(K):
+    """Each draw keeps its components, bit for bit, and every statistic its values, also where labels are unclear."""
+    rng = np.random.default_rng(K)
+    posterior, _ = planted(K, rng)
+    elsewhere = bg.datasets.simulate(10, K, 3, separation=0.5, rng=rng).parameters
+    aligned = bg.align(posterior, elsewhere)
+    order = aligned["sample_stats"]["label"].values
+    assert (np.sort(order, axis=-1) == np.arange(K)).all()
+    for name in posterior["posterior"].data_vars:
+        before, after = (tree["posterior"][name].values for tree in (posterior, aligned))
+        index = order.reshape(*order.shape, *(1,) * (before.ndim - 3))
+        np.testing.assert_array_equal(np.take_along_axis(before, index, axis=2), after)
+    for name in posterior["sample_stats"].data_vars:
+        np.testing.assert_array_equal(aligned["sample_stats"][name], posterior["sample_stats"][name])
+
+
+def test_an_assignment_of_the_worst_kind_would_be_noticed(monkeypatch):
+    """The broken twin: each component given to the farthest of the reference's."""
+    posterior, reference = planted(3, np.random.default_rng(1))
+    costs = labels.label_costs
+    monkeypatch.setattr(labels, "label_costs", lambda *arguments, **draws: -costs(*arguments, **draws))
+    worst = bg.align(posterior, reference)
+    assert (worst["posterior"]["means"].values != posterior["posterior"]["means"].values).any(axis=(2, 3)).all()

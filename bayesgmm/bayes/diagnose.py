@@ -46,8 +46,7 @@ class Diagnosis:
         labels are what is unclear.
     n_divergences, n_chains, n_draws : counts; draws a chain.
     bfmi : (n_chains,) energy fraction of missing information.
-    ambiguous : share of draws whose labels are not clear (`label_margin` below 3 nats); NaN when not aligned or
-        unknown.
+    unclear : share of draws whose labels are not clear (`align`: label_clear); NaN when not aligned.
     aligned, partial : whether the draws were relabelled, whether sampling was interrupted.
     problems : what stands in the way; empty when nothing does.
     """
