@@ -80,13 +80,14 @@ class Problem:
         return choose(self.posterior, self.curvature, self.log_likelihood, tune=None, start_width=WIDTH, rng=rng)
 
     def efficiency(self, at, seed, draws=2000):
-        """Effective draws of the log-likelihood per 1000 gradients, and divergences, of 4 chains."""
+        """Effective draws of the log-likelihood per 1000 gradients, those of tuning estimated, and divergences."""
         sampler = self.posterior.sampler(at.centre, at.scale, nuts.starting_within(WIDTH, self.density.n_dim))
         chains = nuts.Chains(sampler, at.settings, limit=draws, chains=4, seed=seed, progress=False)
         tree = chains.first(draws)
         ess = convergence(self.log_likelihood(tree, at)[..., np.newaxis], ["x"])["ess_bulk"].iloc[0]
         stats = tree["sample_stats"]
-        return 1000 * float(ess) / int(stats["n_steps"].sum()), int(stats["diverging"].sum())
+        gradients = int(stats["n_steps"].sum()) * (1 + at.settings.tune / draws)
+        return 1000 * float(ess) / gradients, int(stats["diverging"].sum())
 
 
 @pytest.mark.slow
@@ -151,7 +152,8 @@ def test_without_a_whitening_two_are_left():
 
 
 def test_divergences_and_missing_draws_count_against_a_candidate():
-    clean = _Pilot("a", draws=2000, ess=400.0, r_hat=1.0, gradients=20_000, divergences=0)
-    assert clean.efficiency == pytest.approx(20)
-    assert replace(clean, divergences=20).efficiency == pytest.approx(20 / 1.5)
+    clean = _Pilot("a", tune=250, draws=2000, ess=400.0, r_hat=1.0, gradients=20_000, divergences=0)
+    assert clean.efficiency == pytest.approx(20 / 1.25)
+    assert replace(clean, divergences=20).efficiency == pytest.approx(20 / 1.25 / 1.5)
+    assert replace(clean, tune=1000).efficiency == pytest.approx(10)
     assert replace(clean, ess=float("nan")).efficiency == 0

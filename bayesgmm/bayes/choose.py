@@ -44,9 +44,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Pilot:
-    """Draws of a pilot in figures; efficiency: effective draws per 1000 gradients, less for divergences."""
+    """Draws of a pilot in figures.
+
+    efficiency: effective draws per 1000 gradients of a run of usual length, its tuning included; less for divergences.
+    """
 
     name: str
+    tune: int
     draws: int
     ess: float
     r_hat: float
@@ -55,7 +59,7 @@ class _Pilot:
 
     @property
     def efficiency(self) -> float:
-        per_gradient = 1000 * self.ess / self.gradients
+        per_gradient = 1000 * self.ess / self.gradients * _USUAL_DRAWS / (_USUAL_DRAWS + self.tune)
         return (
             per_gradient / (1 + _DIVERGENCE_COST * self.divergences / self.draws) if np.isfinite(per_gradient) else 0.0
         )
@@ -79,6 +83,8 @@ _PILOT_DRAWS = (500, 1000, 2000)
 _PILOT_ESS = 400
 # With one divergence in a hundred draws a candidate has to be half as efficient again.
 _DIVERGENCE_COST = 50.0
+# Draws a chain that the tuning is spread over when candidates are compared.
+_USUAL_DRAWS = 1000
 
 
 def choose(
@@ -158,6 +164,7 @@ def _figures(
     found = convergence(quantity(draws, candidate)[..., np.newaxis], ["quantity"]).iloc[0]
     return _Pilot(
         candidate.name,
+        candidate.settings.tune,
         stats["logp"].size,
         float(found["ess_bulk"]),
         float(found["r_hat"]),
