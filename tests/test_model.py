@@ -152,37 +152,6 @@ def test_unconstrain_and_constrain_are_inverse(covariance, std):
             assert natural_values(mixture, density.structure)[name].shape == shape
 
 
-@pytest.mark.parametrize("covariance", STRUCTURES)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_many_rows_on_all_cores_give_the_same_density(covariance, dtype, monkeypatch):
-    X = bg.datasets.simulate(20_000, 2, 3, rng=1).X.astype(dtype)
-    structure = structure_named(covariance)
-    density = MixtureDensity.of(as_table(X), 2, structure, bg.Prior.for_data(X, covariance))
-    theta = np.random.default_rng(2).normal(size=density.n_dim)
-    found = []
-    for threads in (1, 2):
-        monkeypatch.setattr("bayesgmm.mixture.rows.config.NUMBA_NUM_THREADS", threads)
-        found.append(density(theta))
-    assert found[0][0] == found[1][0]
-    np.testing.assert_array_equal(found[0][1], found[1][1])
-    monkeypatch.setattr("bayesgmm.bayes.density._MANY_ROWS", 10**9)
-    value, gradient = density(theta)
-    assert found[0][0] == pytest.approx(value, rel=1e-12)
-    np.testing.assert_allclose(found[0][1], gradient, rtol=1e-9, atol=1e-9 * np.abs(gradient).max())
-
-
-def test_what_is_raised_on_other_cores_is_not_lost(monkeypatch):
-    X = bg.datasets.simulate(20_000, 2, 3, rng=1).X
-    density = MixtureDensity.of(as_table(X), 2, structure_named("full"), bg.Prior.for_data(X))
-
-    def interrupted(self, parameters):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("bayesgmm.mixture.rows.Rows.statistics", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        density(np.zeros(density.n_dim))
-
-
 def lkj_log_density(factor, eta):
     """Log density of the Cholesky factor of an LKJ(eta) correlation matrix, with its normalising constant.
 

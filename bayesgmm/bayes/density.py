@@ -6,7 +6,6 @@ together), without PyTensor's compiler.
 
 import ctypes
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -18,16 +17,13 @@ from bayesgmm.bayes import log_posterior
 from bayesgmm.bayes.log_posterior import FIXED, INTERVAL, LOG_SCALE, STD_ROWS
 from bayesgmm.bayes.prior import Fixed, Prior, Uniform
 from bayesgmm.mixture.covariance import CovarianceStructure
-from bayesgmm.mixture.kernel import KernelParameters
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.rows import Rows, rows_of
+from bayesgmm.mixture.rows import rows_of
 from bayesgmm.validation import Table
 
 type FloatArray = NDArray[np.float64]
 
 _DOUBLES = ctypes.POINTER(ctypes.c_double)
-# From this many rows on, waking other cores costs little beside the pass over the rows.
-_MANY_ROWS = 16_384
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,22 +93,11 @@ class MixtureDensity:
         return s.diagonal or self.values.shape[1] == 1, s.shared, s.spherical, self._std_kind
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
-        """Log posterior density and gradient (P,) at theta (P,); of many rows on all cores."""
+        """Log posterior density and gradient (P,) at theta (P,)."""
         P = self.n_dim
         header, _kept = self.user_data(np.zeros(P), np.ones(P))
         gradient = np.empty(P)
-        if len(self.values) >= _MANY_ROWS:
-            header[log_posterior.ROWS_FUNCTION] = self._parallel_pass.address
-        value = _evaluate(header, np.ascontiguousarray(theta, dtype=np.float64), gradient)
-        if len(self.values) >= _MANY_ROWS and self._parallel_pass.errors:
-            raise self._parallel_pass.errors.pop()
-        return value, gradient
-
-    @cached_property
-    def _parallel_pass(self) -> "_ParallelPass":
-        return _ParallelPass(
-            Rows(self.values, np.empty(0), self._arrays[0]), self.n_components, diagonal=self.switches[0]
-        )
+        return _evaluate(header, np.ascontiguousarray(theta, dtype=np.float64), gradient), gradient
 
     def log_priors(self, thetas: FloatArray) -> FloatArray:
         """(S,) what the log posterior is without its rows, Jacobian included, at thetas (S, P)."""
@@ -196,34 +181,6 @@ class MixtureDensity:
             b = eta + 0.5 * (D - 2 - np.tril_indices(D, -1)[1])
             constant -= (1 if self.structure.shared else K) * betaln(b, b).sum()
         return float(constant)
-
-
-class _ParallelPass:
-    """The pass over the rows on all cores, as the C function that the compiled one is.
-
-    errors: what was raised in it, Ctrl-C among them; C cannot pass it on.
-    """
-
-    def __init__(self, rows: Rows, n_components: int, *, diagonal: bool) -> None:
-        K, D = n_components, rows.n_features
-        half = K * (1 + D + D * D)
-        self.errors: list[BaseException] = []
-
-        def over(_user_data: int, address: int) -> float:
-            work = np.frombuffer((ctypes.c_double * (2 * half)).from_address(address))
-            log_scales, means, whiteners = np.split(work[:half], [K, K + K * D])
-            try:
-                found = rows.statistics(
-                    KernelParameters(log_scales, means.reshape(K, D), whiteners.reshape(K, D, D), diagonal)
-                )
-            except BaseException as error:
-                self.errors.append(error)
-                return np.nan
-            work[half:] = np.concatenate([np.ravel(sums) for sums in found[1:]])
-            return found.log_likelihood
-
-        self._function = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p)(over)
-        self.address: Any = ctypes.cast(self._function, ctypes.c_void_p).value
 
 
 def _evaluate(header: NDArray[np.int64], theta: FloatArray, gradient: FloatArray) -> float:

@@ -29,7 +29,7 @@ STD_ROWS = 7
 
 # What the C functions find behind their `user_data`: sizes and switches, then addresses.
 _N_ROWS, _N_FEATURES, _N_COMPONENTS, _N_DIM, _DIAGONAL, _SHARED, _SPHERICAL, _STD_KIND, _DENSE = range(9)
-ROWS_FUNCTION, _X, _ORIGIN, _LOCATION, _MEAN_SCALE, _STD, _NUMBERS, _CENTRE, _SCALE = range(9, 18)
+_ROWS_FUNCTION, _X, _ORIGIN, _LOCATION, _MEAN_SCALE, _STD, _NUMBERS, _CENTRE, _SCALE = range(9, 18)
 _HEADER = 18
 
 
@@ -260,7 +260,7 @@ def _log_posterior(sizes, theta, gradient):
 
     log_scales, centred, whiteners = _thirds(work[:half], K, D)
     for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
-    value += _call(sizes[ROWS_FUNCTION], sizes.ctypes.data, work.ctypes.data)
+    value += _call(sizes[_ROWS_FUNCTION], sizes.ctypes.data, work.ctypes.data)
     counts, first, second = _thirds(work[half:], K, D)
     gradient_from(counts, first, second, whiteners, d_means, d_choleskys)
     gradient[:] = 0.0
