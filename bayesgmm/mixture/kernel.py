@@ -40,13 +40,11 @@ from bayesgmm.mixture.tiles import (
     whiten_4,
     whiten_diagonal,
 )
+from bayesgmm.mixture.whitening import SUMS
 
 type FloatArray = NDArray[np.float64]
 
 BLOCK = 256
-
-# Sums over rows may be reassociated, which is what lets them use SIMD; NaN and infinity stay honest.
-_SUMS = {"reassoc", "contract", "nsz"}
 
 
 class KernelParameters(NamedTuple):
@@ -70,10 +68,10 @@ def _workspace(D, K, n_whitened):
     that no vector straddles a cache line; nothing is set to 0.
     """
     n_strip = -(-D * STRIP // BLOCK)
-    columns = (D + n_whitened + K + 1 + n_strip + TILE) * BLOCK
-    buffer = np.empty(columns + 8)
+    size = (D + n_whitened + K + 1 + n_strip + TILE) * BLOCK
+    buffer = np.empty(size + 8)
     skipped = (-buffer.ctypes.data // 8) % 8
-    lines = buffer[skipped : skipped + columns].reshape(-1, BLOCK)
+    lines = buffer[skipped : skipped + size].reshape(-1, BLOCK)
     y, r = D, D + n_whitened
     last = r + K
     strip = lines[last + 1 : last + 1 + n_strip].reshape(-1)[: D * STRIP].reshape(D, STRIP)
@@ -166,37 +164,22 @@ def _scatter(r, y, n_vectors, weighted, first, second):
 def _scatter_diagonal(r, x, n_vectors, means, whiteners, first, second):
     K, D = first.shape
     stride = x.shape[1]
+    odd = D % TILE
     for k in range(K):
-        share = at(r, k * stride)
-        for d in range(0, D % TILE):
+        share, d = at(r, k * stride), 0
+        while d < D:
             entry = k * D * D + d * (D + 1)
-            scatter_diagonal_1(
-                share,
-                at(x, d * stride),
-                stride,
-                n_vectors,
-                at(means, k * D + d),
-                at(whiteners, entry),
-                at(first, k * D + d),
-                at(second, entry),
-                D,
-            )
-        for d in range(D % TILE, D, TILE):
-            entry = k * D * D + d * (D + 1)
-            scatter_diagonal_4(
-                share,
-                at(x, d * stride),
-                stride,
-                n_vectors,
-                at(means, k * D + d),
-                at(whiteners, entry),
-                at(first, k * D + d),
-                at(second, entry),
-                D,
-            )
+            x_d, mean, factor = at(x, d * stride), at(means, k * D + d), at(whiteners, entry)
+            t, T = at(first, k * D + d), at(second, entry)
+            if d < odd:
+                scatter_diagonal_1(share, x_d, stride, n_vectors, mean, factor, t, T, D)
+                d += 1
+            else:
+                scatter_diagonal_4(share, x_d, stride, n_vectors, mean, factor, t, T, D)
+                d += TILE
 
 
-@njit(nogil=True, fastmath=_SUMS, error_model="numpy")
+@njit(nogil=True, fastmath=SUMS, error_model="numpy")
 def _count(r, n, counts):
     for k in range(r.shape[0]):
         count = 0.0
@@ -205,7 +188,7 @@ def _count(r, n, counts):
         counts[k] += count
 
 
-@njit(nogil=True, fastmath=_SUMS, error_model="numpy")
+@njit(nogil=True, fastmath=SUMS, error_model="numpy")
 def _sum(values, n):
     total = 0.0
     for b in range(n):
