@@ -21,9 +21,9 @@ from bayesgmm.mixture.tiles import (
     STRIP,
     TILE,
     at,
-    centre,
     gather,
     normalise,
+    prefetch,
     rectangle_1,
     rectangle_2,
     rectangle_3,
@@ -85,6 +85,7 @@ def _load(X, start, n, origin, x):
     whole = n // LANES * LANES
     for b in range(0, whole, LANES):  # a few rows at a time: their cache lines are used up before they are dropped
         for d in range(D):
+            prefetch(X, start + b + BLOCK, d * LANES)  # the next block's, to be there when this one is done
             gather(X, start + b, d, at(origin, 0), at(x, d * stride + b))
     for b in range(whole, -(-n // STRIP) * STRIP):
         for d in range(D):
@@ -97,26 +98,21 @@ def _whiten(x, n, means, whiteners, difference, y, squares):
     K, D = means.shape
     stride, odd = x.shape[1], D % TILE
     kept = y.shape[0] // D
+    scratch = at(difference, 0)
     for k in range(K):
         for b in range(0, n, STRIP):
-            W, out, sums = at(whiteners, k * D * D), at(y, k % kept * D * stride + b), at(squares, k * stride + b)
-            centre(at(x, b), stride, at(means, k * D), D, at(difference, 0), sums)
+            x_b, mean, W = at(x, b), at(means, k * D), at(whiteners, k * D * D)
+            out, sums = at(y, k % kept * D * stride + b), at(squares, k * stride + b)
             if odd == 1:
-                whiten_1(W, D, 0, at(difference, 0), out, stride, sums)
+                whiten_1(x_b, mean, W, D, 0, scratch, out, stride, sums)
             elif odd == 2:
-                whiten_2(W, D, 0, at(difference, 0), out, stride, sums)
+                whiten_2(x_b, mean, W, D, 0, scratch, out, stride, sums)
             elif odd == 3:
-                whiten_3(W, D, 0, at(difference, 0), out, stride, sums)
+                whiten_3(x_b, mean, W, D, 0, scratch, out, stride, sums)
             for i in range(odd, D, TILE):
-                whiten_4(
-                    at(whiteners, (k * D + i) * D),
-                    D,
-                    i,
-                    at(difference, 0),
-                    at(y, (k % kept * D + i) * stride + b),
-                    stride,
-                    sums,
-                )
+                x_b, mean, W = at(x, i * stride + b), at(means, k * D + i), at(whiteners, (k * D + i) * D)
+                out = at(y, (k % kept * D + i) * stride + b)
+                whiten_4(x_b, mean, W, D, i, scratch, out, stride, sums)
 
 
 @njit(nogil=True, error_model="numpy")
