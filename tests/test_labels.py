@@ -401,6 +401,16 @@ def test_many_rows_are_used_in_part_and_the_part_is_named():
         assert bg.label_report(aligned).table["expected_rows"].sum() == pytest.approx(5000)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_rows_of_other_numbers_are_read_too(dtype):
+    rng = np.random.default_rng(8)
+    posterior, reference = planted(3, rng)
+    X = posterior["observed_data"].to_dataset()["X"]
+    posterior["observed_data"]["X"] = X.round().astype(dtype)
+    aligned = bg.align(scramble(posterior, rng), reference)
+    np.testing.assert_array_equal(aligned["posterior"]["means"], posterior["posterior"]["means"])
+
+
 def without_rows(posterior):
     return xr.DataTree.from_dict({name: posterior[name].to_dataset() for name in ("posterior", "sample_stats")})
 

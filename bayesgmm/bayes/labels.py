@@ -17,7 +17,7 @@ from bayesgmm.bayes.relabelling import (
 )
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.validation import check_count
+from bayesgmm.validation import as_table, check_count
 
 type FloatArray = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def align(
     asked, max_rows = relabelling_named(method), check_count(max_rows, "max_rows")
     draws = posterior["posterior"].to_dataset()
     weights, means, covariances = _mixtures(draws, reference)
-    rows = _some_rows(posterior, max_rows)
+    rows = _some_rows(posterior, reference, max_rows)
     notes = {}
     chosen = asked
     if asked is ECR and not len(rows):
@@ -139,12 +139,13 @@ def _mixtures(draws: xr.Dataset, reference: MixtureParameters) -> list[FloatArra
     return flat
 
 
-def _some_rows(posterior: xr.DataTree, max_rows: int) -> NDArray[Any]:
+def _some_rows(posterior: xr.DataTree, reference: MixtureParameters, max_rows: int) -> NDArray[Any]:
     """(n, D) observed rows, evenly spaced where there are more than `max_rows`; none where posterior carries none."""
     if "observed_data" not in posterior or "X" not in posterior["observed_data"].to_dataset():
         return np.empty((0, posterior["posterior"].sizes["feature"]))
-    X = np.ascontiguousarray(posterior["observed_data"].to_dataset()["X"].values)
-    return np.asarray(X[np.unique(np.linspace(0, len(X) - 1, min(len(X), max_rows)).round().astype(int))])
+    X = as_table(posterior["observed_data"].to_dataset()["X"].values, "X of posterior", reference.features).values
+    index = np.unique(np.linspace(0, len(X) - 1, min(len(X), max_rows)).round().astype(int))
+    return np.ascontiguousarray(X[index])
 
 
 def _statistics(
