@@ -108,8 +108,8 @@ def regrets(costs: FloatArray, labels: IntArray) -> FloatArray:
     """(S, K, K) extra cost of the best permutation that moves the component at place i to place j, at [s, j, i].
 
     costs (S, K, K), labels (S, K) the best permutations. Moving i to j sets off a chain of moves that ends where i left
-    a gap, so the extra cost is that move and the shortest path back in the graph whose steps are moves (Ahuja, Magnanti
-    and Orlin 1993, Network Flows, section 12.4; shortest paths by Floyd 1962, doi:10.1145/367766.368168).
+    a gap, so the extra cost is that move and the shortest path back in the graph whose steps are moves, none of whose
+    cycles is negative; paths by Floyd (1962, doi:10.1145/367766.368168).
     """
     given = np.take_along_axis(costs, labels[:, np.newaxis], axis=2)
     moves = given - np.einsum("sjj->sj", given)[:, :, np.newaxis]
