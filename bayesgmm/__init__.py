@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from bayesgmm.analysis import load as load
     from bayesgmm.bayes.diagnose import Diagnosis as Diagnosis
     from bayesgmm.bayes.diagnose import diagnose as diagnose
+    from bayesgmm.bayes.label_report import LabelReport as LabelReport
+    from bayesgmm.bayes.label_report import label_report as label_report
     from bayesgmm.bayes.labels import align as align
     from bayesgmm.bayes.model import build_model as build_model
     from bayesgmm.bayes.prior import Exponential as Exponential
@@ -47,6 +49,8 @@ _HOMES = {
     "load": "analysis",
     "Diagnosis": "bayes.diagnose",
     "diagnose": "bayes.diagnose",
+    "LabelReport": "bayes.label_report",
+    "label_report": "bayes.label_report",
     "align": "bayes.labels",
     "build_model": "bayes.model",
     "Exponential": "bayes.prior",
