@@ -268,3 +268,23 @@ def rows_under(X, start, stop, origin, log_scales, means, whiteners, diagonal, l
             for k in range(K):
                 for b in range(n):
                     responsibilities[begin + b, k] = r[k, b]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def rows_under_draws(X, start, stop, origin, log_scales, means, whiteners, diagonal, log_densities, responsibilities):
+    """The same under each of S mixtures, of rows start..stop into the first rows of log_densities (n, S) and
+    responsibilities (n, K, S), which may have length 0; log_scales (S, K), means (S, K, D), whiteners (S, K, D, D).
+    """
+    S, K, D = means.shape
+    x, y, r, log_density, difference, _ = _workspace(D, K, D)
+    for begin in range(start, stop, BLOCK):
+        n = min(BLOCK, stop - begin)
+        _load(X, begin, n, origin, x)
+        for s in range(S):
+            _responsibilities(x, n, log_scales[s], means[s], whiteners[s], diagonal, difference, y, r, log_density)
+            for b in range(n):
+                log_densities[begin - start + b, s] = log_density[b]
+            if responsibilities.size:
+                for b in range(n):
+                    for k in range(K):
+                        responsibilities[begin - start + b, k, s] = r[k, b]
