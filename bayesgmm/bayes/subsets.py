@@ -47,7 +47,7 @@ def marginal(posterior: xr.DataTree, features: Sequence[str | int]) -> xr.DataTr
     >>> posterior = bg.sample_posterior(X, 2, draws=1000, rng=1, progress=False)
     >>> waiting = bg.marginal(posterior, ["waiting"])
     >>> bg.predict_density(waiting, [55.0, 80.0]).log_density.round(1).tolist()
-    [-3.7, -3.3]
+    [-3.7, -3.2]
     """
     draws = mixture_dataset(posterior)
     index = feature_indices(features, tuple(map(str, draws["feature"].values)), "features")

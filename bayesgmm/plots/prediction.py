@@ -26,8 +26,10 @@ type FloatArray = NDArray[np.float64]
 
 _MOST_FEATURES = 10
 _EXTREME = 0.05
-_BARS: dict[str, Any] = {"color": "#DDDDDD"}
-_BAND: dict[str, Any] = {"color": INK, "alpha": 0.3, "linewidth": 0}
+_BAND: dict[str, Any] = {"color": INK, "alpha": 0.25, "linewidth": 0}
+_OBSERVED: dict[str, Any] = {"color": INK, "marker": "o", "markersize": 3.5, "linestyle": ""}
+_ORDINARY: dict[str, Any] = {"color": INK, "marker": "d", "markersize": 6, "linestyle": ""}
+_STRIKING: dict[str, Any] = {"color": COLORS[1], "marker": "X", "markersize": 8, "linestyle": ""}
 
 
 def plot_predictive_check(
@@ -40,9 +42,10 @@ def plot_predictive_check(
 ) -> Figure:
     """Draw the rows beside data sets that the posterior makes, feature by feature, and the p-values of statistics.
 
-    A histogram of each feature, with the interval that the same bin's height has in the posterior's own data sets; and
-    for every statistic of `predictive_check` the share of data sets with as much of it or more. What the model makes
-    and the data do not have is a bar outside its band or a p-value near 0 or 1; of many, some are so by chance.
+    A histogram of each feature as dots, and the interval that the same bin's height has in the posterior's own data
+    sets; and for every statistic of `predictive_check` the share of data sets with as much of it or more. Where rows
+    and model differ, dots leave the band or a p-value is near 0 or 1. Of many, some do so by chance: one dot in ten at
+    `ci_prob` 0.9.
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ def plot_predictive_check(
         _draw_feature(ax, X[:, d], edges[d], np.array([each[d] for each in densities]), ci_prob)
         ax.set_xlabel(literal(fill(names[d], 60)))
     _draw_p_values(figure.add_subplot(grid[:, 1]), table)
-    figure.legend(handles=_legend(len(X), len(densities), ci_prob), loc="outside upper left", ncols=3, **LEGEND)
+    figure.legend(handles=_legend(len(X), len(densities), ci_prob), loc="outside upper left", ncols=2, **LEGEND)
     return figure
 
 
@@ -103,11 +106,9 @@ def _histograms(X: FloatArray, edges: list[FloatArray]) -> list[FloatArray]:
 def _draw_feature(ax: Axes, x: FloatArray, edges: FloatArray, replicated: FloatArray, ci_prob: float) -> None:
     """`replicated` (n_draws, n_bins)."""
     observed = _histograms(x[:, np.newaxis], [edges])[0]
-    tails = [(1 - ci_prob) / 2, 0.5, (1 + ci_prob) / 2]
-    lower, median, upper = np.quantile(replicated, tails, axis=0)
-    ax.stairs(observed, edges, fill=True, zorder=1, **_BARS)
-    ax.stairs(upper, edges, baseline=lower, fill=True, zorder=2, **_BAND)
-    ax.stairs(median, edges, baseline=None, color=INK, linewidth=1.5, zorder=3)
+    lower, upper = np.quantile(replicated, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0)
+    ax.stairs(upper, edges, baseline=lower, fill=True, zorder=1, **_BAND)
+    ax.plot(0.5 * (edges[:-1] + edges[1:]), observed, zorder=2, clip_on=False, **_OBSERVED)
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(bottom=0)
     ax.set_ylabel("density")
@@ -122,26 +123,23 @@ def _draw_p_values(ax: Axes, table: pd.DataFrame) -> None:
         ax.axvspan(low, high, color=INK, alpha=0.08, linewidth=0)
     ax.axvline(0.5, color=INK, linewidth=0.6)
     for some, look in ((ordinary, _ORDINARY), (~ordinary, _STRIKING)):
-        ax.plot(p_values[some], rows[some], clip_on=False, zorder=3, **look)
+        if some.any():  # without points there is no place to make room for
+            ax.plot(p_values[some], rows[some], clip_on=False, zorder=3, **look)
     ax.set_yticks(rows, [literal(fill(str(name), 40)) for name in table.index])
     ax.set(xlim=(0, 1), ylim=(len(table) - 0.4, -0.6))
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
-    ax.set_xlabel("share of data sets with as much or more (p-value)")
+    ax.set_xlabel("p-value: share of the model's data sets\nwith as much as the rows or more")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(labelsize=9)
     ax.tick_params(axis="y", length=0)
 
 
-_ORDINARY: dict[str, Any] = {"color": COLORS[0], "marker": "o", "linestyle": "", "markersize": 6}
-_STRIKING: dict[str, Any] = {"color": COLORS[1], "marker": "X", "linestyle": "", "markersize": 8}
-
-
 def _legend(n_rows: int, n_draws: int, ci_prob: float) -> list[Any]:
     return [
-        Patch(**_BARS, label=f"histogram of {n_rows:,} rows"),
-        Line2D([], [], color=INK, linewidth=1.5, label=f"median of {n_draws} data sets\nthat the posterior makes"),
-        Patch(**_BAND, label=f"their bin by bin {percent(ci_prob)}\nequal-tailed interval"),
+        Line2D([], [], **_OBSERVED, label=f"histogram of the {n_rows:,} rows"),
+        Patch(
+            **_BAND, label=f"{percent(ci_prob)} equal-tailed interval, bin by\nbin, of {n_draws} data sets of the model"
+        ),
         Line2D([], [], **_ORDINARY, label=f"p-value between {_EXTREME:g} and {1 - _EXTREME:g}"),
-        Line2D([], [], **_STRIKING, label="p-value closer to 0 or 1"),
-        Patch(color=INK, alpha=0.08, linewidth=0, label=f"below {_EXTREME:g} and above {1 - _EXTREME:g}"),
+        Line2D([], [], **_STRIKING, label="p-value nearer to 0 or 1"),
     ]
