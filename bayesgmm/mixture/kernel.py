@@ -44,6 +44,7 @@ from bayesgmm.mixture.tiles import (
 type FloatArray = NDArray[np.float64]
 
 BLOCK = 256
+_DRAWS = 16
 
 # Sums over rows may be reassociated, which is what lets them use SIMD; NaN and infinity stay honest.
 _SUMS = {"reassoc", "contract", "nsz"}
@@ -276,15 +277,24 @@ def rows_under_draws(X, start, stop, origin, log_scales, means, whiteners, diago
     responsibilities (n, K, S), which may have length 0; log_scales (S, K), means (S, K, D), whiteners (S, K, D, D).
     """
     S, K, D = means.shape
-    x, y, r, log_density, difference, _ = _workspace(D, K, D)
+    x, y, _, _, difference, _ = _workspace(D, K, D)
+    # A row's numbers lie far from the next row's: those of several draws are written there together.
+    r, log_density = np.empty((_DRAWS, K, BLOCK)), np.empty((_DRAWS, BLOCK))
     for begin in range(start, stop, BLOCK):
-        n = min(BLOCK, stop - begin)
+        n, first = min(BLOCK, stop - begin), begin - start
         _load(X, begin, n, origin, x)
-        for s in range(S):
-            _responsibilities(x, n, log_scales[s], means[s], whiteners[s], diagonal, difference, y, r, log_density)
+        for s in range(0, S, _DRAWS):
+            n_draws = min(_DRAWS, S - s)
+            for i in range(n_draws):
+                p = s + i
+                _responsibilities(
+                    x, n, log_scales[p], means[p], whiteners[p], diagonal, difference, y, r[i], log_density[i]
+                )
             for b in range(n):
-                log_densities[begin - start + b, s] = log_density[b]
+                for i in range(n_draws):
+                    log_densities[first + b, s + i] = log_density[i, b]
             if responsibilities.size:
                 for b in range(n):
                     for k in range(K):
-                        responsibilities[begin - start + b, k, s] = r[k, b]
+                        for i in range(n_draws):
+                            responsibilities[first + b, k, s + i] = r[i, k, b]
