@@ -11,7 +11,6 @@ from scipy.stats import kurtosis, norm, skew
 
 import bayesgmm as bg
 from bayesgmm import plots
-from bayesgmm.bayes.loo import loo as loo_of
 
 
 @pytest.fixture(autouse=True)
@@ -187,10 +186,9 @@ def test_a_row_that_decides_the_posterior_is_named():
 def test_what_cannot_be_said_is_a_problem_and_no_pass():
     ones = np.ones((100, 1))  # all draws the same: the weights have no tail
     posterior = posterior_of(ones, 0 * ones[..., None], ones[..., None, None], np.array([[0.0], [1.0]]))
-    posterior["posterior"]["means"][:] += 1e-300
-    monkey = bg.loo(posterior)
-    assert np.isnan(monkey.pareto_k).all() and not monkey.ok
-    np.testing.assert_allclose(monkey.pointwise, norm.logpdf([0, 1]))
+    found = bg.loo(posterior)
+    assert np.isnan(found.pareto_k).all() and not found.ok
+    np.testing.assert_allclose(found.pointwise, norm.logpdf([0, 1]))
 
 
 def test_loo_of_a_normal_of_known_sd_has_the_closed_form():
@@ -288,7 +286,3 @@ def test_features_of_the_picture_can_be_chosen(faithful_posterior, tmp_path):
     with pytest.raises(bg.InputError, match="1 to 10 features"):
         plots.plot_predictive_check(many)
     plots.plot_predictive_check(many, features=[3, 4], rng=1).savefig(tmp_path / "figure.png")
-
-
-def test_the_names_of_the_package_are_these():
-    assert bg.loo is loo_of
