@@ -12,12 +12,21 @@ if TYPE_CHECKING:
     from bayesgmm.analysis import Analysis as Analysis
     from bayesgmm.analysis import analyze as analyze
     from bayesgmm.analysis import load as load
+    from bayesgmm.bayes.criticism import add_posterior_predictive as add_posterior_predictive
+    from bayesgmm.bayes.criticism import predictive_check as predictive_check
     from bayesgmm.bayes.diagnose import Diagnosis as Diagnosis
     from bayesgmm.bayes.diagnose import diagnose as diagnose
     from bayesgmm.bayes.label_report import LabelReport as LabelReport
     from bayesgmm.bayes.label_report import label_report as label_report
     from bayesgmm.bayes.labels import align as align
+    from bayesgmm.bayes.loo import LOO as LOO
+    from bayesgmm.bayes.loo import add_log_likelihood as add_log_likelihood
+    from bayesgmm.bayes.loo import loo as loo
     from bayesgmm.bayes.model import build_model as build_model
+    from bayesgmm.bayes.predict import Prediction as Prediction
+    from bayesgmm.bayes.predict import PredictiveDensity as PredictiveDensity
+    from bayesgmm.bayes.predict import predict as predict
+    from bayesgmm.bayes.predict import predict_density as predict_density
     from bayesgmm.bayes.prior import Exponential as Exponential
     from bayesgmm.bayes.prior import Fixed as Fixed
     from bayesgmm.bayes.prior import Gamma as Gamma
@@ -27,6 +36,8 @@ if TYPE_CHECKING:
     from bayesgmm.bayes.prior import Prior as Prior
     from bayesgmm.bayes.prior import Uniform as Uniform
     from bayesgmm.bayes.sample import sample_posterior as sample_posterior
+    from bayesgmm.bayes.subsets import conditional as conditional
+    from bayesgmm.bayes.subsets import marginal as marginal
     from bayesgmm.comparison import Comparison as Comparison
     from bayesgmm.comparison import compare as compare
     from bayesgmm.em.fit import fit_em as fit_em
@@ -47,12 +58,21 @@ _HOMES = {
     "Analysis": "analysis",
     "analyze": "analysis",
     "load": "analysis",
+    "add_posterior_predictive": "bayes.criticism",
+    "predictive_check": "bayes.criticism",
     "Diagnosis": "bayes.diagnose",
     "diagnose": "bayes.diagnose",
     "LabelReport": "bayes.label_report",
     "label_report": "bayes.label_report",
     "align": "bayes.labels",
+    "LOO": "bayes.loo",
+    "add_log_likelihood": "bayes.loo",
+    "loo": "bayes.loo",
     "build_model": "bayes.model",
+    "Prediction": "bayes.predict",
+    "PredictiveDensity": "bayes.predict",
+    "predict": "bayes.predict",
+    "predict_density": "bayes.predict",
     "Exponential": "bayes.prior",
     "Fixed": "bayes.prior",
     "Gamma": "bayes.prior",
@@ -62,6 +82,8 @@ _HOMES = {
     "Prior": "bayes.prior",
     "Uniform": "bayes.prior",
     "sample_posterior": "bayes.sample",
+    "conditional": "bayes.subsets",
+    "marginal": "bayes.subsets",
     "Comparison": "comparison",
     "compare": "comparison",
     "fit_em": "em.fit",

@@ -1,6 +1,6 @@
 """Checks at the door: what comes in is turned into plain arrays here, or refused with a reason."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -75,6 +75,37 @@ def names_clash(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> b
     if one is None or other is None or one == other:
         return False
     return default_names(len(one)) != one and default_names(len(other)) != other
+
+
+def feature_indices(chosen: Any, features: tuple[str, ...], name: str) -> list[int]:
+    """Where the features named (or numbered) in the list `chosen` stand among `features`; each once, at least one."""
+    if isinstance(chosen, str) or not isinstance(chosen, Iterable):
+        raise InputError(f"{name} must be a list of names or numbers of features; received {chosen!r}.")
+    chosen = list(chosen)
+    index = [_feature_index(feature, features) for feature in chosen]
+    if not index or len(set(index)) < len(index):
+        raise InputError(f"{name} must name at least one feature, and each once; received {chosen}.")
+    return index
+
+
+def _feature_index(feature: Any, features: tuple[str, ...]) -> int:
+    if isinstance(feature, str) and feature in features:
+        return features.index(feature)
+    is_number = isinstance(feature, Integral) and not isinstance(feature, bool)
+    if is_number and 0 <= int(feature) < len(features):
+        return int(feature)
+    raise InputError(f"There is no feature {feature!r}; this mixture has {', '.join(features)}.")
+
+
+def check_given(given: Any, features: tuple[str, ...]) -> tuple[list[int], list[int], FloatArray]:
+    """Features whose values are `given`, the others, and the values, of a mapping from names or numbers to numbers."""
+    if not isinstance(given, Mapping):
+        raise InputError(f"given must map features to values, such as {{{features[0]!r}: 1.0}}; received {given!r}.")
+    known = feature_indices(list(given), features, "given")
+    other = [i for i in range(len(features)) if i not in known]
+    if not other:
+        raise InputError("given must leave at least one feature; nothing is left to describe.")
+    return known, other, as_table([list(given.values())], "given", [features[i] for i in known]).values[0].astype(float)
 
 
 def _count(n: int, noun: str) -> str:

@@ -8,7 +8,15 @@ import pytest
 
 import bayesgmm
 
-MODULES = ["analysis", "bayes.prior", "em.fit", "mixture.parameters"]
+MODULES = [
+    "analysis",
+    "bayes.loo",
+    "bayes.predict",
+    "bayes.prior",
+    "bayes.subsets",
+    "em.fit",
+    "mixture.parameters",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -32,7 +32,7 @@ DOORS = {
     "pymc": ("bayes/",),
     "pytensor": ("bayes/",),
     "nutpie": ("bayes/",),
-    "arviz": ("bayes/diagnose.py", "plots.py", "plots/"),
+    "arviz": ("bayes/diagnose.py", "bayes/loo.py", "plots.py", "plots/"),
     "matplotlib": ("plots.py", "plots/", "analysis.py"),
     "sklearn": ("comparison.py", "estimators.py"),
     "numba": ("mixture/", "em/", "bayes/"),

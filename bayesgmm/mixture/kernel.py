@@ -45,6 +45,7 @@ from bayesgmm.mixture.whitening import SUMS
 type FloatArray = NDArray[np.float64]
 
 BLOCK = 256
+_DRAWS = 16
 
 
 class KernelParameters(NamedTuple):
@@ -247,3 +248,32 @@ def rows_under(X, start, stop, origin, log_scales, means, whiteners, diagonal, l
             for k in range(K):
                 for b in range(n):
                     responsibilities[begin + b, k] = r[k, b]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def rows_under_draws(X, start, stop, origin, log_scales, means, whiteners, diagonal, log_densities, responsibilities):
+    """The same under each of S mixtures, of rows start..stop into the first rows of log_densities (n, S) and
+    responsibilities (n, K, S), which may have length 0; log_scales (S, K), means (S, K, D), whiteners (S, K, D, D).
+    """
+    S, K, D = means.shape
+    x, y, _, _, difference, _ = _workspace(D, K, D)
+    # A row's numbers lie far from the next row's: those of several draws are written there together.
+    r, log_density = np.empty((_DRAWS, K, BLOCK)), np.empty((_DRAWS, BLOCK))
+    for begin in range(start, stop, BLOCK):
+        n, first = min(BLOCK, stop - begin), begin - start
+        _load(X, begin, n, origin, x)
+        for s in range(0, S, _DRAWS):
+            n_draws = min(_DRAWS, S - s)
+            for i in range(n_draws):
+                p = s + i
+                _responsibilities(
+                    x, n, log_scales[p], means[p], whiteners[p], diagonal, difference, y, r[i], log_density[i]
+                )
+            for b in range(n):
+                for i in range(n_draws):
+                    log_densities[first + b, s + i] = log_density[i, b]
+            if responsibilities.size:
+                for b in range(n):
+                    for k in range(K):
+                        for i in range(n_draws):
+                            responsibilities[first + b, k, s + i] = r[i, k, b]

@@ -11,7 +11,16 @@ from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.kernel import KernelParameters
 from bayesgmm.mixture.rows import Rows
 from bayesgmm.mixture.whitening import log_scales_and_whiteners
-from bayesgmm.validation import as_generator, as_numbers, as_table, check_count, default_names, names_clash
+from bayesgmm.validation import (
+    as_generator,
+    as_numbers,
+    as_table,
+    check_count,
+    check_given,
+    default_names,
+    feature_indices,
+    names_clash,
+)
 
 type FloatArray = NDArray[np.float64]
 
@@ -158,7 +167,7 @@ class MixtureParameters:
 
     def marginal(self, features: Sequence[str | int]) -> "MixtureParameters":
         """The mixture of some of the features, in the order given."""
-        index = self._indices(features, "features")
+        index = feature_indices(features, self.features, "features")
         return MixtureParameters(
             self.weights,
             self.means[:, index],
@@ -172,16 +181,8 @@ class MixtureParameters:
         Component by component a Gaussian conditional (Bishop 2006, eqs. 2.81 and 2.82); the weights are the
         responsibilities of the marginal mixture at the given values.
         """
-        if not isinstance(given, Mapping):
-            raise InputError(
-                f"given must map features to values, such as {{{self.features[0]!r}: 1.0}}; received {given!r}."
-            )
-        known = self._indices(list(given), "given")
-        other = [i for i in range(self.n_features) if i not in known]
-        if not other:
-            raise InputError("given must leave at least one feature; nothing is left to describe.")
+        known, other, values = check_given(given, self.features)
         marginal = self.marginal(known)
-        values = as_table([list(given.values())], "given").values[0]
         responsibilities = marginal.responsibilities(values[np.newaxis])[0]
         means, covariances = [], []
         for mean, covariance in zip(self.means, self.covariances, strict=True):
@@ -206,22 +207,6 @@ class MixtureParameters:
                 f"start describes {', '.join(self.features)}; the columns of X are {', '.join(features)}. Pass a start "
                 f"for the same columns in the same order."
             )
-
-    def _indices(self, features: Sequence[str | int], name: str) -> list[int]:
-        if isinstance(features, str) or not isinstance(features, Iterable):
-            raise InputError(f"{name} must be a list of names or numbers of features; received {features!r}.")
-        index = [self._index(feature) for feature in features]
-        if not index or len(set(index)) < len(index):
-            raise InputError(f"{name} must name at least one feature, and each once; received {list(features)}.")
-        return index
-
-    def _index(self, feature: str | int) -> int:
-        if isinstance(feature, str) and feature in self.features:
-            return self.features.index(feature)
-        is_number = isinstance(feature, int | np.integer) and not isinstance(feature, bool)
-        if is_number and 0 <= int(feature) < self.n_features:
-            return int(feature)
-        raise InputError(f"There is no feature {feature!r}; this mixture has {', '.join(self.features)}.")
 
     def _at(self, X: Any) -> tuple[Rows, KernelParameters]:
         table = as_table(X, features=self.features)

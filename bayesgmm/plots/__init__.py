@@ -6,6 +6,7 @@ Each returns the Matplotlib figure and shows nothing. A component has the same c
 from bayesgmm.plots.comparison import plot_comparison
 from bayesgmm.plots.convergence import plot_convergence
 from bayesgmm.plots.fit import plot_fit
+from bayesgmm.plots.prediction import plot_predictive_check
 from bayesgmm.plots.sampling import plot_energy, plot_rank, plot_trace
 from bayesgmm.plots.style import ComponentStyle, component_style
 
@@ -16,6 +17,7 @@ __all__ = [
     "plot_rank",
     "plot_energy",
     "plot_convergence",
+    "plot_predictive_check",
     "component_style",
     "ComponentStyle",
 ]

@@ -1,0 +1,86 @@
+"""The draws of a posterior as plain arrays: what a function of them needs, checked."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesgmm.exceptions import InputError
+from bayesgmm.mixture.draws import MixtureDraws
+from bayesgmm.validation import as_table
+
+_DIMS = {
+    "weights": ("chain", "draw", "component"),
+    "means": ("chain", "draw", "component", "feature"),
+    "covariances": ("chain", "draw", "component", "feature", "feature_other"),
+}
+# What a result may take in memory, in bytes.
+_MOST_BYTES = 4e9
+
+
+def mixture_draws(posterior: xr.DataTree, n_draws: int | None = None) -> MixtureDraws:
+    """Weights, means and covariances of the draws, chain after chain; of `n_draws` evenly spaced ones if given."""
+    draws = mixture_dataset(posterior)
+    arrays = [draws[name].transpose(*dims).values for name, dims in _DIMS.items()]
+    weights, means, covariances = (array.reshape(-1, *array.shape[2:]) for array in arrays)
+    every = MixtureDraws(weights, means, covariances, tuple(map(str, draws["feature"].values)))
+    return every if n_draws is None else every.some(spaced(every.n_draws, n_draws))
+
+
+def mixture_dataset(posterior: xr.DataTree) -> xr.Dataset:
+    """The group `posterior`; raises InputError when it does not describe mixtures."""
+    if not isinstance(posterior, xr.DataTree) or "posterior" not in posterior:
+        raise InputError(
+            f"posterior must be a DataTree with a group 'posterior', as sample_posterior returns it; received "
+            f"{type(posterior).__name__}."
+        )
+    draws = posterior["posterior"].to_dataset()
+    missing = [name for name, dims in _DIMS.items() if name not in draws or set(draws[name].dims) != set(dims)]
+    if missing:
+        raise InputError(
+            f"posterior has no variable {', '.join(missing)} of a mixture. Its group 'posterior' must hold "
+            f"weights[chain, draw, component], means[..., feature] and covariances[..., feature, feature_other]."
+        )
+    return draws
+
+
+def observed_rows(posterior: xr.DataTree, features: tuple[str, ...]) -> NDArray[Any]:
+    """(N, D) the rows that the posterior was sampled for."""
+    observed = posterior["observed_data"].to_dataset() if "observed_data" in posterior else xr.Dataset()
+    if "X" not in observed or observed["X"].ndim != 2 or observed["X"].shape[1] != len(features):
+        raise InputError(
+            "posterior holds no rows of its features. Put them in: posterior['observed_data'] = "
+            "xr.DataTree(xr.Dataset({'X': (('row', 'feature'), X)}))."
+        )
+    return as_table(np.asarray(observed["X"].values), "observed_data", features).values
+
+
+def check_aligned(posterior: xr.DataTree) -> None:
+    if not posterior.attrs.get("aligned", 0):
+        raise InputError(
+            "posterior is not aligned: its components have no fixed labels. Pass align(posterior, em.parameters)."
+        )
+
+
+def check_memory(n_numbers: int, what: str, remedy: str) -> None:
+    """Refuse results of more than 4 GB."""
+    if 8 * n_numbers > _MOST_BYTES:
+        raise InputError(f"{what} would take {8e-9 * n_numbers:.1f} GB; at most 4 are made. {remedy}")
+
+
+def spaced(n: int, most: int) -> NDArray[np.intp]:
+    """At most `most` of the numbers 0 to n - 1, evenly spaced."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.intp))
+
+
+def with_group(posterior: xr.DataTree, name: str, group: xr.Dataset) -> xr.DataTree:
+    """A new tree with one more group, or another in the place of one of that name."""
+    groups = {child: node.to_dataset() for child, node in posterior.children.items() if child != name}
+    return tree_of({**groups, name: group}, posterior.attrs)
+
+
+def tree_of(groups: dict[str, xr.Dataset], attributes: Any) -> xr.DataTree:
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs |= attributes
+    return tree
