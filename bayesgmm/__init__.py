@@ -12,10 +12,19 @@ if TYPE_CHECKING:
     from bayesgmm.analysis import Analysis as Analysis
     from bayesgmm.analysis import analyze as analyze
     from bayesgmm.analysis import load as load
+    from bayesgmm.assignments import PartitionAgreement as PartitionAgreement
+    from bayesgmm.assignments import partition_agreement as partition_agreement
+    from bayesgmm.assignments import row_uncertainty as row_uncertainty
     from bayesgmm.bayes.diagnose import Diagnosis as Diagnosis
     from bayesgmm.bayes.diagnose import diagnose as diagnose
     from bayesgmm.bayes.labels import align as align
     from bayesgmm.bayes.model import build_model as build_model
+    from bayesgmm.bayes.partition import Bound as Bound
+    from bayesgmm.bayes.partition import CoClustering as CoClustering
+    from bayesgmm.bayes.partition import CredibleBall as CredibleBall
+    from bayesgmm.bayes.partition import Partition as Partition
+    from bayesgmm.bayes.partition import co_clustering as co_clustering
+    from bayesgmm.bayes.partition import point_partition as point_partition
     from bayesgmm.bayes.prior import Exponential as Exponential
     from bayesgmm.bayes.prior import Fixed as Fixed
     from bayesgmm.bayes.prior import Gamma as Gamma
@@ -27,6 +36,10 @@ if TYPE_CHECKING:
     from bayesgmm.bayes.sample import sample_posterior as sample_posterior
     from bayesgmm.comparison import Comparison as Comparison
     from bayesgmm.comparison import compare as compare
+    from bayesgmm.densities import DensityDistances as DensityDistances
+    from bayesgmm.densities import Distance as Distance
+    from bayesgmm.densities import density_difference as density_difference
+    from bayesgmm.densities import density_distances as density_distances
     from bayesgmm.em.fit import fit_em as fit_em
     from bayesgmm.em.result import EMFit as EMFit
     from bayesgmm.em.result import Status as Status
@@ -45,10 +58,19 @@ _HOMES = {
     "Analysis": "analysis",
     "analyze": "analysis",
     "load": "analysis",
+    "PartitionAgreement": "assignments",
+    "partition_agreement": "assignments",
+    "row_uncertainty": "assignments",
     "Diagnosis": "bayes.diagnose",
     "diagnose": "bayes.diagnose",
     "align": "bayes.labels",
     "build_model": "bayes.model",
+    "Bound": "bayes.partition",
+    "CoClustering": "bayes.partition",
+    "CredibleBall": "bayes.partition",
+    "Partition": "bayes.partition",
+    "co_clustering": "bayes.partition",
+    "point_partition": "bayes.partition",
     "Exponential": "bayes.prior",
     "Fixed": "bayes.prior",
     "Gamma": "bayes.prior",
@@ -60,6 +82,10 @@ _HOMES = {
     "sample_posterior": "bayes.sample",
     "Comparison": "comparison",
     "compare": "comparison",
+    "DensityDistances": "densities",
+    "Distance": "densities",
+    "density_difference": "densities",
+    "density_distances": "densities",
     "fit_em": "em.fit",
     "EMFit": "em.result",
     "Status": "em.result",

@@ -242,10 +242,25 @@ def log_densities_of_draws(
     weights (S, K), means (S, K, D), covariances (S, K, D, D). Yields one array a mixture, so that S x N numbers
     are never in memory together.
     """
+    for rows, parameters in _at_draws(values, weights, means, covariances):
+        yield rows.log_densities(parameters)
+
+
+def responsibilities_of_draws(
+    values: NDArray[Any], weights: FloatArray, means: FloatArray, covariances: FloatArray
+) -> Iterator[FloatArray]:
+    """Responsibilities (N, K) of the rows `values` (N, D) under each of S mixtures in turn, as above."""
+    for rows, parameters in _at_draws(values, weights, means, covariances):
+        yield rows.responsibilities(parameters)
+
+
+def _at_draws(
+    values: NDArray[Any], weights: FloatArray, means: FloatArray, covariances: FloatArray
+) -> Iterator[tuple[Rows, KernelParameters]]:
     origin = values[0].astype(np.float64)
     rows = Rows(values, np.empty(0), origin)
     for w, mean, cholesky in zip(weights, means - origin, np.linalg.cholesky(covariances), strict=True):
-        yield rows.log_densities(kernel_parameters(w, mean, cholesky))
+        yield rows, kernel_parameters(w, mean, cholesky)
 
 
 def _finite(value: ArrayLike, name: str, ndim: int) -> FloatArray:
