@@ -177,9 +177,8 @@ def _of_piece(
     apart = np.zeros(n)  # sum over j of the probability that EM and the draws differ about i and j
     for s, r in enumerate(responsibilities_of_draws(values, *draws)):
         own[s] = r[np.arange(n), labels]
-        with_mates = (r * together[s, labels]).sum(axis=1)
-        with_all = r @ together[s].sum(axis=0)
-        with_itself = (r**2).sum(axis=1)
-        apart += (n_members[labels] - 1) - (with_mates - with_itself) + (with_all - with_mates)
+        # EM's mates but the row itself, less those it shares a component with, and the others that it does share one with.
+        sharing = together[s].sum(axis=0) - 2 * together[s]
+        apart += n_members[labels] - 1 + np.einsum("nk,nk->n", r, sharing[labels] + r)
     bounds = np.quantile(own, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0)
     return own.mean(axis=0), bounds, np.clip(apart / S / (n_members.sum() - 1), 0, 1)

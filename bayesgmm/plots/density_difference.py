@@ -19,7 +19,7 @@ from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.chosen import float_rows, limits, one_or_two
-from bayesgmm.plots.style import INK, LEGEND, figure_of, literal, new_axes, percent, tidy
+from bayesgmm.plots.style import INK, LEGEND, MUTED, figure_of, literal, new_axes, percent, tidy
 from bayesgmm.validation import check_fraction
 
 type FloatArray = NDArray[np.float64]
@@ -28,8 +28,11 @@ _MOST_POINTS = 4_000
 _N_DRAWS = 400
 _LINE, _SIDE = 500, 120  # points of a line, and along each side of a map
 _LEVELS = (-3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0)
-_EM, _PREDICTIVE = "#D55E00", "#0072B2"
-_BAND: dict[str, Any] = {"color": _PREDICTIVE, "alpha": 0.25, "linewidth": 0}
+# No component's colours: the densities are of all components.
+_EM: dict[str, Any] = {"color": INK, "linewidth": 1.8}
+_PREDICTIVE: dict[str, Any] = {"color": MUTED, "linestyle": "--", "linewidth": 2.2}
+_BAND: dict[str, Any] = {"color": INK, "alpha": 0.18, "linewidth": 0}
+_EMPTY = "#D0D0D0"
 
 
 class _View(NamedTuple):
@@ -100,11 +103,11 @@ def _draw_lines(view: _View, ci_prob: float) -> Figure:
     lower, upper = (table[name] for name in interval_names(ci_prob))
     predictive = table["predictive"]
     above.fill_between(x, lower, upper, **_BAND)
-    above.plot(x, predictive, color=_PREDICTIVE, linestyle="--", linewidth=2)
-    above.plot(x, table["em"], color=_EM, linewidth=2)
+    above.plot(x, predictive, **_PREDICTIVE)
+    above.plot(x, table["em"], **_EM)
     below.fill_between(x, lower - predictive, upper - predictive, **_BAND)
-    below.axhline(0, color=_PREDICTIVE, linestyle="--", linewidth=2)
-    below.plot(x, table["em"] - predictive, color=_EM, linewidth=2)
+    below.axhline(0, **_PREDICTIVE)
+    below.plot(x, table["em"] - predictive, **_EM)
     shown = view.rows[spaced(len(view.rows), _MOST_POINTS), 0]
     alpha = float(np.clip(10 / np.sqrt(len(shown)), 0.2, 0.8))
     above.vlines(
@@ -129,8 +132,8 @@ def _draw_lines(view: _View, ci_prob: float) -> Figure:
     figure.align_ylabels()
     band = f"posterior: density, pointwise\n{percent(ci_prob)} equal-tailed interval"
     handles = [
-        Line2D([], [], color=_EM, linewidth=2, label="EM: density"),
-        Line2D([], [], color=_PREDICTIVE, linestyle="--", linewidth=2, label="posterior predictive density"),
+        Line2D([], [], **_EM, label="EM: density"),
+        Line2D([], [], **_PREDICTIVE, label="posterior predictive density"),
         Patch(**_BAND, label=band),
         Line2D([], [], color=INK, marker="|", linestyle="", label=_rows_text(len(view.rows))),
     ]
@@ -146,7 +149,7 @@ def _draw_map(ax: Axes, view: _View) -> Figure:
     at_rows = difference_at(rows[spaced(len(rows), _MOST_POINTS)], view.parameters, view.draws, 0.9)
     empty = at_grid["predictive"] < at_rows["predictive"].min()
     z = np.ma.masked_array(at_grid["z"].to_numpy(), empty.to_numpy(), copy=True).reshape(_SIDE, _SIDE)
-    ax.set_facecolor("#EEEEEE")
+    ax.set_facecolor(_EMPTY)
     filled = ax.contourf(x, y, z, levels=_LEVELS, cmap="RdBu_r", extend="both")
     shown = rows[spaced(len(rows), _MOST_POINTS)]
     alpha = float(np.clip(20 / np.sqrt(len(shown)), 0.3, 0.8))
@@ -160,7 +163,7 @@ def _draw_map(ax: Axes, view: _View) -> Figure:
     bar.ax.tick_params(labelsize=9)
     handles = [
         Line2D([], [], color=INK, marker="o", markersize=3, linestyle="", label=_rows_text(len(rows))),
-        Patch(color="#EEEEEE", label="hardly any density there"),
+        Patch(color=_EMPTY, label="posterior predictive density below that of every row"),
     ]
     ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, **LEGEND)
     return figure_of(ax)

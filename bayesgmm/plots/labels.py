@@ -31,7 +31,7 @@ type FloatArray = NDArray[np.float64]
 
 _MOST_POINTS = 4_000
 # Marks grow from the first diameter (points), of a row whose label is certain, to the second.
-_SMALL, _LARGE = 3.0, 13.0
+_SMALL, _LARGE = 3.5, 13.0
 _SHOWN = (0.0, 0.1, 0.5, 1.0)
 _DOUBTFUL = 0.5
 
@@ -131,7 +131,14 @@ def _draw_strip(ax: Axes, points: FloatArray, table: pd.DataFrame, ci_prob: floa
         style, mine = component_style(int(k)), (table["em_label"] == k).to_numpy()
         ax.vlines(x[mine], lower[mine], upper[mine], color=style.color, alpha=0.35, linewidth=1.5)
         ax.plot(
-            x[mine], p_wrong[mine], style.marker, color=style.color, markersize=6, markeredgecolor="white", alpha=0.9
+            x[mine],
+            p_wrong[mine],
+            style.marker,
+            color=style.color,
+            markersize=7,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            alpha=0.9,
         )
     ax.set(xlim=limits(x), ylim=(-0.03, 1.03))
 
@@ -155,7 +162,7 @@ def _legend(em: EMFit, table: pd.DataFrame, n_shown: int, ci_prob: float, *, str
                 color=INK,
                 linewidth=0.8,
                 linestyle=":",
-                label=f"above: {n_doubtful} row(s) that\nthe posterior gives elsewhere",
+                label=f"above it, {n_doubtful} rows: rather\nof another component",
             ),
         ]
     else:

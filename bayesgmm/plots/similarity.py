@@ -57,7 +57,7 @@ def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, 
     labels = em.parameters.predict(values[together.rows])
     order, edges = _order(together.probabilities, partition.labels)
     n = len(order)
-    ax = ax or new_axes(8.5, 6)
+    ax = ax or new_axes(8.5, 5.5)
     ax.imshow(
         together.probabilities[np.ix_(order, order)],
         cmap=_GREYS,
@@ -71,7 +71,7 @@ def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, 
         ax.add_patch(Rectangle((begin, begin), size, size, fill=False, edgecolor="black", linewidth=1.5))
     _draw_strips(ax, labels[order], em.parameters.n_components)
     _name_clusters(ax, edges)
-    bar = figure_of(ax).colorbar(ax.images[0], ax=ax, shrink=0.55, anchor=(0, 0), pad=0.03)
+    bar = figure_of(ax).colorbar(ax.images[0], cax=ax.inset_axes((1.05, 0, 0.03, 0.45)))
     bar.set_label("posterior probability that\ntwo rows share a component", fontsize=9)
     bar.ax.tick_params(labelsize=9)
     ax.legend(handles=_legend(em, partition, labels), loc="upper left", bbox_to_anchor=(1.02, 1), **LEGEND)
@@ -115,7 +115,7 @@ def _legend(em: EMFit, partition: Partition, labels: NDArray[np.intp]) -> list[L
     together = partition.co_clustering
     n = len(labels)
     rows = f"{n:,} rows" if n == together.n_samples else f"{n:,} of the {together.n_samples:,} rows"
-    text = f"partition of least expected\n{_LOSSES[partition.loss]}:\n{partition.n_clusters} clusters of {rows}"
+    text = f"partition of least expected\n{_LOSSES[partition.loss]}:\n{partition.n_clusters} clusters; {rows}"
     handles: list[Line2D | Patch] = [
         Patch(facecolor="none", edgecolor="black", linewidth=1.5, label=text),
         Line2D([], [], linestyle="", label="strips: EM's labels"),
