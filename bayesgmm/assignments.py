@@ -177,7 +177,7 @@ def _of_piece(
     apart = np.zeros(n)  # sum over j of the probability that EM and the draws differ about i and j
     for s, r in enumerate(responsibilities_of_draws(values, *draws)):
         own[s] = r[np.arange(n), labels]
-        # EM's mates but the row itself, less those it shares a component with, and the others that it does share one with.
+        # EM's mates that it shares no component with, and the others that it does share one with; itself is neither.
         sharing = together[s].sum(axis=0) - 2 * together[s]
         apart += n_members[labels] - 1 + np.einsum("nk,nk->n", r, sharing[labels] + r)
     bounds = np.quantile(own, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0)

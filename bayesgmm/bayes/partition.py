@@ -15,6 +15,7 @@ from bayesgmm.bayes import partition_search
 from bayesgmm.bayes.draws import Draws, rows_for, some_draws, spaced
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.parameters import MixtureParameters, responsibilities_of_draws
+from bayesgmm.mixture.rows import one_blas_thread
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
 type FloatArray = NDArray[np.float64]
@@ -244,7 +245,8 @@ def _probabilities(n: int, stream: Iterator[FloatArray], n_draws: int) -> FloatA
 
 def _square(batch: list[FloatArray]) -> FloatArray:
     columns = np.concatenate(batch, axis=1)
-    return np.asarray(columns @ columns.T)
+    with one_blas_thread():  # the same sums on any number of cores
+        return np.asarray(columns @ columns.T)
 
 
 def _drawing_labels(
