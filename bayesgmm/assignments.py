@@ -9,8 +9,16 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from bayesgmm.bayes.draws import Draws, check_aligned, check_same_shape, interval_names, rows_for, some_draws, spaced
 from bayesgmm.bayes.partition import Partition, point_partition
+from bayesgmm.bayes.selection import (
+    Draws,
+    check_aligned,
+    check_same_shape,
+    interval_names,
+    rows_for,
+    some_draws,
+    spaced,
+)
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.parameters import MixtureParameters, responsibilities_of_draws

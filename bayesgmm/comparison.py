@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.assignments import agreement_with_draws
 from bayesgmm.bayes.diagnose import Diagnosis, diagnose, posterior_entries
-from bayesgmm.bayes.draws import rows_for, some_draws
+from bayesgmm.bayes.selection import rows_for, some_draws
 from bayesgmm.densities import distances_of
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 from scipy.stats import norm, qmc
 
-from bayesgmm.bayes.draws import Draws, check_same_shape, interval_names, rows_for, some_draws
+from bayesgmm.bayes.selection import Draws, check_same_shape, interval_names, rows_for, some_draws
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws

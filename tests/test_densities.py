@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal, norm
 
 import bayesgmm as bg
 from bayesgmm import densities
-from bayesgmm.bayes.draws import Draws
+from bayesgmm.bayes.selection import Draws
 
 
 def repeated(mean, covariance, n=5):

@@ -12,7 +12,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from bayesgmm.bayes import partition_search
-from bayesgmm.bayes.draws import Draws, rows_for, some_draws, spaced
+from bayesgmm.bayes.selection import Draws, rows_for, some_draws, spaced
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.parameters import MixtureParameters, responsibilities_of_draws
 from bayesgmm.mixture.rows import one_blas_thread

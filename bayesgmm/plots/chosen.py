@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.bayes.draws import rows_for
+from bayesgmm.bayes.selection import rows_for
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.parameters import MixtureParameters
 

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from bayesgmm.bayes.draws import Draws, check_same_shape, interval_names, some_draws, spaced
+from bayesgmm.bayes.selection import Draws, check_same_shape, interval_names, some_draws, spaced
 from bayesgmm.densities import difference_at
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError

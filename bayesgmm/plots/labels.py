@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from bayesgmm.assignments import row_uncertainty
-from bayesgmm.bayes.draws import interval_names, spaced
+from bayesgmm.bayes.selection import interval_names, spaced
 from bayesgmm.em.result import EMFit
 from bayesgmm.plots.chosen import float_rows, limits, one_or_two
 from bayesgmm.plots.style import (

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from bayesgmm.bayes.draws import rows_for
 from bayesgmm.bayes.partition import Partition
+from bayesgmm.bayes.selection import rows_for
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.plots.style import LEGEND, component_style, figure_of, new_axes
