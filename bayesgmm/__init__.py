@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bayesgmm.assignments import row_uncertainty as row_uncertainty
     from bayesgmm.bayes.diagnose import Diagnosis as Diagnosis
     from bayesgmm.bayes.diagnose import diagnose as diagnose
+    from bayesgmm.bayes.label_report import LabelReport as LabelReport
+    from bayesgmm.bayes.label_report import label_report as label_report
     from bayesgmm.bayes.labels import align as align
     from bayesgmm.bayes.model import build_model as build_model
     from bayesgmm.bayes.partition import Bound as Bound
@@ -63,6 +65,8 @@ _HOMES = {
     "row_uncertainty": "assignments",
     "Diagnosis": "bayes.diagnose",
     "diagnose": "bayes.diagnose",
+    "LabelReport": "bayes.label_report",
+    "label_report": "bayes.label_report",
     "align": "bayes.labels",
     "build_model": "bayes.model",
     "Bound": "bayes.partition",

@@ -6,7 +6,7 @@ from benchmarks.analyze import analyze_table
 from benchmarks.answer import answer_table
 from benchmarks.em import iteration_table, memory_table, scoring_table, whole_call_table
 from benchmarks.gradient import gradient_table
-from benchmarks.labels import labels_table
+from benchmarks.labels import labels_table, methods_table, relabelling_table
 from benchmarks.optimum import optimum_table
 from benchmarks.posterior import posterior_table
 from benchmarks.samplers import samplers_table
@@ -19,7 +19,7 @@ PARTS = {
     "answer": (answer_table,),
     "analyze": (analyze_table,),
     "gradient": (gradient_table,),
-    "labels": (labels_table,),
+    "labels": (labels_table, relabelling_table, methods_table),
     "samplers": (samplers_table,),
     "posterior": (posterior_table,),
     "scale": (scale_table,),

@@ -11,8 +11,7 @@ _MODULES = {"bayesgmm": "answer_bayesgmm", "PyMC": "answer_pymc"}
 
 def answer_table(repeats=3):
     print("\nTime to the answer: Old Faithful, K = 2, 4 x 1000 draws, in a new process; neither is given a start.")
-    print("PyMC's call is the model as a list of components, nutpie's compilation, and sampling. With an empty cache")
-    print("bayesgmm compiles some of its functions when it is imported")
+    print("PyMC's call is the model as a list of components, nutpie's compilation, and sampling")
     print(f"{'caches':>7} {'':>9} {'imports':>9} {'call':>9} {'both':>9}   ratio: call, both")
     runs = {}
     for name, module in _MODULES.items():

@@ -7,6 +7,7 @@ The log-likelihood is among the ranked quantities: a sampler that ignored the da
 """
 
 import sys
+from dataclasses import replace
 from functools import cache
 
 import arviz as az
@@ -20,8 +21,10 @@ import bayesgmm as bg
 
 # Components are mostly apart and none is nearly empty, so that 1000 draws are enough to rank among.
 STATED = Stated(scale=4.0, log_sd=0.4, alpha=4.0, eta=2.0)
+# The same, but with means no farther apart than components are wide.
+OVERLAPPING = replace(STATED, scale=1.0)
 NAMES = ("weights", "means", "stds", "correlations")
-N_RANKED, THIN = 99, 10  # ranks 0 to 99
+N_RANKED = 99  # ranks 0 to 99
 CASES = [(1, 2), (2, 2), (2, 3), (3, 2)]  # D, K
 POINT = 1.0  # where the density is looked at, in every feature
 
@@ -31,13 +34,13 @@ def prior_of(stated):
     return bg.Prior(stated.location, stated.scale, std, stated.alpha, stated.eta)
 
 
-def posterior_draws(prior):
-    """rows, K, seed -> the posterior's draws, thinned: NAMES' arrays with N_RANKED first."""
+def posterior_draws(prior, n=250):
+    """rows, K, seed -> 4 x n of the posterior's draws, thinned: NAMES' arrays with N_RANKED first."""
 
     def draws(X, K, seed):
-        posterior = bg.sample_posterior(X, K, prior=prior, draws=250, rng=seed, progress=False)["posterior"]
+        posterior = bg.sample_posterior(X, K, prior=prior, draws=n, rng=seed, progress=False)["posterior"]
         values = (posterior[name].values for name in NAMES)
-        return [value.reshape(-1, *value.shape[2:])[::THIN][:N_RANKED] for value in values]
+        return [value.reshape(-1, *value.shape[2:])[:: 4 * n // (N_RANKED + 1)][:N_RANKED] for value in values]
 
     return draws
 
@@ -47,12 +50,12 @@ def prior_draws(X, K, seed):
     return STATED.mixtures(np.random.default_rng(10**6 + seed), N_RANKED, K, X.shape[1])
 
 
-def ranks(draws, fits, D, K, n_rows=80, first_seed=1):
+def ranks(draws, fits, D, K, n_rows=80, stated=STATED):
     """{quantity: (fits,) rank of the truth among N_RANKED draws}, of `fits` data sets."""
     found = {}
-    for seed in range(first_seed, first_seed + fits):
+    for seed in range(1, 1 + fits):
         rng = np.random.default_rng([seed, D, K])
-        truth = [value[0] for value in STATED.mixtures(rng, 1, K, D)]
+        truth = [value[0] for value in stated.mixtures(rng, 1, K, D)]
         X, point = rows_from(rng, n_rows, *truth), np.full((1, D), POINT)
         expected = label_free(X, point, *truth)
         for name, values in label_free(X, point, *draws(X, K, seed)).items():
@@ -132,9 +135,12 @@ def draw(found, path):
     unit = {name: (r[-n:] + rng.random(n)) / (N_RANKED + 1) for name, r in found.items()}
     group = xr.Dataset({name: ("sample", values) for name, values in unit.items()})
     tree = xr.DataTree.from_dict({"prior_sbc": group})
-    options = {"visuals": {"xlabel": False}, "figure_kwargs": {"figsize": (10, 5), "figsize_units": "inches"}}
+    options = {"visuals": {"xlabel": False}, "figure_kwargs": {"figsize": (12, 6), "figsize_units": "inches"}}
     plot = az.plot_ecdf_pit(tree, sample_dims="sample", backend="matplotlib", **options)
-    plot.savefig(path, dpi=100, bbox_inches="tight")
+    figure = plot.viz["figure"].item()
+    figure.supxlabel("rank of the truth among the draws, as a share")
+    figure.supylabel("share of lower ranks, less the uniform share")
+    figure.savefig(path, dpi=100, bbox_inches="tight")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import bayesgmm as bg
 from bayesgmm.bayes import nuts
@@ -12,7 +13,6 @@ from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.diagnose import convergence
 from bayesgmm.bayes.precondition import curvature_at, find_mode
 from bayesgmm.mixture.covariance import structure_named
-from bayesgmm.mixture.rows import one_blas_thread
 from bayesgmm.validation import as_table
 
 
@@ -100,7 +100,7 @@ def test_the_choice_is_nearly_as_efficient_as_the_best(name):
     the ratio is known better than that: two standard errors of the ratio are allowed, estimated from the seeds.
     """
     problem = Problem(name)
-    with one_blas_thread():
+    with threadpool_limits(limits=1, user_api="blas"):
         runs = {
             candidate: [problem.efficiency(at, 1000 + seed) for seed in SEEDS]
             for candidate, at in problem.candidates().items()

@@ -49,6 +49,36 @@ def test_the_density_of_log_sd_is_scipys_density_of_sd_times_sd(family):
         assert_allclose(log_density_of_log_sd(prior, np.log(sd))[:, feature], expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("structure", STRUCTURES.values(), ids=lambda structure: structure.name)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_log_density_of_a_mixture_is_scipys_up_to_a_constant(family, structure):
+    """Of what components or features share, once."""
+    std, distributions = FAMILIES[family]
+    rng, (S, K, D) = np.random.default_rng(1), (5, 3, 2)
+    if structure.spherical:
+        std, distributions = type(std)(*(np.ravel(value)[0] for value in vars(std).values())), distributions[:1] * 2
+    prior = bg.Prior([1.0, -2.0], [3.0, 0.5], std, 2.5, 1.7)
+    weights, means = rng.dirichlet(np.ones(K), S), rng.normal(size=(S, K, D))
+    stds = np.stack([d.rvs((S, K), random_state=rng) for d in distributions], axis=-1)
+    r = rng.uniform(-0.9, 0.9, (S, K))
+    if structure.shared:
+        stds, r = np.repeat(stds[:, :1], K, axis=1), np.repeat(r[:, :1], K, axis=1)
+    if structure.spherical:
+        stds = np.repeat(stds[..., :1], D, axis=2)
+    correlations = np.tile(np.eye(D), (S, K, 1, 1))
+    own = 1 if structure.shared else K
+    expected = stats.norm([1.0, -2.0], [3.0, 0.5]).logpdf(means).sum(axis=(1, 2))
+    expected += [stats.dirichlet(np.full(K, 2.5)).logpdf(w) for w in weights]
+    for d in range(1 if structure.spherical else D):
+        expected += distributions[d].logpdf(stds[:, :own, d]).sum(axis=1)
+    if not structure.diagonal:  # LKJ(eta) of two features: (r + 1) / 2 ~ Beta(eta, eta)
+        correlations[..., 0, 1] = correlations[..., 1, 0] = r
+        expected += stats.beta(1.7, 1.7, loc=-1, scale=2).logpdf(r[:, :own]).sum(axis=1)
+    values = {"weights": weights, "means": means, "stds": stds, "correlations": correlations}
+    found = prior.for_features(D, structure).log_density(values, structure)
+    assert_allclose(np.diff(found), np.diff(expected), rtol=1e-10, atol=1e-9)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_density_of_log_sd_integrates_to_one(family):
     prior, distributions = FAMILIES[family]

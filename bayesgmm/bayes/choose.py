@@ -19,6 +19,24 @@ from bayesgmm.bayes.precondition import Curvature
 type FloatArray = NDArray[np.float64]
 
 
+_LOW_RANK = "low-rank"
+# Below this misfit whitened sampling is as good as sampling gets. Old Faithful with K = 2 has 0.02, mixtures that
+# overlap more than 0.1.
+_NEAR_GAUSSIAN = 0.05
+# Tuning draws. Longer did not help.
+_TUNE_WHITENED, _TUNE_PLAIN, _TUNE_LOW_RANK = 200, 400, 800
+_PILOT_CHAINS = 4
+# Pilots end at the first of these draws a chain at which the best has enough effective draws to be told apart.
+_PILOT_DRAWS = (500, 1000, 2000)
+_PILOT_ESS = 400
+# With one divergence in a hundred draws a candidate has to be half as efficient again.
+_DIVERGENCE_COST = 50.0
+# With few rows nutpie's low-rank adaptation takes a quarter to a half of a gradient's time itself.
+_LOW_RANK_COST = 1.25
+# Draws a chain that the tuning is spread over when candidates are compared.
+_USUAL_DRAWS = 1000
+
+
 @dataclass(frozen=True, eq=False)
 class Coordinates:
     """theta = centre + scale z, scale (P,) or (P, P), and how the chains adapt to what is left."""
@@ -46,7 +64,8 @@ class Choice:
 class _Pilot:
     """Draws of a pilot in figures.
 
-    efficiency: effective draws per 1000 gradients of a run of usual length, its tuning included; less for divergences.
+    efficiency: effective draws per 1000 gradients of a run of usual length, its tuning included; less for divergences
+    and for what low-rank adaptation takes beside the gradients.
     """
 
     name: str
@@ -59,10 +78,13 @@ class _Pilot:
 
     @property
     def efficiency(self) -> float:
-        per_gradient = 1000 * self.ess / self.gradients * _USUAL_DRAWS / (_USUAL_DRAWS + self.tune)
-        return (
-            per_gradient / (1 + _DIVERGENCE_COST * self.divergences / self.draws) if np.isfinite(per_gradient) else 0.0
-        )
+        if not np.isfinite(self.ess):
+            return 0.0
+        share_of_draws = _USUAL_DRAWS / (_USUAL_DRAWS + self.tune)
+        cost = 1 + _DIVERGENCE_COST * self.divergences / self.draws
+        if self.name == _LOW_RANK:
+            cost *= _LOW_RANK_COST
+        return 1000 * self.ess / self.gradients * share_of_draws / cost
 
     def __str__(self) -> str:
         return (
@@ -70,21 +92,6 @@ class _Pilot:
             f"{self.gradients} gradients, {self.ess:.0f} effective, R-hat {self.r_hat:.2f}, "
             f"{self.divergences} divergences)"
         )
-
-
-# Below this misfit whitened sampling is as good as sampling gets. Old Faithful with K = 2 has 0.02, mixtures that
-# overlap more than 0.1.
-_NEAR_GAUSSIAN = 0.05
-# Tuning draws. Longer did not help.
-_TUNE_WHITENED, _TUNE_PLAIN, _TUNE_LOW_RANK = 200, 400, 800
-_PILOT_CHAINS = 4
-# Pilots end at the first of these draws a chain at which the best has enough effective draws to be told apart.
-_PILOT_DRAWS = (500, 1000, 2000)
-_PILOT_ESS = 400
-# With one divergence in a hundred draws a candidate has to be half as efficient again.
-_DIVERGENCE_COST = 50.0
-# Draws a chain that the tuning is spread over when candidates are compared.
-_USUAL_DRAWS = 1000
 
 
 def choose(
@@ -107,7 +114,7 @@ def choose(
         return Choice(whitened, reason)
     candidates = ([] if whitened is None else [whitened]) + [
         Coordinates("plain", curvature.mode, curvature.units, Settings(tune or _TUNE_PLAIN, "diag")),
-        Coordinates("low-rank", curvature.mode, curvature.units, Settings(tune or _TUNE_LOW_RANK, "low_rank")),
+        Coordinates(_LOW_RANK, curvature.mode, curvature.units, Settings(tune or _TUNE_LOW_RANK, "low_rank")),
     ]
     pilots = _pilots(posterior, candidates, quantity, start_width, rng)
     best = max(range(len(pilots)), key=lambda i: pilots[i].efficiency)

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesgmm.bayes.label_report import label_report
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.entries import Entry, entries, values_of
 from bayesgmm.mixture.parameters import log_densities_of_draws
@@ -47,6 +48,7 @@ class Diagnosis:
     n_divergences, n_chains, n_draws : counts; draws a chain.
     bfmi : (n_chains,) energy fraction of missing information.
     unclear : share of draws whose labels are not clear (`align`: label_clear); NaN when not aligned.
+    labels : DataFrame, how firmly each component's labels stand (`label_report`: table); None when not aligned.
     aligned, partial : whether the draws were relabelled, whether sampling was interrupted.
     problems : what stands in the way; empty when nothing does.
     """
@@ -58,6 +60,7 @@ class Diagnosis:
     n_draws: int
     bfmi: FloatArray
     unclear: float
+    labels: pd.DataFrame | None
     aligned: bool
     partial: bool
     problems: tuple[Problem, ...]
@@ -76,7 +79,7 @@ class Diagnosis:
             f"parameters, {labels}: {_worst(self.parameters)}",
         ]
         if np.isfinite(self.unclear):
-            lines.append(f"draws without clear labels: {100 * self.unclear:.1f} %")
+            lines.append(f"draws without clear labels: {100 * self.unclear:.1f} %{_weakest(self.labels)}")
         lines += [f"problem: {problem.text}" for problem in self.problems] or ["no problem found"]
         return "\n".join(lines)
 
@@ -118,6 +121,7 @@ def diagnose(posterior: xr.DataTree) -> Diagnosis:
         n_draws=draws.sizes["draw"],
         bfmi=bfmi,
         unclear=unclear,
+        labels=label_report(posterior).table if "label_clear" in stats else None,
         aligned=aligned,
         partial=partial,
         problems=tuple(_problems(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, unclear, partial)),
@@ -279,3 +283,11 @@ def _worst(table: pd.DataFrame) -> str:
     rhat = table["r_hat"].max(skipna=False)
     bulk, tail = table["ess_bulk"].min(skipna=False), table["ess_tail"].min(skipna=False)
     return f"R-hat <= {rhat:.3f}, ESS bulk >= {bulk:.0f}, tail >= {tail:.0f}"
+
+
+def _weakest(labels: pd.DataFrame | None) -> str:
+    """The component whose labels are unclear in most draws, where any are."""
+    if labels is None or not (labels["non_permutation_rate"] > 0).any():
+        return ""
+    component, rate = labels["non_permutation_rate"].idxmax(), labels["non_permutation_rate"].max()
+    return f"; most often component {component}, in {100 * rate:.1f} %"

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from bayesgmm.mixture import kernel
-from bayesgmm.mixture.score import for_the_kernel, gradient_from
+from bayesgmm.mixture.score import add_gradient, fill_kernel_parameters
 
 type FloatArray = NDArray[np.float64]
 
@@ -83,7 +83,7 @@ def _call(typingctx, function, first, second):
 
 
 @njit(nogil=True, error_model="numpy")
-def _thirds(work, K, D):
+def _mixture_views(work, K, D):
     """Views (K,), (K, D) and (K, D, D) of consecutive numbers."""
     means, matrices = K, K + K * D
     return work[:means], work[means:matrices].reshape(K, D), work[matrices:].reshape(K, D, D)
@@ -94,8 +94,8 @@ def _pass(X, sizes, work):
     """The kernel's one pass: from the first half of `work` (log scales, means, whiteners) to the other (N, t, T)."""
     D, K = sizes[_N_FEATURES], sizes[_N_COMPONENTS]
     half = work.size // 2
-    log_scales, means, whiteners = _thirds(work[:half], K, D)
-    counts, first, second = _thirds(work[half:], K, D)
+    log_scales, means, whiteners = _mixture_views(work[:half], K, D)
+    counts, first, second = _mixture_views(work[half:], K, D)
     origin = carray(_doubles(sizes[_ORIGIN]), (D,))
     start = sizes[_N_ROWS] - X.shape[0]  # 0, but not the literal, which Numba would compile the kernel for anew
     return kernel.sufficient_statistics(
@@ -151,20 +151,7 @@ def _vine_row(unconstrained, i, at, row, partial, rest):
 
 
 @njit(nogil=True, error_model="numpy")
-def _natural(
-    theta,
-    K,
-    D,
-    shared,
-    spherical,
-    std_kind,
-    location,
-    mean_scale,
-    std,
-    log_weights,
-    means,
-    log_stds,
-):
+def _natural(theta, K, D, shared, spherical, std_kind, location, mean_scale, std, log_weights, means, log_stds):
     """Fill log weights (K,), means (K, D), log standard deviations (K, D); returns where the vine begins."""
     largest = 0.0
     last = 0.0
@@ -237,20 +224,7 @@ def _log_posterior(sizes, theta, gradient):
     factors, partial, rest, choleskys, d_choleskys = matrices[0], matrices[1], matrices[2], matrices[3], matrices[4]
     work = space[natural + 5 * K * D * D : -K * D]  # what the pass over the rows is given, and what it gives
     d_means = space[-K * D :].reshape(K, D)
-    at = _natural(
-        theta,
-        K,
-        D,
-        shared,
-        spherical,
-        std_kind,
-        location,
-        mean_scale,
-        std,
-        log_weights,
-        means,
-        log_stds,
-    )
+    at = _natural(theta, K, D, shared, spherical, std_kind, location, mean_scale, std, log_weights, means, log_stds)
     _vine_choleskys(theta, at, diagonal, shared, factors, partial, rest)
     for k in range(K):
         for i in range(D):
@@ -258,11 +232,11 @@ def _log_posterior(sizes, theta, gradient):
             for j in range(i + 1):
                 choleskys[k, i, j] = s * factors[k, i, j]
 
-    log_scales, centred, whiteners = _thirds(work[:half], K, D)
-    for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
+    log_scales, centred, whiteners = _mixture_views(work[:half], K, D)
+    fill_kernel_parameters(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
     value += _call(sizes[_ROWS_FUNCTION], sizes.ctypes.data, work.ctypes.data)
-    counts, first, second = _thirds(work[half:], K, D)
-    gradient_from(counts, first, second, whiteners, d_means, d_choleskys)
+    counts, first, second = _mixture_views(work[half:], K, D)
+    add_gradient(counts, first, second, whiteners, d_means, d_choleskys)
     gradient[:] = 0.0
 
     # Weights: the Dirichlet's alpha - 1 and the simplex transform's Jacobian, prod w, make alpha sum log w.
@@ -387,35 +361,11 @@ def keep_draw() -> Any:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def natural_of_draws(
-    thetas,
-    K,
-    D,
-    diagonal,
-    shared,
-    spherical,
-    std_kind,
-    location,
-    mean_scale,
-    std,
-    weights,
-    means,
-    stds,
-    factors,
+    thetas, K, D, diagonal, shared, spherical, std_kind, location, mean_scale, std, weights, means, stds, factors
 ):
     partial, rest = np.zeros((K, D, D)), np.zeros((K, D, D))
     for s in range(thetas.shape[0]):
         at = _natural(
-            thetas[s],
-            K,
-            D,
-            shared,
-            spherical,
-            std_kind,
-            location,
-            mean_scale,
-            std,
-            weights[s],
-            means[s],
-            stds[s],
+            thetas[s], K, D, shared, spherical, std_kind, location, mean_scale, std, weights[s], means[s], stds[s]
         )
         _vine_choleskys(thetas[s], at, diagonal, shared, factors[s], partial, rest)

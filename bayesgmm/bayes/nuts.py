@@ -193,9 +193,13 @@ class Chains:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What the sampler left. lengths: draws of each chain; enough: there were; partial: it was interrupted."""
+    """What the sampler left, as it was read.
 
-    tree: xr.DataTree
+    lengths: draws of each chain before they were cut to equal length; enough: whether the draws were; partial: whether
+    sampling was interrupted.
+    """
+
+    draws: xr.DataTree
     lengths: tuple[int, ...]
     enough: bool
     partial: bool
@@ -206,8 +210,13 @@ def starting_within(width: float, n_dim: int) -> StartingPoint:
     return lambda seed: np.random.default_rng(seed).uniform(-width, width, n_dim)
 
 
-def run(chains: Callable[[], Chains], checkpoints: Iterable[int], enough: Callable[[xr.DataTree], bool]) -> Run:
-    """Sample until at one of the checkpoints, draws a chain, there is enough; at the last one there is.
+def run(
+    chains: Callable[[], Chains],
+    checkpoints: Iterable[int],
+    read: Callable[[xr.DataTree], xr.DataTree],
+    enough: Callable[[xr.DataTree], bool],
+) -> Run:
+    """Sample until at a checkpoint, so many draws a chain, what was read of them is enough, or to the last checkpoint.
 
     Ctrl-C keeps what is done: of the chains, those are kept that together hold the most draws at equal length.
 
@@ -220,13 +229,14 @@ def run(chains: Callable[[], Chains], checkpoints: Iterable[int], enough: Callab
     try:
         for n in checkpoints:
             tree = running.first(n)
-            satisfied = enough(tree)
+            draws = read(tree)
+            satisfied = enough(draws)
             if satisfied:
                 break
-        return Run(tree, _lengths(tree), satisfied, False)
+        return Run(draws, _lengths(tree), satisfied, False)
     except KeyboardInterrupt:
         tree = running.stop()
-        return Run(_trim(tree, _lengths(tree)), _lengths(tree), False, True)
+        return Run(read(_trim(tree, _lengths(tree))), _lengths(tree), False, True)
     finally:
         running.stop()
 

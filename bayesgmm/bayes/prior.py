@@ -54,6 +54,14 @@ class StdPrior:
         """
         raise NotImplementedError
 
+    def log_density(self, stds: FloatArray) -> FloatArray:
+        """(...,) log density of standard deviations (..., K, D), up to a constant."""
+        v0, c0, c1, c2, c3, c4, c5 = self.log_scale_coefficients()
+        log_stds = np.log(stds)
+        u = log_stds - v0
+        of_logs = c0 + c1 * u + c2 * u**2 + c3 * np.exp(u) + c4 * np.exp(-u) + c5 * np.exp(2 * u)
+        return np.asarray((of_logs - log_stds).sum(axis=(-2, -1)))
+
     def for_features(self, n: int) -> "StdPrior":
         """The same prior with every parameter of shape (n,)."""
         try:
@@ -150,6 +158,9 @@ class Uniform(StdPrior):
                 f"{np.asarray(self.upper).tolist()}."
             )
 
+    def log_density(self, stds: FloatArray) -> FloatArray:
+        return np.zeros(stds.shape[:-2])
+
 
 @dataclass(frozen=True, eq=False)
 class Exponential(StdPrior):
@@ -171,6 +182,9 @@ class Fixed(StdPrior):
 
     distribution = ""
     value: ArrayLike
+
+    def log_density(self, stds: FloatArray) -> FloatArray:
+        return np.zeros(stds.shape[:-2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,6 +290,25 @@ class Prior:
             mean_scale=one_a_feature("mean_scale", self.mean_scale),
             std=self.std.common() if _is_spherical(structure) else self.std.for_features(n),
         )
+
+    def log_density(self, values: Mapping[str, FloatArray], structure: CovarianceStructure) -> FloatArray:
+        """(...,) log prior density of the weights, means, standard deviations and correlations, up to a constant.
+
+        values: weights (..., K), means, stds (..., K, D), correlations (..., K, D, D); of what components or features
+        share, the first counts. Fixed standard deviations add nothing.
+        """
+        means, stds, correlations = values["means"], values["stds"], values["correlations"]
+        if structure.shared:
+            stds, correlations = stds[..., :1, :], correlations[..., :1, :, :]
+        if structure.spherical:
+            stds = stds[..., :1]
+        standardised = (means - np.asarray(self.mean_location)) / np.asarray(self.mean_scale)
+        density = (self.concentration - 1) * np.log(values["weights"]).sum(axis=-1)
+        density = density - 0.5 * np.square(standardised).sum(axis=(-2, -1)) + self.std.log_density(stds)
+        if not structure.diagonal:
+            log_determinants = np.linalg.slogdet(correlations)[1]
+            density = density + (self.correlation_eta - 1) * log_determinants.sum(axis=-1)
+        return np.asarray(density)
 
 
 def check_prior(prior: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from bayesgmm.bayes import nuts
 from bayesgmm.bayes.choose import Coordinates, choose
@@ -23,7 +24,7 @@ from bayesgmm.bayes.prior import Prior, check_prior
 from bayesgmm.exceptions import InputError, SamplingError
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws
-from bayesgmm.mixture.rows import moments, one_blas_thread, rows_of
+from bayesgmm.mixture.rows import moments, rows_of
 from bayesgmm.mixture.spread import total_cholesky
 from bayesgmm.validation import Table, as_generator, as_table, check_count, check_n_components
 
@@ -136,8 +137,9 @@ def sample_posterior(
         target = _model_target(X, start, generator)
     else:
         target = _default_target(X, n_components, covariance, prior, start, generator)
-    # Chains run on threads of their own. Draws that are no mixtures may overflow; `_of_mixtures` refuses them.
-    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+    # Products of matrices must not depend on the number of cores. Draws that are no mixtures may overflow;
+    # `_of_mixtures` refuses them.
+    with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", invalid="ignore"):
         return _sample(target, draws, max_draws, tune, chains, generator, progress)
 
 
@@ -166,22 +168,20 @@ def _sample(
     seed = int(rng.integers(2**63))
     sampler = posterior.sampler(at.centre, at.scale, nuts.starting_within(_START_WIDTH, posterior.n_dim))
 
-    def enough(tree: xr.DataTree) -> bool:
-        if draws is not None:
-            return True
+    def read(tree: xr.DataTree) -> xr.DataTree:
         with _of_mixtures(tree):
-            return converged(_read(target, tree, at))
+            return _read(target, tree, at)
 
     run = nuts.run(
         lambda: nuts.Chains(
             sampler, at.settings, limit=draws or max_draws, chains=chains, seed=seed, progress=progress
         ),
         [draws] if draws is not None else _checkpoints(max_draws),
-        enough,
+        read,
+        converged if draws is None else lambda _: True,
     )
     clock.append(time.perf_counter())
-    with _of_mixtures(run.tree):
-        result = _read(target, run.tree, at)
+    result = run.draws
     stopped_by = "interruption" if run.partial else "draws" if draws else "convergence" if run.enough else "max_draws"
     result.attrs |= target.attributes | {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -7,7 +7,7 @@ of the EM algorithm by using quasi-Newton methods, doi:10.1111/1467-9868.00083).
 compared in coordinates that move with the point, in which the metric changes with the counts alone.
 
 A step is taken only when the log-likelihood rises with it; otherwise a shorter one is tried, and after a few
-failures an EM step, which never falls.
+failures an EM step, with which it never falls.
 """
 
 import math
@@ -37,7 +37,6 @@ _MEMORY, _FIRST_RADIUS, _LARGEST_RADIUS = 20, 0.25, 1.0
 # A gain below this share of what the gradient promised is no step to take, below the second the next is shorter.
 _ENOUGH, _POOR = 1e-4, 0.1
 _MOST_FAILURES = 4
-_ROUNDING = 1e-15
 
 
 class Problem(NamedTuple):
@@ -63,7 +62,7 @@ class Problem(NamedTuple):
 
 def climb(problem: Problem, point: Point, start: str, earlier: FloatArray | None = None) -> Climb:
     """Climb from a point. `earlier`: the log-likelihoods of a run that led here, without the point's own."""
-    run = _Run(problem, point, start, [] if earlier is None else earlier.tolist())
+    run = _Run(problem, point, [] if earlier is None else earlier.tolist())
     yield from run.em()
     if run.status is None:
         yield from run.quasi_newton()
@@ -76,8 +75,8 @@ class _Run:
 
     statistics: SufficientStatistics
 
-    def __init__(self, problem: Problem, point: Point, start: str, history: list[float]) -> None:
-        self.problem, self.point, self.start, self.history = problem, point, start, history
+    def __init__(self, problem: Problem, point: Point, history: list[float]) -> None:
+        self.problem, self.point, self.history = problem, point, history
         self.n_failed = 0
         self.status: Status | None = None
 
@@ -108,7 +107,7 @@ class _Run:
                     expected = 0.5 * steps.dot(gradient, move)  # what a quadratic has left to gain
                     calm = expected < tol and self.history[-1] - self.history[-2] < tol
                     n_calm = n_calm + 1 if calm else 0
-                    if n_calm == 2 or expected <= _ROUNDING * abs(log_likelihood):
+                    if n_calm == 2 or expected <= steps.ROUNDING * abs(log_likelihood):
                         self.status = Status.CONVERGED
                         return
                 longest = np.abs(move).max()
@@ -137,10 +136,9 @@ class _Run:
                 yield from self._em_step()
                 memory.n, radius = 0, _FIRST_RADIUS
                 gradient, metric = steps.gradient_and_metric(self.point, self.statistics, shape)
-                if self.statistics.log_likelihood - log_likelihood <= _ROUNDING * abs(log_likelihood):
+                if self.statistics.log_likelihood - log_likelihood <= steps.ROUNDING * abs(log_likelihood):
                     self.status = self.status or Status.CONVERGED
-            if self.status is None and len(self.history) + self.n_failed > self.problem.max_iter:
-                self.status = Status.MAX_ITER
+            self._stop_at_max_iter()
 
     def _accept(self, point: Point, statistics: SufficientStatistics) -> None:
         self.point, self.statistics = point, statistics
@@ -151,9 +149,12 @@ class _Run:
             np.array(self.history[-3:]), len(self.history[-3:]), self.problem.tol
         ):
             self.status = Status.CONVERGED
-        if self.status is None and len(self.history) > self.problem.max_iter:
-            self.status = Status.MAX_ITER
+        self._stop_at_max_iter()
         return self.status is not None
+
+    def _stop_at_max_iter(self) -> None:
+        if self.status is None and len(self.history) + self.n_failed > self.problem.max_iter:
+            self.status = Status.MAX_ITER
 
     def _is_steady(self) -> bool:
         if len(self.history) < 5:

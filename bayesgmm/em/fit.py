@@ -82,7 +82,7 @@ def fit_em(
     Notes
     -----
     Once EM's gains shrink at a steady rate, quasi-Newton steps in EM's own metric take over (Jamshidian and Jennrich
-    1997, doi:10.1111/1467-9868.00083): where components overlap they need a tenth of EM's passes over the rows. The
+    1997, doi:10.1111/1467-9868.00083): where components overlap they need a fraction of EM's passes over the rows. The
     log-likelihood rises at every iteration all the same.
 
     A covariance whose variance in some direction falls below 1e-12 of the data's total variance in that direction has

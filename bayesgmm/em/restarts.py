@@ -60,14 +60,14 @@ def restarts(task: Task, strategy: StartStrategy, n_init: int, rng: np.random.Ge
     waiting = [run for run in short if run[1].status is not Status.COLLAPSED]
     waiting.sort(key=lambda run: -run[1].log_likelihood)
     best: list[Run] = []
-    missing = max(3, math.ceil(n_init / 10))
-    while waiting and missing:
+    wanted = max(3, math.ceil(n_init / 10))
+    while waiting and len(best) < wanted:
+        missing = wanted - len(best)
         chosen, waiting = waiting[:missing], waiting[missing:]
         unfinished = [run for run in chosen if sampled or not _is_finished(run[1], problem)]
         best += [run for run in chosen if not sampled and _is_finished(run[1], problem)]
         for ended in together(task.rows, [_go_on(problem, run) for run in unfinished]):
             (collapsed if ended[1].status is Status.COLLAPSED else best).append(ended)
-        missing = max(3, math.ceil(n_init / 10)) - len(best)
     return [*collapsed, *best, *((point, record._replace(status=Status.OVERTAKEN)) for point, record in waiting)]
 
 
@@ -77,6 +77,7 @@ def _short_runs(task: Task, sample: Rows, strategy: StartStrategy, n_init: int, 
     points = whitened(sample, problem.bounds.total_cholesky)
     bounds = problem.bounds._replace(n_rows=float(sample.n_samples))
     n_iterations = min(_SHORT_RUN, problem.max_iter)
+    arrays = sample.values, sample.weights, sample.origin
 
     def runs_of(stream: np.random.Generator) -> list[Run]:
         """The run from one start, after those that collapsed and had to be replaced."""
@@ -90,7 +91,6 @@ def _short_runs(task: Task, sample: Rows, strategy: StartStrategy, n_init: int, 
                 break
         return runs
 
-    arrays = sample.values, sample.weights, sample.origin
     work = n_init * n_iterations * sample.n_samples * task.n_components * sample.n_features**2
     return [run for runs in on_threads(runs_of, rng.spawn(n_init), work) for run in runs]
 

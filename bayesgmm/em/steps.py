@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from bayesgmm.mixture.kernel import sufficient_statistics
 from bayesgmm.mixture.rows import SufficientStatistics
-from bayesgmm.mixture.whitening import cholesky, log_scales_and_whiteners, lower_product
+from bayesgmm.mixture.whitening import SUMS, cholesky, log_scales_and_whiteners, lower_product
 
 type FloatArray = NDArray[np.float64]
 
-_SUMS = {"reassoc", "contract", "nsz"}
+# A gain below this share of the log-likelihood is rounding.
+ROUNDING = 1e-15
 # How a run of `iterate` ended.
 RAN, STOPPED, DEGENERATE = 0, 1, 2
 
@@ -38,8 +39,8 @@ class Point(NamedTuple):
 class Bounds(NamedTuple):
     """Where a component has collapsed: it holds no more than `fewest` rows, or is flatter than the data allow.
 
-    total_cholesky (D, D) of the data's covariance; floor: smallest variance of a component in any direction, as a
-    share of the data's in that direction.
+    total_cholesky (D, D) of the data's covariance, and total_whitener (D, D), its inverse; floor: smallest variance of
+    a component in any direction, as a share of the data's in that direction.
     """
 
     n_rows: float
@@ -57,7 +58,7 @@ def _add(matrix, factor, total):
             total[i, j] += factor * matrix[i, j]
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
 def maximise(point, statistics, shape):
     """The M-step: m = t/N, mu <- mu + L m, L <- L chol(T/N - m m'), the latter pooled or cut to the structure."""
     counts, first, second = statistics.counts, statistics.first, statistics.second
@@ -100,7 +101,7 @@ def maximise(point, statistics, shape):
     return new
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
 def has_collapsed(point, whiteners, bounds):
     """Whether some component is empty, of too few rows, or flat in some direction. whiteners (K, D, D) = L^-1."""
     K, D = point.means.shape
@@ -138,7 +139,7 @@ def has_converged(history, n, tol):
     if n < 3:
         return False
     before, gain = history[n - 2] - history[n - 3], history[n - 1] - history[n - 2]
-    if gain <= 1e-15 * abs(history[n - 1]):
+    if gain <= ROUNDING * abs(history[n - 1]):
         return True
     rate = gain / before
     return rate < 1 and gain * rate / (1 - rate) < tol
@@ -208,7 +209,7 @@ def gradient_and_metric(point, statistics, shape):
     return gradient, metric
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
 def dot(a, b):
     """Sum of products of two vectors; BLAS's would depend on its threads."""
     s = 0.0
@@ -217,7 +218,7 @@ def dot(a, b):
     return s
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
 def ascent_direction(gradient, metric, moves, changes, n_kept):
     """Inverse curvature times gradient (P,), by the two loops of L-BFGS (Nocedal 1980, doi:10.2307/2006193).
 
@@ -242,7 +243,7 @@ def ascent_direction(gradient, metric, moves, changes, n_kept):
     return q
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
 def moved(point, move, shape):
     """The point that a move (P,) leads to."""
     K, D = point.means.shape

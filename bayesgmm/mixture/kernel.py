@@ -21,9 +21,9 @@ from bayesgmm.mixture.tiles import (
     STRIP,
     TILE,
     at,
-    centre,
     gather,
     normalise,
+    prefetch,
     rectangle_1,
     rectangle_2,
     rectangle_3,
@@ -40,13 +40,11 @@ from bayesgmm.mixture.tiles import (
     whiten_4,
     whiten_diagonal,
 )
+from bayesgmm.mixture.whitening import SUMS
 
 type FloatArray = NDArray[np.float64]
 
 BLOCK = 256
-
-# Sums over rows may be reassociated, which is what lets them use SIMD; NaN and infinity stay honest.
-_SUMS = {"reassoc", "contract", "nsz"}
 
 
 class KernelParameters(NamedTuple):
@@ -70,10 +68,10 @@ def _workspace(D, K, n_whitened):
     that no vector straddles a cache line; nothing is set to 0.
     """
     n_strip = -(-D * STRIP // BLOCK)
-    columns = (D + n_whitened + K + 1 + n_strip + TILE) * BLOCK
-    buffer = np.empty(columns + 8)
+    size = (D + n_whitened + K + 1 + n_strip + TILE) * BLOCK
+    buffer = np.empty(size + 8)
     skipped = (-buffer.ctypes.data // 8) % 8
-    lines = buffer[skipped : skipped + columns].reshape(-1, BLOCK)
+    lines = buffer[skipped : skipped + size].reshape(-1, BLOCK)
     y, r = D, D + n_whitened
     last = r + K
     strip = lines[last + 1 : last + 1 + n_strip].reshape(-1)[: D * STRIP].reshape(D, STRIP)
@@ -87,6 +85,7 @@ def _load(X, start, n, origin, x):
     whole = n // LANES * LANES
     for b in range(0, whole, LANES):  # a few rows at a time: their cache lines are used up before they are dropped
         for d in range(D):
+            prefetch(X, start + b + BLOCK, d * LANES)  # the next block's, to be there when this one is done
             gather(X, start + b, d, at(origin, 0), at(x, d * stride + b))
     for b in range(whole, -(-n // STRIP) * STRIP):
         for d in range(D):
@@ -99,26 +98,21 @@ def _whiten(x, n, means, whiteners, difference, y, squares):
     K, D = means.shape
     stride, odd = x.shape[1], D % TILE
     kept = y.shape[0] // D
+    scratch = at(difference, 0)
     for k in range(K):
         for b in range(0, n, STRIP):
-            W, out, sums = at(whiteners, k * D * D), at(y, k % kept * D * stride + b), at(squares, k * stride + b)
-            centre(at(x, b), stride, at(means, k * D), D, at(difference, 0), sums)
+            x_b, mean, W = at(x, b), at(means, k * D), at(whiteners, k * D * D)
+            out, sums = at(y, k % kept * D * stride + b), at(squares, k * stride + b)
             if odd == 1:
-                whiten_1(W, D, 0, at(difference, 0), out, stride, sums)
+                whiten_1(x_b, mean, W, D, 0, scratch, out, stride, sums)
             elif odd == 2:
-                whiten_2(W, D, 0, at(difference, 0), out, stride, sums)
+                whiten_2(x_b, mean, W, D, 0, scratch, out, stride, sums)
             elif odd == 3:
-                whiten_3(W, D, 0, at(difference, 0), out, stride, sums)
+                whiten_3(x_b, mean, W, D, 0, scratch, out, stride, sums)
             for i in range(odd, D, TILE):
-                whiten_4(
-                    at(whiteners, (k * D + i) * D),
-                    D,
-                    i,
-                    at(difference, 0),
-                    at(y, (k % kept * D + i) * stride + b),
-                    stride,
-                    sums,
-                )
+                x_b, mean, W = at(x, i * stride + b), at(means, k * D + i), at(whiteners, (k * D + i) * D)
+                out = at(y, (k % kept * D + i) * stride + b)
+                whiten_4(x_b, mean, W, D, i, scratch, out, stride, sums)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -166,37 +160,22 @@ def _scatter(r, y, n_vectors, weighted, first, second):
 def _scatter_diagonal(r, x, n_vectors, means, whiteners, first, second):
     K, D = first.shape
     stride = x.shape[1]
+    odd = D % TILE
     for k in range(K):
-        share = at(r, k * stride)
-        for d in range(0, D % TILE):
+        share, d = at(r, k * stride), 0
+        while d < D:
             entry = k * D * D + d * (D + 1)
-            scatter_diagonal_1(
-                share,
-                at(x, d * stride),
-                stride,
-                n_vectors,
-                at(means, k * D + d),
-                at(whiteners, entry),
-                at(first, k * D + d),
-                at(second, entry),
-                D,
-            )
-        for d in range(D % TILE, D, TILE):
-            entry = k * D * D + d * (D + 1)
-            scatter_diagonal_4(
-                share,
-                at(x, d * stride),
-                stride,
-                n_vectors,
-                at(means, k * D + d),
-                at(whiteners, entry),
-                at(first, k * D + d),
-                at(second, entry),
-                D,
-            )
+            x_d, mean, factor = at(x, d * stride), at(means, k * D + d), at(whiteners, entry)
+            t, T = at(first, k * D + d), at(second, entry)
+            if d < odd:
+                scatter_diagonal_1(share, x_d, stride, n_vectors, mean, factor, t, T, D)
+                d += 1
+            else:
+                scatter_diagonal_4(share, x_d, stride, n_vectors, mean, factor, t, T, D)
+                d += TILE
 
 
-@njit(nogil=True, fastmath=_SUMS, error_model="numpy")
+@njit(nogil=True, fastmath=SUMS, error_model="numpy")
 def _count(r, n, counts):
     for k in range(r.shape[0]):
         count = 0.0
@@ -205,7 +184,7 @@ def _count(r, n, counts):
         counts[k] += count
 
 
-@njit(nogil=True, fastmath=_SUMS, error_model="numpy")
+@njit(nogil=True, fastmath=SUMS, error_model="numpy")
 def _sum(values, n):
     total = 0.0
     for b in range(n):

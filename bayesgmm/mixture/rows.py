@@ -3,17 +3,14 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numba import config
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from bayesgmm.mixture import kernel
 from bayesgmm.mixture.kernel import KernelParameters
@@ -155,19 +152,6 @@ def on_threads[S, T](function: Callable[[S], T], items: Sequence[S], work: int) 
         yield from map(function, items)
     else:
         yield from _pool(config.NUMBA_NUM_THREADS).map(function, items)
-
-
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """While it lasts BLAS uses one thread: for callers with threads of their own."""
-    limit: AbstractContextManager[Any] = _blas().limit(limits=1, user_api="blas")
-    return limit
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    # What Numba's products call has to be loaded before it can be found.
-    import_module("scipy.linalg.cython_blas")
-    return ThreadpoolController()
 
 
 @cache

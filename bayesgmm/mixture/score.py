@@ -8,7 +8,7 @@ from bayesgmm.mixture.whitening import fill_log_scales_and_whiteners
 
 
 @njit(nogil=True, error_model="numpy")
-def for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, whiteners):
+def fill_kernel_parameters(log_weights, means, choleskys, origin, log_scales, centred, whiteners):
     """Fill what the kernel takes: log scales (K,), means less the origin (K, D), whiteners (K, D, D), zero before."""
     K, D = means.shape
     fill_log_scales_and_whiteners(log_weights, choleskys, log_scales, whiteners)
@@ -18,7 +18,7 @@ def for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, w
 
 
 @njit(nogil=True, error_model="numpy")
-def gradient_from(counts, first, second, whiteners, d_means, d_choleskys):
+def add_gradient(counts, first, second, whiteners, d_means, d_choleskys):
     """Add the gradient with respect to means (K, D) and Cholesky factors (K, D, D), from N_k, t_k, T_k.
 
     Fisher's identity: d/d log w = N; d/d mu = L^-T t; d/d L = tril(L^-T (T - N I)).
@@ -41,11 +41,11 @@ def log_likelihood_and_gradient(X, origin, log_weights, means, choleskys, diagon
     """
     K, D = means.shape
     log_scales, centred, whiteners = np.empty(K), np.empty((K, D)), np.zeros((K, D, D))
-    for_the_kernel(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
+    fill_kernel_parameters(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
     counts, first, second = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
     log_likelihood = kernel.sufficient_statistics(
         X, np.empty(0), 0, X.shape[0], origin, log_scales, centred, whiteners, diagonal, counts, first, second
     )
     d_means, d_choleskys = np.zeros((K, D)), np.zeros((K, D, D))
-    gradient_from(counts, first, second, whiteners, d_means, d_choleskys)
+    add_gradient(counts, first, second, whiteners, d_means, d_choleskys)
     return log_likelihood, counts, d_means, d_choleskys

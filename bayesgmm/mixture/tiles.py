@@ -33,6 +33,7 @@ STRIP = 4 * LANES
 _ABREAST = 4 * LANES
 
 _DOUBLE, _INTEGER, _LANE = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
+_BYTES = ir.IntType(8).as_pointer()
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01  # ln 2 split in two so that n * ln 2 is subtracted without rounding
@@ -169,6 +170,26 @@ def _add_sums_of_lanes(builder, sums, targets):
 
 
 @intrinsic
+def prefetch(typingctx, X, row, column):
+    """Have the cache line of X[row, 0] or, in rows one after the other, of `column` entries later brought up.
+
+    Nothing happens where there is no such row.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        row_stride = cgutils.unpack_tuple(builder, array.strides)[0]
+        offset = _index(builder, (arguments[1], row_stride), (arguments[2], array.itemsize))
+        address = builder.inttoptr(builder.add(builder.ptrtoint(array.data, _INTEGER), offset), _BYTES)
+        kind = ir.FunctionType(ir.VoidType(), [_BYTES, _LANE, _LANE, _LANE])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [address, _LANE(0), _LANE(3), _LANE(1)])  # to read, into the nearest cache, data
+        return context.get_dummy_value()
+
+    return types.void(X, types.intp, types.intp), codegen
+
+
+@intrinsic
 def gather(typingctx, X, row, column, origin, x):
     """x (LANES,) = entries of one column of X from a row on, as doubles, less the origin's."""
 
@@ -191,37 +212,35 @@ def gather(typingctx, X, row, column, origin, x):
     return types.void(X, types.intp, types.intp, types.CPointer(types.float64), x), codegen
 
 
-@_procedure
-def centre(builder, x, stride, means, D, difference, squares):
-    """difference (D, STRIP) = x - mean, for the strip of rows at x; squares (STRIP,) = 0."""
-    for b in range(0, STRIP, LANES):
-        _store(builder, _constant(0.0), squares, b)
-    with cgutils.for_range(builder, D) as loop:
-        mean = _splat(builder, means, loop.index)
-        for b in range(0, STRIP, LANES):
-            value = builder.fsub(_load(builder, x, (loop.index, stride), b), mean)
-            _store(builder, value, difference, (loop.index, STRIP), b)
-
-
 def _whiten(rows):
     @_procedure
-    def whiten(builder, whitener, D, i, difference, y, stride, squares):
-        """Rows i, i + 1, ... of y = whitener difference for a strip; adds y^2 to squares."""
-        sums = [[_Sum(builder) for _ in range(0, STRIP, LANES)] for _ in range(rows)]
+    def whiten(builder, x, mean, whitener, D, i, difference, y, stride, squares):
+        """Rows i, i + 1, ... of y = whitener (x - mean) for a strip; adds y^2 to squares, which rows from 0 on begin.
 
-        def column(j, first):
-            values = [_load(builder, difference, (j, STRIP), b) for b in range(0, STRIP, LANES)]
+        All but the last rows leave x - mean in `difference` (D, STRIP), where later ones find it.
+        """
+        strip = range(0, STRIP, LANES)
+        sums = [[_Sum(builder) for _ in strip] for _ in range(rows)]
+
+        def column(values, j, first):
             for r in range(first, rows):
                 factor = _splat(builder, whitener, (r, D), j)
                 for s, value in zip(sums[r], values, strict=True):
                     s.add(factor, value)
 
         with cgutils.for_range(builder, i) as loop:
-            column(loop.index, 0)
+            column([_load(builder, difference, (loop.index, STRIP), b) for b in strip], loop.index, 0)
+        more_rows = builder.icmp_signed("<", _index(builder, i, rows), D)
         for r in range(rows):  # the whitener is 0 above its diagonal
-            column(_index(builder, i, r), r)
-        for v, b in enumerate(range(0, STRIP, LANES)):
-            square = _load(builder, squares, b)
+            mu, at_r = _splat(builder, mean, r), _index(builder, i, r)
+            values = [builder.fsub(_load(builder, x, (r, stride), b), mu) for b in strip]
+            column(values, at_r, r)
+            with builder.if_then(more_rows):
+                for b, value in zip(strip, values, strict=True):
+                    _store(builder, value, difference, (at_r, STRIP), b)
+        is_first = builder.icmp_signed("==", i, _INTEGER(0))
+        for v, b in enumerate(strip):
+            square = builder.select(is_first, _constant(0.0), _load(builder, squares, b))
             for r in range(rows):
                 value = sums[r][v].value
                 _store(builder, value, y, (r, stride), b)

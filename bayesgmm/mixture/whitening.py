@@ -3,12 +3,12 @@
 import numpy as np
 from numba import njit
 
-# Sums may be reassociated, which is what lets them use SIMD.
-_SUMS = {"reassoc", "contract", "nsz"}
+# Sums may be reassociated, which is what lets them use SIMD; NaN and infinity stay honest.
+SUMS = {"reassoc", "contract", "nsz"}
 _LOG_2PI = float(np.log(2 * np.pi))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
 def cholesky(matrix, factor):
     """Lower factor (D, D) of the lower triangle of a matrix; False, and NaN, when it is not positive definite."""
     D = matrix.shape[0]
@@ -29,7 +29,7 @@ def cholesky(matrix, factor):
     return True
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
 def lower_product(left, right, out):
     """out = left right of lower triangular matrices (D, D); out is zero before."""
     for i in range(left.shape[0]):

@@ -37,15 +37,18 @@ def main(N: int, D: int, K: int, draws: int) -> None:
     posterior = bg.sample_posterior(X, K, start=start, draws=draws, rng=1, progress=False)
     whole = time.perf_counter() - began
     growth = peak_bytes() - before
-    table = bg.diagnose(bg.align(posterior, start)).parameters
+    diagnosis = bg.diagnose(bg.align(posterior, start))
+    free, table = diagnosis.label_free, diagnosis.parameters
     result = {
         "em": em_seconds,
         "whole": whole,
         "sampling": posterior.attrs.get("seconds_sampling"),
         "growth": growth,
         "data": X.nbytes,
-        "r_hat": float(table["r_hat"].max()),
-        "ess": float(table["ess_bulk"].min()),
+        "r_hat": float(free["r_hat"].max()),
+        "ess": float(free[["ess_bulk", "ess_tail"]].min().min()),
+        "r_hat_parameters": float(table["r_hat"].max()),
+        "ess_parameters": float(table["ess_bulk"].min()),
     }
     print(json.dumps(result))
 

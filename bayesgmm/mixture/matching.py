@@ -1,0 +1,46 @@
+"""Which component of a mixture is which component of a reference: costs and distances, pair by pair."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.mixture.parameters import MixtureParameters
+
+type FloatArray = NDArray[np.float64]
+
+
+def label_costs(
+    reference: MixtureParameters, weights: FloatArray, means: FloatArray, covariances: FloatArray
+) -> FloatArray:
+    """(S, K, K) cost of calling component k of a draw by the name of the reference's component j, at [s, j, k].
+
+    -w_j E[log v_k + log N(x | m_k, S_k)] for x ~ N(mu_j, Sigma_j); weights (S, K), means (S, K, D), covariances
+    (S, K, D, D).
+    """
+    inverses = np.linalg.inv(covariances)
+    log_determinants = np.linalg.slogdet(covariances)[1]
+    differences = reference.means[:, np.newaxis] - means[:, np.newaxis]  # (S, j, k, D)
+    distances = np.einsum("sjkc,skcd,sjkd->sjk", differences, inverses, differences, optimize=True)
+    traces = np.einsum("skcd,jdc->sjk", inverses, reference.covariances, optimize=True)
+    with np.errstate(divide="ignore"):
+        log_weights = np.maximum(np.log(weights), -700.0)
+    log_2pi = means.shape[2] * np.log(2 * np.pi)
+    cross_entropies = (
+        0.5 * (log_2pi + log_determinants[:, np.newaxis] + distances + traces) - log_weights[:, np.newaxis]
+    )
+    return np.asarray(reference.weights[:, np.newaxis] * cross_entropies)
+
+
+def bhattacharyya_distances(reference: MixtureParameters, means: FloatArray, covariances: FloatArray) -> FloatArray:
+    """(S, K, K) distance of component k of a draw from component j of the reference, at [s, j, k].
+
+    (m - mu)' S^-1 (m - mu) / 8 + log(|S| / sqrt(|C| |Sigma|)) / 2 with S = (C + Sigma) / 2 (Bhattacharyya 1943);
+    means (S, K, D), covariances (S, K, D, D).
+    """
+    middle = 0.5 * (covariances[:, np.newaxis] + reference.covariances[:, np.newaxis])
+    differences = reference.means[:, np.newaxis] - means[:, np.newaxis]
+    solved = np.linalg.solve(middle, differences[..., np.newaxis])[..., 0]
+    log_determinants = np.linalg.slogdet(covariances)[1]
+    between = log_determinants[:, np.newaxis] + np.linalg.slogdet(reference.covariances)[1][:, np.newaxis]
+    return np.asarray(
+        np.einsum("sjkd,sjkd->sjk", differences, solved) / 8 + 0.5 * np.linalg.slogdet(middle)[1] - 0.25 * between
+    )
