@@ -10,12 +10,12 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
+from threadpoolctl import threadpool_limits
 
 from bayesgmm.bayes import partition_search
 from bayesgmm.bayes.selection import Draws, rows_for, some_draws, spaced
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.parameters import MixtureParameters, responsibilities_of_draws
-from bayesgmm.mixture.rows import one_blas_thread
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
 type FloatArray = NDArray[np.float64]
@@ -245,7 +245,7 @@ def _probabilities(n: int, stream: Iterator[FloatArray], n_draws: int) -> FloatA
 
 def _square(batch: list[FloatArray]) -> FloatArray:
     columns = np.concatenate(batch, axis=1)
-    with one_blas_thread():  # the same sums on any number of cores
+    with threadpool_limits(limits=1, user_api="blas"):  # the same sums on any number of cores
         return np.asarray(columns @ columns.T)
 
 
