@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from bayesgmm.analysis import Analysis as Analysis
     from bayesgmm.analysis import analyze as analyze
     from bayesgmm.analysis import load as load
+    from bayesgmm.assignments import PartitionAgreement as PartitionAgreement
+    from bayesgmm.assignments import partition_agreement as partition_agreement
+    from bayesgmm.assignments import row_uncertainty as row_uncertainty
     from bayesgmm.bayes.criticism import add_posterior_predictive as add_posterior_predictive
     from bayesgmm.bayes.criticism import predictive_check as predictive_check
     from bayesgmm.bayes.diagnose import Diagnosis as Diagnosis
@@ -23,6 +26,12 @@ if TYPE_CHECKING:
     from bayesgmm.bayes.loo import add_log_likelihood as add_log_likelihood
     from bayesgmm.bayes.loo import loo as loo
     from bayesgmm.bayes.model import build_model as build_model
+    from bayesgmm.bayes.partition import Bound as Bound
+    from bayesgmm.bayes.partition import CoClustering as CoClustering
+    from bayesgmm.bayes.partition import CredibleBall as CredibleBall
+    from bayesgmm.bayes.partition import Partition as Partition
+    from bayesgmm.bayes.partition import co_clustering as co_clustering
+    from bayesgmm.bayes.partition import point_partition as point_partition
     from bayesgmm.bayes.predict import Prediction as Prediction
     from bayesgmm.bayes.predict import PredictiveDensity as PredictiveDensity
     from bayesgmm.bayes.predict import predict as predict
@@ -40,6 +49,10 @@ if TYPE_CHECKING:
     from bayesgmm.bayes.subsets import marginal as marginal
     from bayesgmm.comparison import Comparison as Comparison
     from bayesgmm.comparison import compare as compare
+    from bayesgmm.densities import DensityDistances as DensityDistances
+    from bayesgmm.densities import Distance as Distance
+    from bayesgmm.densities import density_difference as density_difference
+    from bayesgmm.densities import density_distances as density_distances
     from bayesgmm.em.fit import fit_em as fit_em
     from bayesgmm.em.result import EMFit as EMFit
     from bayesgmm.em.result import Status as Status
@@ -60,6 +73,9 @@ _HOMES = {
     "load": "analysis",
     "add_posterior_predictive": "bayes.criticism",
     "predictive_check": "bayes.criticism",
+    "PartitionAgreement": "assignments",
+    "partition_agreement": "assignments",
+    "row_uncertainty": "assignments",
     "Diagnosis": "bayes.diagnose",
     "diagnose": "bayes.diagnose",
     "LabelReport": "bayes.label_report",
@@ -73,6 +89,12 @@ _HOMES = {
     "PredictiveDensity": "bayes.predict",
     "predict": "bayes.predict",
     "predict_density": "bayes.predict",
+    "Bound": "bayes.partition",
+    "CoClustering": "bayes.partition",
+    "CredibleBall": "bayes.partition",
+    "Partition": "bayes.partition",
+    "co_clustering": "bayes.partition",
+    "point_partition": "bayes.partition",
     "Exponential": "bayes.prior",
     "Fixed": "bayes.prior",
     "Gamma": "bayes.prior",
@@ -86,6 +108,10 @@ _HOMES = {
     "marginal": "bayes.subsets",
     "Comparison": "comparison",
     "compare": "comparison",
+    "DensityDistances": "densities",
+    "Distance": "densities",
+    "density_difference": "densities",
+    "density_distances": "densities",
     "fit_em": "em.fit",
     "EMFit": "em.result",
     "Status": "em.result",

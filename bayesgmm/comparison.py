@@ -7,25 +7,23 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.special import logsumexp
-from scipy.stats import norm, qmc
-from sklearn.metrics import adjusted_rand_score
 
+from bayesgmm.assignments import agreement_with_draws
 from bayesgmm.bayes.diagnose import Diagnosis, diagnose, posterior_entries
+from bayesgmm.bayes.draws import mixture_draws, rows_for
+from bayesgmm.densities import distances_of
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.entries import values_of
-from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws
+from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.validation import check_fraction, check_positive
 
 type FloatArray = NDArray[np.float64]
 type Verdict = Literal["agree", "differ", "not comparable"]
 
-# Distances and partitions are averaged over this many draws, evenly spaced, and partitions over this many rows.
+# Distances and partitions are averaged over this many draws, evenly spaced.
 _N_DRAWS = 200
-_N_ROWS = 5_000
-_N_POINTS = 2**11
-_TYPICAL = 0.95
+_N_POINTS = 2**9  # of each of 8 sequences
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,9 +144,12 @@ def compare(
         )
     diagnosis = diagnosis or diagnose(posterior)
     table = _table(em.parameters, posterior, draws, ci_prob)
-    weights, means, covariances = _some_draws(draws)
-    distance, typical = _density_distances(em.parameters, weights, means, covariances)
-    agreement = _partition_agreement(em.parameters, posterior, weights, means, covariances)
+    some = mixture_draws(posterior, _N_DRAWS)
+    hellinger = distances_of(em.parameters, some, _N_POINTS).hellinger
+    distance, typical = hellinger.value, hellinger.typical
+    agreement = float("nan")
+    if "observed_data" in posterior:
+        agreement = agreement_with_draws(em.parameters, rows_for(posterior, None), some)
 
     obstacles = _obstacles(em, posterior, diagnosis)
     differences = _differences(em, posterior, table, max_z, distance, typical)
@@ -180,71 +181,6 @@ def _table(parameters: MixtureParameters, posterior: xr.DataTree, draws: xr.Data
         },
         index=pd.Index([entry.name for entry in found], name="name"),
     )
-
-
-def _some_draws(draws: xr.Dataset) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Weights (S, K), means (S, K, D), covariances (S, K, D, D) of evenly spaced draws."""
-    flat = [draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")]
-    index = np.unique(np.linspace(0, len(flat[0]) - 1, _N_DRAWS).round().astype(int))
-    weights, means, covariances = (array[index] for array in flat)
-    return weights, means, covariances
-
-
-def _density_distances(
-    parameters: MixtureParameters, weights: FloatArray, means: FloatArray, covariances: FloatArray
-) -> tuple[float, float]:
-    """Hellinger distance of EM's density from the posterior predictive, and what most draws have.
-
-    H^2 = 1 - integral sqrt(p q), by importance sampling from (p + q) / 2 at quasi-random points.
-    """
-    K, D = parameters.means.shape
-    S = len(weights)
-    points = np.concatenate(
-        [
-            _quasi_rows(parameters.weights, parameters.means, parameters.covariances),
-            _quasi_rows(weights.ravel() / S, means.reshape(S * K, D), covariances.reshape(S * K, D, D)),
-        ]
-    )
-    log_draws = np.array(list(log_densities_of_draws(points, weights, means, covariances)))
-    log_predictive = logsumexp(log_draws, axis=0) - np.log(S)
-    log_em = parameters.log_density(points)
-    log_proposal = np.logaddexp(log_em, log_predictive) - np.log(2)
-
-    def distances(log_density: FloatArray) -> FloatArray:
-        affinity = np.exp(0.5 * (log_density + log_predictive) - log_proposal).mean(axis=-1)
-        return np.asarray(np.sqrt(np.clip(1 - affinity, 0, 1)))
-
-    return float(distances(log_em)), float(np.quantile(distances(log_draws), _TYPICAL))
-
-
-def _quasi_rows(weights: FloatArray, means: FloatArray, covariances: FloatArray) -> FloatArray:
-    """Rows (n, D) that fill the mixture evenly: a Sobol' sequence, so that nothing here depends on chance."""
-    D = means.shape[1]
-    uniform = qmc.Sobol(D + 1, scramble=False).random(_N_POINTS) + 0.5 / _N_POINTS
-    cumulative = np.cumsum(weights)
-    labels = np.searchsorted(cumulative / cumulative[-1], uniform[:, 0])
-    noise = norm.ppf(uniform[:, 1:])
-    choleskys = np.linalg.cholesky(covariances)
-    return np.asarray(means[labels] + np.einsum("nij,nj->ni", choleskys[labels], noise))
-
-
-def _partition_agreement(
-    parameters: MixtureParameters,
-    posterior: xr.DataTree,
-    weights: FloatArray,
-    means: FloatArray,
-    covariances: FloatArray,
-) -> float:
-    if "observed_data" not in posterior:
-        return float("nan")
-    X = posterior["observed_data"].to_dataset()["X"].values
-    rows = X[np.unique(np.linspace(0, len(X) - 1, _N_ROWS).round().astype(int))] if len(X) > _N_ROWS else X
-    labels = parameters.predict(rows)
-    scores = [
-        adjusted_rand_score(labels, MixtureParameters(w / w.sum(), m, c, parameters.features).predict(rows))
-        for w, m, c in zip(weights, means, covariances, strict=True)
-    ]
-    return float(np.mean(scores))
 
 
 def _obstacles(em: EMFit, posterior: xr.DataTree, diagnosis: Diagnosis) -> list[str]:

@@ -84,19 +84,6 @@ def test_an_unaligned_posterior_is_refused(faithful, faithful_em):
         bg.compare(faithful_em, posterior)
 
 
-def test_the_density_distance_is_hellingers():
-    """Two Gaussians have a closed form; the posterior here is one draw repeated, so it is its own predictive."""
-    from bayesgmm.comparison import _density_distances
-
-    em = bg.MixtureParameters([1.0], [[0.0]], [[[1.0]]])
-    m, v = 0.8, 1.7
-    draws = np.ones((5, 1)), np.full((5, 1, 1), m), np.full((5, 1, 1, 1), v)
-    distance, typical = _density_distances(em, *draws)
-    affinity = np.sqrt(2 * np.sqrt(v) / (1 + v)) * np.exp(-(m**2) / (4 * (1 + v)))
-    assert distance == pytest.approx(np.sqrt(1 - affinity), abs=1e-3)
-    assert typical == pytest.approx(0, abs=1e-2)
-
-
 def test_label_free_numbers_ignore_the_labels(faithful_em, faithful_posterior, comparison):
     swapped = replace(faithful_em, parameters=faithful_em.parameters.permute([1, 0]))
     other = bg.compare(swapped, bg.align(faithful_posterior, swapped.parameters))

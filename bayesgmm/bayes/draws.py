@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.draws import MixtureDraws
+from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.validation import as_table
 
 _DIMS = {
@@ -56,6 +57,23 @@ def observed_rows(posterior: xr.DataTree, features: tuple[str, ...]) -> NDArray[
     return as_table(np.asarray(observed["X"].values), "observed_data", features).values
 
 
+def rows_for(posterior: xr.DataTree, X: Any) -> NDArray[Any]:
+    """(N, D) the rows of `X`, or those that the posterior was sampled for when `X` is None."""
+    features = tuple(map(str, mixture_dataset(posterior)["feature"].values))
+    if X is None and "observed_data" not in posterior:
+        raise InputError("posterior holds no rows. Pass them as X.")
+    return observed_rows(posterior, features) if X is None else as_table(X, features=features).values
+
+
+def check_same_shape(parameters: MixtureParameters, draws: MixtureDraws) -> None:
+    """Refuse, as InputError, to hold EM's mixture against draws of other components or features."""
+    if parameters.means.shape != draws.means.shape[1:]:
+        raise InputError(
+            f"em has {parameters.n_components} components of {parameters.n_features} features; the posterior has "
+            f"{draws.n_components} of {draws.n_features}. Fit both with the same n_components to the same columns."
+        )
+
+
 def check_aligned(posterior: xr.DataTree) -> None:
     if not posterior.attrs.get("aligned", 0):
         raise InputError(
@@ -67,6 +85,12 @@ def check_memory(n_numbers: int, what: str, remedy: str) -> None:
     """Refuse results of more than 4 GB."""
     if 8 * n_numbers > _MOST_BYTES:
         raise InputError(f"{what} would take {8e-9 * n_numbers:.1f} GB; at most 4 are made. {remedy}")
+
+
+def interval_names(ci_prob: float) -> tuple[str, str]:
+    """Names of an equal-tailed interval's columns."""
+    stem = f"eti{100 * ci_prob:g}"
+    return f"{stem}_lb", f"{stem}_ub"
 
 
 def spaced(n: int, most: int) -> NDArray[np.intp]:

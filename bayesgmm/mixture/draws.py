@@ -41,6 +41,10 @@ class MixtureDraws:
     def n_features(self) -> int:
         return int(self.means.shape[2])
 
+    @property
+    def arrays(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return self.weights, self.means, self.covariances
+
     @cached_property
     def choleskys(self) -> FloatArray:
         """(S, K, D, D) lower factors of the covariances."""
@@ -49,6 +53,11 @@ class MixtureDraws:
     def some(self, index: NDArray[np.intp]) -> "MixtureDraws":
         """Those mixtures, in that order."""
         return MixtureDraws(self.weights[index], self.means[index], self.covariances[index], self.features)
+
+    def marginal(self, index: list[int]) -> "MixtureDraws":
+        """The mixtures of some of the features, by their numbers, in that order."""
+        covariances = self.covariances[:, :, index][..., index]
+        return MixtureDraws(self.weights, self.means[:, :, index], covariances, tuple(self.features[i] for i in index))
 
     def log_densities(self, s: int, values: NDArray[Any]) -> FloatArray:
         """(N,) log density of rows (N, D) under mixture s, on the calling thread."""

@@ -1,0 +1,192 @@
+"""EM's labels held against the posterior: how far the partitions agree, and which rows may be labelled wrongly."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import adjusted_rand_score
+
+from bayesgmm.bayes.draws import (
+    check_aligned,
+    check_same_shape,
+    interval_names,
+    mixture_draws,
+    rows_for,
+    spaced,
+)
+from bayesgmm.bayes.partition import Partition, point_partition
+from bayesgmm.em.result import EMFit
+from bayesgmm.exceptions import InputError
+from bayesgmm.mixture.draws import MixtureDraws
+from bayesgmm.mixture.parameters import MixtureParameters, responsibilities_of_draws
+from bayesgmm.validation import as_generator, check_count, check_fraction
+
+type FloatArray = NDArray[np.float64]
+
+# Partitions of draws are held against EM's over this many rows, evenly chosen.
+_N_ROWS = 5_000
+# Rows are taken in pieces, so that no array holds every draw at every row.
+_PIECE = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class PartitionAgreement:
+    """Adjusted Rand index (Hubert and Arabie 1985, doi:10.1007/BF01908075) of EM's partition with the posterior's.
+
+    1 for equal partitions, 0 on average for unrelated ones. Labels do not matter.
+
+    Attributes
+    ----------
+    draws : with the partition of a draw's most probable components, averaged over draws.
+    vi, binder : with the partition of least expected variation of information, and Binder loss.
+    vi_partition, binder_partition : those partitions.
+    """
+
+    draws: float
+    vi: float
+    binder: float
+    vi_partition: Partition
+    binder_partition: Partition
+
+
+def partition_agreement(
+    em: EMFit, posterior: xr.DataTree, X: ArrayLike | None = None, *, n_draws: int = 1000, rng: Any = None
+) -> PartitionAgreement:
+    """How far EM's partition of the rows agrees with the posterior's partitions.
+
+    Parameters
+    ----------
+    em : EMFit
+    posterior : DataTree as `sample_posterior` or `align` returns it.
+    X : rows (n_samples, n_features); by default those that the posterior was drawn from. The point partitions are of
+        4000 rows at most, evenly chosen (`point_partition`); the average over draws is of 5000 at most, and of 200
+        draws.
+    n_draws : draws for the point partitions.
+    rng : int, Generator or None, for `point_partition`.
+
+    Raises
+    ------
+    InputError
+        As `point_partition` does, or `em` has other components or features than the posterior.
+    """
+    few = mixture_draws(posterior, 200)
+    check_same_shape(em.parameters, few)
+    values = rows_for(posterior, X)
+    streams = as_generator(rng).spawn(2)
+    vi = point_partition(posterior, values, loss="vi", start=em.parameters, n_draws=n_draws, rng=streams[0])
+    binder = point_partition(posterior, values, loss="binder", start=em.parameters, n_draws=n_draws, rng=streams[1])
+    labels = em.parameters.predict(values[vi.co_clustering.rows])  # both partitions are of the same rows
+    return PartitionAgreement(
+        draws=agreement_with_draws(em.parameters, values, few),
+        vi=float(adjusted_rand_score(labels, vi.labels)),
+        binder=float(adjusted_rand_score(labels, binder.labels)),
+        vi_partition=vi,
+        binder_partition=binder,
+    )
+
+
+def agreement_with_draws(parameters: MixtureParameters, values: NDArray[Any], draws: MixtureDraws) -> float:
+    """Adjusted Rand index of a mixture's partition with a draw's, averaged over draws; of 5000 rows at most."""
+    rows = np.ascontiguousarray(values[spaced(len(values), _N_ROWS)]) if len(values) > _N_ROWS else values
+    labels = parameters.predict(rows)
+    found = responsibilities_of_draws(rows, *draws.arrays)
+    return float(np.mean([adjusted_rand_score(labels, r.argmax(axis=1)) for r in found]))
+
+
+def row_uncertainty(
+    em: EMFit,
+    posterior: xr.DataTree,
+    X: ArrayLike | None = None,
+    *,
+    ci_prob: float = 0.9,
+    n_draws: int = 1000,
+) -> pd.DataFrame:
+    """How sure EM's label of each row is, under the posterior.
+
+    Parameters
+    ----------
+    em : EMFit
+    posterior : DataTree from `align(posterior, em.parameters)`.
+    X : rows (n_samples, n_features); by default those that the posterior was drawn from. Each is held against all the
+        others.
+    ci_prob : probability of the equal-tailed interval.
+    n_draws : draws at most, evenly spaced.
+
+    Returns
+    -------
+    DataFrame, a row a row of `X`:
+
+    - em_label: EM's most probable component; em_probability: how probable EM holds it.
+    - posterior_probability: mean over draws of r_il, the responsibility of that component l, and `eti90_lb`,
+      `eti90_ub` at ci_prob 0.9: the interval of r_il over draws.
+    - p_wrong = 1 - posterior_probability: the probability that the row is of another component. It needs clear labels
+      (`diagnose`: unclear).
+    - disagreement: expected share of the other rows that EM joins to this row and the posterior parts from it, or the
+      other way round: mean over j of |[EM joins i and j] - probability that i and j share a component|. Labels do not
+      matter. Its average over the rows is Binder's expected loss of EM's partition times n / (n - 1) (Binder 1978,
+      doi:10.1093/biomet/65.1.31).
+
+    Raises
+    ------
+    InputError
+        The posterior is not aligned, lacks a variable or rows, has other components or features than `em`, `X` has
+        other columns or fewer than two rows, or an option is out of range.
+    """
+    ci_prob, n_draws = check_fraction(ci_prob, "ci_prob"), check_count(n_draws, "n_draws")
+    check_aligned(posterior)
+    draws = mixture_draws(posterior, n_draws)
+    check_same_shape(em.parameters, draws)
+    values = rows_for(posterior, X)
+    if len(values) < 2:
+        raise InputError("X has one row; each is held against the others. Pass two rows or more.")
+    labels = em.parameters.predict(values)
+    together = _members_by_component(values, labels, draws)
+    pieces = [slice(begin, begin + _PIECE) for begin in range(0, len(values), _PIECE)]
+    found = [_of_piece(values[piece], labels[piece], draws, together, ci_prob) for piece in pieces]
+    probability, bounds, disagreement = (np.concatenate(parts, axis=-1) for parts in zip(*found, strict=True))
+    em_probability = np.concatenate([em.parameters.responsibilities(values[piece]).max(axis=1) for piece in pieces])
+    lower, upper = interval_names(ci_prob)
+    return pd.DataFrame(
+        {
+            "em_label": labels,
+            "em_probability": em_probability,
+            "posterior_probability": probability,
+            lower: bounds[0],
+            upper: bounds[1],
+            "p_wrong": 1 - probability,
+            "disagreement": disagreement,
+        },
+        index=pd.RangeIndex(len(values), name="row"),
+    )
+
+
+def _members_by_component(values: NDArray[Any], labels: NDArray[np.intp], draws: MixtureDraws) -> FloatArray:
+    """(S, K, K) sum over the rows that EM gives to component l of a draw's responsibilities of k, at [s, l, k]."""
+    S, K = draws.weights.shape
+    total = np.zeros((S, K, K))
+    for begin in range(0, len(values), _PIECE):
+        piece = slice(begin, begin + _PIECE)
+        members = (labels[piece] == np.arange(K)[:, np.newaxis]).astype(np.float64)
+        for s, responsibilities in enumerate(responsibilities_of_draws(values[piece], *draws.arrays)):
+            total[s] += members @ responsibilities
+    return total
+
+
+def _of_piece(
+    values: NDArray[Any], labels: NDArray[np.intp], draws: MixtureDraws, together: FloatArray, ci_prob: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean (n,) and interval (2, n) of the label's responsibility, and disagreement (n,), of some of the rows."""
+    S, n = len(draws.weights), len(values)
+    n_members = np.rint(together[0].sum(axis=1))  # of each of EM's components
+    own = np.empty((S, n))
+    apart = np.zeros(n)  # sum over j of the probability that EM and the draws differ about i and j
+    for s, r in enumerate(responsibilities_of_draws(values, *draws.arrays)):
+        own[s] = r[np.arange(n), labels]
+        # EM's mates that it shares no component with, and the others that it does share one with; itself is neither.
+        sharing = together[s].sum(axis=0) - 2 * together[s]
+        apart += n_members[labels] - 1 + np.einsum("nk,nk->n", r, sharing[labels] + r)
+    bounds = np.quantile(own, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0)
+    return own.mean(axis=0), bounds, np.clip(apart / S / (n_members.sum() - 1), 0, 1)

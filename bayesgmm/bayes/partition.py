@@ -1,0 +1,386 @@
+"""Which rows belong together, free of labels: co-clustering probabilities, the best partition, and how sure it is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+from threadpoolctl import threadpool_limits
+
+from bayesgmm.bayes import partition_search
+from bayesgmm.bayes.draws import mixture_draws, rows_for, spaced
+from bayesgmm.exceptions import InputError
+from bayesgmm.mixture.draws import MixtureDraws
+from bayesgmm.mixture.parameters import MixtureParameters, responsibilities_of_draws
+from bayesgmm.validation import as_generator, check_count, check_fraction
+
+type FloatArray = NDArray[np.float64]
+type Labels = NDArray[np.intp]
+type LossName = Literal["vi", "binder"]
+
+# Responsibilities of several draws are multiplied at once, this many columns of them.
+_COLUMNS = 256
+# The expected variation of information is never least at more clusters than this, or this many times the components.
+_MOST_CLUSTERS, _MOST_CLUSTERS_PER_COMPONENT = 64, 4
+# The search begins at the best of the partitions offered, and at rows allocated one by one in random orders.
+_N_BEST, _N_ORDERS, _N_OFFERED_DRAWS = 8, 8, 10
+
+
+@dataclass(frozen=True, eq=False)
+class CoClustering:
+    """How probable it is that two rows share a component.
+
+    Attributes
+    ----------
+    probabilities : (n, n), symmetric, 1 on the diagonal.
+    rows : (n,) which rows of X these are: all of them, or evenly chosen ones of too many.
+    n_samples : how many rows X has.
+    n_draws : how many draws were averaged over.
+    """
+
+    probabilities: FloatArray
+    rows: Labels
+    n_samples: int
+    n_draws: int
+
+    def __post_init__(self) -> None:
+        _freeze(self.probabilities, self.rows)
+
+
+class Bound(NamedTuple):
+    """A partition drawn from the posterior: labels (n,), number of clusters, distance from the point partition."""
+
+    labels: Labels
+    n_clusters: int
+    distance: float
+
+
+@dataclass(frozen=True, eq=False)
+class CredibleBall:
+    """The smallest ball around the point partition that holds `ci_prob` of the partitions drawn.
+
+    Wade and Ghahramani (2018, section 4, doi:10.1214/17-BA1073). Distances are the loss between two partitions; each
+    bound is the first of those drawn that qualify.
+
+    Attributes
+    ----------
+    ci_prob : probability that was asked for.
+    radius : distance of the farthest partition in the ball.
+    probability : share of the partitions drawn that the ball holds, `ci_prob` or more.
+    upper : vertical upper bound: of the partitions in the ball with the fewest clusters, the most distant.
+    lower : vertical lower bound: the same with the most clusters.
+    horizontal : the most distant of all.
+    """
+
+    ci_prob: float
+    radius: float
+    probability: float
+    upper: Bound
+    lower: Bound
+    horizontal: Bound
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """The partition of the rows with the least posterior expected loss that was found.
+
+    Attributes
+    ----------
+    labels : (n,) cluster of each row of `co_clustering.rows`; clusters are numbered by size, the largest 0.
+    n_clusters : number of clusters, which may differ from the number of components.
+    loss : "vi", the variation of information (Meila 2007) in bits, from 0 to log2 n; or "binder", twice the number of
+        pairs that one partition joins and the other parts, over n^2: from 0 to 1 - 1/n.
+    expected_loss : of `labels`. Binder's is exact given the draws; the variation of information is averaged over one
+        partition from each draw.
+    ball : CredibleBall around `labels`.
+    co_clustering : the probabilities that the search used.
+    """
+
+    labels: Labels
+    n_clusters: int
+    loss: LossName
+    expected_loss: float
+    ball: CredibleBall
+    co_clustering: CoClustering
+
+    def __post_init__(self) -> None:
+        _freeze(self.labels, *(bound.labels for bound in (self.ball.upper, self.ball.lower, self.ball.horizontal)))
+
+    def summary(self) -> str:
+        """A few lines for a person."""
+        unit, ball, n = _UNITS[self.loss], self.ball, len(self.labels)
+        rows = f"{n} rows" if n == self.co_clustering.n_samples else f"{n} of the {self.co_clustering.n_samples} rows"
+        sizes = ", ".join(map(str, np.bincount(self.labels)))
+        return "\n".join(
+            [
+                f"Partition of {rows} into {self.n_clusters} cluster(s) of {sizes}",
+                f"expected {_TITLES[self.loss]} {self.expected_loss:.4g}{unit}, over {self.co_clustering.n_draws} "
+                f"draws",
+                f"{100 * ball.ci_prob:g} % credible ball: radius {ball.radius:.4g}{unit}; {ball.upper.n_clusters} to "
+                f"{ball.lower.n_clusters} clusters",
+            ]
+        )
+
+
+_TITLES = {"vi": "variation of information", "binder": "Binder loss"}
+_UNITS = {"vi": " bits", "binder": ""}
+
+
+def co_clustering(
+    posterior: xr.DataTree, X: ArrayLike | None = None, *, n_draws: int = 1000, max_rows: int = 4000
+) -> CoClustering:
+    """Posterior probability that two rows share a component, for every pair of rows.
+
+    The average over draws of sum_k r_ik r_jk, r the responsibilities: assignments are summed out and not drawn, so
+    that nothing but the draws themselves is random, and labels do not matter.
+
+    Parameters
+    ----------
+    posterior : DataTree as `sample_posterior` or `align` returns it.
+    X : rows (n_samples, n_features); by default those that the posterior was drawn from.
+    n_draws : draws to average over at most, evenly spaced.
+    max_rows : of more rows than this, evenly chosen ones are taken, and `rows` of the result says which. The matrix
+        takes 8 max_rows^2 bytes.
+
+    Raises
+    ------
+    InputError
+        The posterior lacks a variable or rows, `X` has other columns, or a count is none.
+    """
+    rows, n_samples, values, draws = _chosen(posterior, X, n_draws, max_rows)
+    probabilities = _probabilities(len(rows), responsibilities_of_draws(values, *draws.arrays), len(draws.weights))
+    return CoClustering(probabilities, rows, n_samples, len(draws.weights))
+
+
+def point_partition(
+    posterior: xr.DataTree,
+    X: ArrayLike | None = None,
+    *,
+    loss: LossName = "vi",
+    start: MixtureParameters | None = None,
+    ci_prob: float = 0.95,
+    n_draws: int = 1000,
+    max_rows: int = 4000,
+    rng: Any = None,
+) -> Partition:
+    """The partition of the rows with the least posterior expected loss, and a credible ball around it.
+
+    Wade and Ghahramani (2018, doi:10.1214/17-BA1073). Rows move one by one to the cluster where the expected loss is
+    least, until none does, as in Dahl, Johnson and Mueller (2022, doi:10.1080/10618600.2022.2069779); the search
+    begins at hierarchical clusterings of 1 - the co-clustering probabilities, at partitions drawn, at that of `start`,
+    and at rows without clusters in random orders. It finds a minimum that no move of one row improves; that it is the
+    least of all is not certain.
+
+    Parameters
+    ----------
+    posterior : DataTree as `sample_posterior` or `align` returns it; labels do not matter.
+    X : rows (n_samples, n_features); by default those that the posterior was drawn from.
+    loss : "vi" or "binder" (see `Partition`). Binder's tends to leave rows between clusters in clusters of their own.
+    start : a mixture whose partition the search looks at too, usually `em.parameters`.
+    ci_prob : probability of the credible ball.
+    n_draws : draws to use at most, evenly spaced; one partition is drawn from each.
+    max_rows : of more rows than this, evenly chosen ones are taken (see `co_clustering`).
+    rng : int, Generator or None: the partitions drawn and the orders of the search.
+
+    Returns
+    -------
+    Partition
+
+    Raises
+    ------
+    InputError
+        `loss` is unknown, the posterior lacks a variable or rows, `X` or `start` has other columns, or an option is
+        out of range.
+    """
+    if loss not in ("vi", "binder"):
+        raise InputError(f"loss must be 'vi' (variation of information) or 'binder'; received {loss!r}.")
+    ci_prob = check_fraction(ci_prob, "ci_prob")
+    for_labels, for_search = as_generator(rng).spawn(2)
+    rows, n_samples, values, draws = _chosen(posterior, X, n_draws, max_rows)
+    offered = [start.predict(values)] if start is not None else []
+    S, K = draws.weights.shape
+    drawn = np.empty((len(rows), S), dtype=np.int32)
+    stream = _drawing_labels(responsibilities_of_draws(values, *draws.arrays), drawn, for_labels)
+    together = CoClustering(_probabilities(len(rows), stream, S), rows, n_samples, S)
+
+    criterion = (_VariationOfInformation if loss == "vi" else _Binder)(together.probabilities, drawn, K)
+    offered += [drawn[:, s].astype(np.intp) for s in spaced(S, _N_OFFERED_DRAWS)]
+    offered += _hierarchical(together.probabilities, 2 * K)
+    labels = _by_size(_search(criterion, offered, for_search))
+    ball = _ball(criterion.distances(labels), drawn, ci_prob)
+    return Partition(labels, int(labels.max()) + 1, loss, criterion.expected(labels), ball, together)
+
+
+def _chosen(
+    posterior: xr.DataTree, X: ArrayLike | None, n_draws: int, max_rows: int
+) -> tuple[Labels, int, NDArray[Any], MixtureDraws]:
+    """Numbers of the rows taken, how many there are, the rows taken, and the draws."""
+    n_draws, max_rows = check_count(n_draws, "n_draws"), check_count(max_rows, "max_rows", minimum=2)
+    values, draws = rows_for(posterior, X), mixture_draws(posterior, n_draws)
+    rows = spaced(len(values), max_rows)
+    taken = values if len(rows) == len(values) else values[rows]
+    return rows, len(values), np.ascontiguousarray(taken), draws
+
+
+def _probabilities(n: int, stream: Iterator[FloatArray], n_draws: int) -> FloatArray:
+    """(n, n) average of R R' over responsibilities R (n, K), as products of many columns at once."""
+    total = np.zeros((n, n))
+    batch: list[FloatArray] = []
+    for responsibilities in stream:
+        batch.append(responsibilities)
+        if sum(part.shape[1] for part in batch) >= _COLUMNS:
+            total += _square(batch)
+            batch = []
+    if batch:
+        total += _square(batch)
+    total /= n_draws
+    np.clip(total, 0, 1, out=total)  # rounding
+    np.fill_diagonal(total, 1)
+    return total
+
+
+def _square(batch: list[FloatArray]) -> FloatArray:
+    columns = np.concatenate(batch, axis=1)
+    with threadpool_limits(limits=1, user_api="blas"):  # the same sums on any number of cores
+        return np.asarray(columns @ columns.T)
+
+
+def _drawing_labels(
+    stream: Iterator[FloatArray], drawn: NDArray[np.int32], rng: np.random.Generator
+) -> Iterator[FloatArray]:
+    """Passes responsibilities on, and draws a partition from each: into drawn (n, S)."""
+    for s, responsibilities in enumerate(stream):
+        cumulative = np.cumsum(responsibilities, axis=1)
+        uniform = rng.random((len(drawn), 1)) * cumulative[:, -1:]
+        drawn[:, s] = (cumulative[:, :-1] <= uniform).sum(axis=1)
+        yield responsibilities
+
+
+class _Criterion(Protocol):
+    """An expected loss as the search needs it. Labels are (n,) numbers of clusters."""
+
+    def expected(self, labels: Labels) -> float: ...
+
+    def sweeten(self, labels: Labels, order: Labels) -> None:
+        """Change labels, row by row in that order, until no move lowers the expected loss."""
+
+    def distances(self, labels: Labels) -> FloatArray:
+        """(S,) loss from each partition drawn."""
+
+
+class _Binder:
+    """2 / n^2 sum_(i<j) |[labels join i and j] - probability that i and j share a component|."""
+
+    def __init__(self, similarity: FloatArray, drawn: NDArray[np.int32], n_labels: int) -> None:
+        self._n = len(similarity)
+        self._similarity = similarity
+        self._apart = (similarity.sum() - np.trace(similarity)) / self._n**2  # when every row is by itself
+        self.sweeten = partial(_sweeten_binder, similarity)
+        squares = np.arange(self._n + 1, dtype=np.float64) ** 2
+        self.distances = partial(_distances, drawn, n_labels, squares, 1 / self._n**2)
+
+    def expected(self, labels: Labels) -> float:
+        joined = 0.0
+        for cluster in range(labels.max() + 1):
+            members = np.flatnonzero(labels == cluster)
+            within = self._similarity[np.ix_(members, members)].sum() - len(members)
+            joined += len(members) * (len(members) - 1) - 2 * within
+        return float(self._apart + joined / self._n**2)
+
+
+class _VariationOfInformation:
+    """Mean over the partitions drawn of H(labels | drawn) + H(drawn | labels), in bits."""
+
+    def __init__(self, similarity: FloatArray, drawn: NDArray[np.int32], n_labels: int) -> None:
+        n = len(drawn)
+        sizes = np.arange(n + 1, dtype=np.float64)
+        f = sizes * np.log2(np.maximum(sizes, 1))
+        most = min(n, max(_MOST_CLUSTERS, _MOST_CLUSTERS_PER_COMPONENT * n_labels))
+        self.sweeten = partial(_sweeten_vi, drawn, n_labels, np.append(np.diff(f), 0.0), most)
+        self.distances = partial(_distances, drawn, n_labels, f, 1 / n)
+
+    def expected(self, labels: Labels) -> float:
+        return float(self.distances(labels).mean())
+
+
+def _sweeten_binder(similarity: FloatArray, labels: Labels, order: Labels) -> None:
+    partition_search.sweeten_binder(similarity, order, labels)
+
+
+def _sweeten_vi(
+    drawn: NDArray[np.int32], n_labels: int, gains: FloatArray, most: int, labels: Labels, order: Labels
+) -> None:
+    partition_search.sweeten_vi(drawn, n_labels, gains, most, order, labels)
+
+
+def _distances(drawn: NDArray[np.int32], n_labels: int, f: FloatArray, scale: float, labels: Labels) -> FloatArray:
+    found = scale * partition_search.distances(labels, drawn, n_labels, f)
+    return np.asarray(np.maximum(found, 0.0))  # equal partitions: rounding
+
+
+def _hierarchical(similarity: FloatArray, most_clusters: int) -> list[Labels]:
+    """Average and complete linkage of 1 - similarity, cut into 1 to most_clusters clusters."""
+    n = len(similarity)
+    if n == 1:
+        return [np.zeros(1, dtype=np.intp)]
+    condensed = squareform(1 - similarity, checks=False)
+    found = []
+    for method in ("average", "complete"):
+        tree = linkage(condensed, method)
+        cuts = range(1, min(n, most_clusters) + 1)
+        found += [fcluster(tree, k, criterion="maxclust").astype(np.intp) - 1 for k in cuts]
+    return found
+
+
+def _search(criterion: _Criterion, offered: list[Labels], rng: np.random.Generator) -> Labels:
+    """The best partition found from the best of those offered, and from none."""
+    n = len(offered[0])
+    unique = np.unique([_by_size(labels) for labels in offered], axis=0)
+    losses = [criterion.expected(labels) for labels in unique]
+    starts = [unique[i].copy() for i in np.argsort(losses, kind="stable")[:_N_BEST]]
+    starts += [np.full(n, -1, dtype=np.intp) for _ in range(_N_ORDERS)]
+    for labels in starts:
+        criterion.sweeten(labels, rng.permutation(n))
+    found = [_by_size(labels) for labels in starts]
+    return min(found, key=criterion.expected)
+
+
+def _by_size(labels: Labels) -> Labels:
+    """The same partition with clusters numbered by size, the largest 0, equal ones by their first row."""
+    _, first, inverse, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    ranks = np.empty(len(sizes), dtype=np.intp)
+    ranks[np.lexsort((first, -sizes))] = np.arange(len(sizes))
+    return ranks[inverse]
+
+
+def _ball(distances: FloatArray, drawn: NDArray[np.int32], ci_prob: float) -> CredibleBall:
+    # The smallest of the distances that ci_prob of them do not exceed; equal ones differ by rounding.
+    needed = int(np.ceil(ci_prob * len(distances) - 1e-9))
+    radius = float(np.sort(distances)[needed - 1])
+    inside = np.flatnonzero(distances <= radius + 1e-12)
+    n_clusters = np.array([len(np.unique(drawn[:, s])) for s in inside])
+
+    def bound(among: NDArray[np.bool]) -> Bound:
+        candidates = inside[among]
+        s = candidates[distances[candidates].argmax()]
+        labels = _by_size(drawn[:, s].astype(np.intp))
+        return Bound(labels, int(labels.max()) + 1, float(distances[s]))
+
+    return CredibleBall(
+        ci_prob=ci_prob,
+        radius=radius,
+        probability=len(inside) / len(distances),
+        upper=bound(n_clusters == n_clusters.min()),
+        lower=bound(n_clusters == n_clusters.max()),
+        horizontal=bound(np.ones(len(inside), dtype=bool)),
+    )
+
+
+def _freeze(*arrays: NDArray[Any]) -> None:
+    for array in arrays:
+        array.flags.writeable = False
