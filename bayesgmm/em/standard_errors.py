@@ -129,7 +129,7 @@ def _from_jackknife(
     )
     if len(fits.values) < len(groups):
         raise FitError(
-            f"{len(groups) - len(fits.values)} of {len(groups)} fits without some rows collapsed or reached no maximum, "
+            f"{len(groups) - len(fits.values)} of {len(groups)} fits without some rows collapsed or did not end, "
             f"and the jackknife needs all. Use method='bootstrap', or ask for fewer components."
         )
     covariance = jackknife_covariance(_estimates(em, top), fits.values, sizes)
