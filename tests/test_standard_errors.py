@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from functools import partial
 
 import naturals
 import numpy as np
@@ -79,7 +80,7 @@ def test_the_jackknife_of_a_mean_is_its_textbook_standard_error():
     em = fitted(X, 1)
     assert ses(em, "jackknife")["means[0, x0]"] == pytest.approx(X.std(ddof=1) / np.sqrt(150), rel=1e-6)
     found = ses(em, "jackknife", n_replicates=40, rng=3)["means[0, x0]"]
-    groups = bootstrap.jackknife_groups(em.rows, 40, np.random.default_rng(3))
+    groups = bootstrap.jackknife_groups(150, 40, np.random.default_rng(3))
     assert sorted(np.concatenate(groups)) == list(range(150))
     squares = [(X[group].mean() - X.mean()) ** 2 / (150 / len(group) - 1) for group in groups]
     assert found == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-6)
@@ -206,13 +207,13 @@ def test_a_replicate_is_the_fit_of_its_rows(covariance):
 
     def drawn():
         return [
-            resample
-            for method in ("bootstrap", "weighted")
-            for resample in bootstrap.resamples(method, top, em.parameters, 5, np.random.default_rng(1))
+            partial(draw, len(X), np.random.default_rng(seed))
+            for draw in (bootstrap.bootstrap, bootstrap.weighted)
+            for seed in range(5)
         ]
 
-    weights = [resample().weights for resample in drawn()]
-    fits = bootstrap.replicates(top, em.parameters, root @ root.T, drawn(), progress=False)
+    fits = bootstrap.replicates(top, em.parameters, root @ root.T, drawn(), simulated=False, progress=False)
+    weights = [draw() for draw in drawn()]
     for values, row_weights in zip(fits.values, weights, strict=True):
         peer = bg.fit_em(X, 2, covariance, sample_weight=row_weights, start=em.parameters, tol=1e-13)
         expected = uncertainty.values_of(

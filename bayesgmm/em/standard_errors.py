@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from bayesgmm.em.bootstrap import Replicates, jackknife_covariance, jackknife_groups, replicates, resamples, without
+from bayesgmm.em.bootstrap import (
+    Replicates,
+    bootstrap,
+    check_simulated,
+    counted,
+    jackknife_covariance,
+    jackknife_groups,
+    parametric,
+    replicates,
+    weighted,
+    without,
+)
 from bayesgmm.em.result import EMFit
 from bayesgmm.em.uncertainty import Top, curvature, jacobian, sandwich, top_of
 from bayesgmm.exceptions import BayesgmmWarning, FitError, InputError
@@ -20,11 +31,10 @@ from bayesgmm.mixture.rows import one_blas_thread
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
 type FloatArray = NDArray[np.float64]
-type Interval = tuple[FloatArray, FloatArray]
 
 _FROM_CURVATURE = ("information", "sandwich")
-_BOOTSTRAPS = ("bootstrap", "parametric", "weighted")
-METHODS = (*_FROM_CURVATURE, *_BOOTSTRAPS, "jackknife")
+_RESAMPLINGS = {"bootstrap": bootstrap, "weighted": weighted}
+METHODS = (*_FROM_CURVATURE, *_RESAMPLINGS, "parametric", "jackknife")
 _N_REPLICATES = 999
 # A larger share of replicates that failed or have no clear labels than this is warned of.
 _MOST_DOUBTFUL = 0.05
@@ -52,6 +62,8 @@ class StandardErrors:
     n_replicates : fits of resampled rows, those that failed among them; 0 for "information" and "sandwich".
     n_failed : replicates that collapsed or reached no maximum; they are left out.
     n_ambiguous : replicates whose components, each given to the nearest of the fit's, make no permutation; they count.
+    replicates : (n, n_entries) the estimates of the replicates that did not fail, in the order of the table; of the
+        jackknife those without each group.
     notes : what a reader should know of these numbers, in sentences.
     """
 
@@ -62,6 +74,7 @@ class StandardErrors:
     n_replicates: int
     n_failed: int
     n_ambiguous: int
+    replicates: FloatArray
     notes: tuple[str, ...]
 
     def summary(self) -> str:
@@ -105,28 +118,31 @@ def _from_curvature(em: EMFit, top: Top, root: FloatArray, method: str, ci_prob:
     moves = root @ root.T if method == "information" else sandwich(top, root)
     changes = jacobian(top)
     covariance = changes @ moves @ changes.T
-    table = _table(em, top, covariance, _wald(em, top, covariance, ci_prob))
-    return _result(table, covariance, method, ci_prob)
+    return _result(em, top, covariance, method, ci_prob)
 
 
 def _from_bootstrap(
     em: EMFit, top: Top, root: FloatArray, method: str, ci_prob: float, n: int, rng: np.random.Generator, progress: bool
 ) -> StandardErrors:
-    fits = replicates(top, em.parameters, root @ root.T, resamples(method, top, em.parameters, n, rng), progress)
+    n_rows, streams, simulated = len(counted(top.rows)), rng.spawn(n), method == "parametric"
+    if simulated:
+        check_simulated(top.rows)
+        drawn = [partial(parametric, top, stream) for stream in streams]
+    else:
+        drawn = [partial(_RESAMPLINGS[method], n_rows, stream) for stream in streams]
+    fits = replicates(top, em.parameters, root @ root.T, drawn, simulated=simulated, progress=progress)
     covariance = np.atleast_2d(np.cov(fits.values, rowvar=False))
-    lower, upper = np.quantile(fits.values, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0)
-    note = f"{n} replicates; intervals are their {50 * (1 - ci_prob):g} % and {50 * (1 + ci_prob):g} % quantiles."
-    return _result(_table(em, top, covariance, (lower, upper)), covariance, method, ci_prob, fits, note)
+    return _result(em, top, covariance, method, ci_prob, fits)
 
 
 def _from_jackknife(
     em: EMFit, top: Top, root: FloatArray, ci_prob: float, n: int | None, rng: np.random.Generator, progress: bool
 ) -> StandardErrors:
-    groups = jackknife_groups(top.rows, n, rng)
+    n_rows = len(counted(top.rows))
+    groups = jackknife_groups(n_rows, n, rng)
     sizes = np.array([len(group) for group in groups])
-    fits = replicates(
-        top, em.parameters, root @ root.T, [partial(without, top.rows, group) for group in groups], progress
-    )
+    drawn = [partial(without, n_rows, group) for group in groups]
+    fits = replicates(top, em.parameters, root @ root.T, drawn, simulated=False, progress=progress)
     if len(fits.values) < len(groups):
         raise FitError(
             f"{len(groups) - len(fits.values)} of {len(groups)} fits without some rows collapsed or did not end, "
@@ -134,9 +150,8 @@ def _from_jackknife(
         )
     covariance = jackknife_covariance(_estimates(em, top), fits.values, sizes)
     size = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} or {sizes.max()}"
-    drawn = "each row alone" if sizes.max() == 1 else f"{len(groups)} random groups of {size} rows in turn"
-    table = _table(em, top, covariance, _wald(em, top, covariance, ci_prob))
-    return _result(table, covariance, "jackknife", ci_prob, fits, f"Left out: {drawn}.")
+    left_out = "each row alone" if sizes.max() == 1 else f"{len(groups)} random groups of {size} rows in turn"
+    return _result(em, top, covariance, "jackknife", ci_prob, fits, f"Left out: {left_out}.")
 
 
 def _estimates(em: EMFit, top: Top) -> FloatArray:
@@ -145,51 +160,50 @@ def _estimates(em: EMFit, top: Top) -> FloatArray:
     return values_of(top.found, {name: getattr(em.parameters, name) for name in names})
 
 
-def _wald(em: EMFit, top: Top, covariance: FloatArray, ci_prob: float) -> Interval:
-    """Symmetric about the estimate on the scale of `_SCALES`, where its standard error follows by the delta method."""
-    width = norm.ppf((1 + ci_prob) / 2) * np.sqrt(np.diagonal(covariance))
-    lower, upper = np.empty(len(width)), np.empty(len(width))
-    estimates = _estimates(em, top)
+def _table(em: EMFit, top: Top, covariance: FloatArray, ci_prob: float) -> pd.DataFrame:
+    """Intervals are symmetric on the scale of `_SCALES`, where the standard error follows by the delta method."""
+    found, estimates, ses = top.found, _estimates(em, top), np.sqrt(np.diagonal(covariance))
+    width, lower, upper = norm.ppf((1 + ci_prob) / 2) * ses, np.empty(len(ses)), np.empty(len(ses))
     for parameter, (there, back, slope) in _SCALES.items():
-        at = [i for i, entry in enumerate(top.found) if entry.parameter == parameter]
+        at = [i for i, entry in enumerate(found) if entry.parameter == parameter]
         middle, half = there(estimates[at]), width[at] * slope(estimates[at])
         lower[at], upper[at] = back(middle - half), back(middle + half)
-    return lower, upper
-
-
-def _table(em: EMFit, top: Top, covariance: FloatArray, interval: Interval) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "parameter": [entry.parameter for entry in top.found],
-            "component": [entry.component for entry in top.found],
-            "feature": [entry.feature for entry in top.found],
-            "estimate": _estimates(em, top),
-            "standard_error": np.sqrt(np.diagonal(covariance)),
-            "lower": interval[0],
-            "upper": interval[1],
+            "parameter": [entry.parameter for entry in found],
+            "component": [entry.component for entry in found],
+            "feature": [entry.feature for entry in found],
+            "estimate": estimates,
+            "standard_error": ses,
+            "lower": lower,
+            "upper": upper,
         },
-        index=pd.Index([entry.name for entry in top.found], name="name"),
+        index=pd.Index([entry.name for entry in found], name="name"),
     )
 
 
 def _result(
-    table: pd.DataFrame,
+    em: EMFit,
+    top: Top,
     covariance: FloatArray,
     method: str,
     ci_prob: float,
     fits: Replicates | None = None,
     note: str = "",
 ) -> StandardErrors:
-    covariance.flags.writeable = False
+    table = _table(em, top, covariance, ci_prob)
     if not np.isfinite(table.select_dtypes(float).to_numpy()).all():
         raise FitError(
             f"method={method!r} found standard errors that are not finite: an estimate is at the edge of what it can "
             f"be. Ask for fewer components."
         )
+    covariance.flags.writeable = False
     if fits is None:
-        return StandardErrors(table, covariance, method, ci_prob, 0, 0, 0, ())
+        return StandardErrors(table, covariance, method, ci_prob, 0, 0, 0, np.empty((0, len(table))), ())
+    fits.values.flags.writeable = False
     n_failed = fits.n_collapsed + fits.n_unfinished
-    n, notes = len(fits.values) + n_failed, [note]
+    n = len(fits.values) + n_failed
+    notes = [note or f"{n} replicates."]
     if n_failed:
         notes.append(f"Left out: {fits.n_collapsed} replicates that collapsed, {fits.n_unfinished} without a maximum.")
     if fits.n_ambiguous:
@@ -204,4 +218,4 @@ def _result(
             BayesgmmWarning,
             stacklevel=5,
         )
-    return StandardErrors(table, covariance, method, ci_prob, n, n_failed, fits.n_ambiguous, tuple(notes))
+    return StandardErrors(table, covariance, method, ci_prob, n, n_failed, fits.n_ambiguous, fits.values, tuple(notes))

@@ -348,3 +348,14 @@ def ascend(X, row_weights, origin, point, shape, bounds, tol, inverse, max_passe
             new_gradient, _ = gradient_and_metric(proposal, found, shape)
         point, statistics, gradient = proposal, found, new_gradient
     return point, RAN
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def ascend_each(X, row_weights, origin, point, shape, bounds, tol, inverse, max_passes):
+    """`ascend` for each of the row weights (n, N): weights (n, K), means, choleskys, and how each ended (n,)."""
+    n, (K, D) = len(row_weights), point.means.shape
+    found, ends = Point(np.empty((n, K)), np.empty((n, K, D)), np.empty((n, K, D, D))), np.empty(n, np.int64)
+    for i in range(n):
+        reached, ends[i] = ascend(X, row_weights[i], origin, point, shape, bounds, tol, inverse.copy(), max_passes)
+        found.weights[i], found.means[i], found.choleskys[i] = reached.weights, reached.means, reached.choleskys
+    return found, ends
