@@ -43,7 +43,7 @@ DOORS = {
 # What a mixture and EM may need beyond the standard library and this package.
 PLAIN = {
     "mixture": {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"},
-    "em": {"numpy", "scipy", "numba", "pandas"},
+    "em": {"numpy", "scipy", "numba", "pandas", "threadpoolctl"},
 }
 
 

@@ -191,6 +191,9 @@ def test_frequencies_are_rows_for_the_information_and_weights_have_no_scale_for_
     np.testing.assert_allclose(ses(weighted), ses(repeated), rtol=1e-5)
     doubled = fitted(X, 2, sample_weight=2 * counts)
     np.testing.assert_allclose(ses(doubled), ses(weighted) / np.sqrt(2), rtol=1e-5)
+    # 400 replicates each: 5 % of chance in a ratio, five of them.
+    simulated = [ses(em, "parametric", n_replicates=400, rng=1) for em in (weighted, doubled)]
+    np.testing.assert_allclose(simulated[1], simulated[0] / np.sqrt(2), rtol=0.25)
     for method in ("sandwich", "bootstrap", "weighted", "jackknife"):
         options = {} if method == "sandwich" else {"n_replicates": 20, "rng": 1}
         there = ses(weighted, method, **options)
@@ -347,6 +350,18 @@ def test_mclust_finds_the_same_standard_errors(faithful, method, theirs, n, tole
     found = ses(em, method, n_replicates=n, rng=1).to_numpy()
     print(f"{method}: largest difference {np.abs(found / expected - 1).max():.3f}")
     np.testing.assert_allclose(found, expected, rtol=tolerance)
+
+
+@pytest.mark.parametrize("method", ["information", "sandwich"])
+def test_single_precision_and_any_order_in_memory_are_the_same_rows(method):
+    X = two_groups(150).astype(np.float32)
+    start = fitted(X, 2).parameters
+    found = [
+        ses(bg.fit_em(rows, 2, start=start, tol=1e-12), method)
+        for rows in (X, X.astype(np.float64), np.asfortranarray(X, dtype=np.float64))
+    ]
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+    np.testing.assert_allclose(found[2], found[1], rtol=1e-7)
 
 
 # What cannot be had is refused with a reason.

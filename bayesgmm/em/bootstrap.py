@@ -127,6 +127,7 @@ class Refit(NamedTuple):
         if rows.weights.size:
             at, factors, weights = counted(rows), weights, np.zeros((len(drawn), rows.n_samples))
             weights[:, at] = factors * rows.weights[at]
+        weights.flags.writeable = False  # as other rows' are, so that one binary serves all
         found, ends = steps.ascend_each(
             rows.values, weights, rows.origin, self.top.point, shape, self.bounds, _TOL, self.inverse, _MOST_PASSES
         )
@@ -154,7 +155,10 @@ def replicates(
     Raises FitError when fewer than half of the replicates end.
     """
     (K, D), N = top.point.means.shape, top.rows.n_samples
-    refit = Refit(top, bounds_of(top.rows, mixture.features, top.structure), inverse)
+    bounds = bounds_of(top.rows, mixture.features, top.structure)
+    if simulated:
+        bounds = bounds._replace(n_rows=float(round(top.rows.total_weight)))
+    refit = Refit(top, bounds, inverse)
     # Together, so that a thread works for a while before it needs Python again.
     together = max(1, min(_MOST_TOGETHER, _NUMBERS_TOGETHER // N))
     batches = [drawn[begin : begin + together] for begin in range(0, len(drawn), together)]

@@ -157,9 +157,9 @@ class EMFit:
             - "parametric": fits of rows simulated from the fit.
             - "jackknife": fits without one row, in turn; beyond 200 rows without one of 200 random groups of rows.
         ci_prob : probability of the intervals. They are normal, symmetric about the estimate after the logarithm for
-            standard deviations, Fisher's z for correlations and the logit for weights, whatever the method. At N = 500
-            they cover as promised where quantiles of bootstrap replicates are short by 1 % (`docs/validation.md`);
-            those are `numpy.quantile(found.replicates, ...)`.
+            standard deviations, Fisher's z for correlations and the logit for weights, whatever the method. Quantiles
+            of the bootstrap's replicates cover standard deviations about 1 % less (`docs/validation.md`); they are
+            `numpy.quantile(found.replicates, [0.05, 0.95], axis=0)`.
         n_replicates : replicates of a bootstrap, 999 by default; groups of the jackknife.
         rng : int, numpy.random.Generator or None, for the methods that draw. The same seed gives the same digits on any
             number of threads.
@@ -187,7 +187,10 @@ class EMFit:
 
         Replicates climb from the fit, by quasi-Newton steps that begin with its information: they describe the
         uncertainty around this maximum, not which of several maxima is found. Each is given the fit's labels by the
-        assignment of `align`.
+        assignment of least cross-entropy.
+
+        Where components overlap so much that the log-likelihood is far from a quadratic, curvature understates the
+        uncertainty, and the bootstrap is nearer the truth.
         """
         # This imports pandas, which an EM fit does without.
         from bayesgmm.em.standard_errors import standard_errors

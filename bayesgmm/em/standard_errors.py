@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 from bayesgmm.em.bootstrap import (
     Replicates,
@@ -27,7 +28,6 @@ from bayesgmm.em.result import EMFit
 from bayesgmm.em.uncertainty import Top, curvature, jacobian, sandwich, top_of
 from bayesgmm.exceptions import BayesgmmWarning, FitError, InputError
 from bayesgmm.mixture.entries import values_of
-from bayesgmm.mixture.rows import one_blas_thread
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
 type FloatArray = NDArray[np.float64]
@@ -104,7 +104,7 @@ def standard_errors(
         if method in _FROM_CURVATURE:
             raise InputError(f"method={method!r} has no replicates; leave n_replicates out, or use a bootstrap.")
         n_replicates = check_count(n_replicates, "n_replicates", 2)
-    with one_blas_thread():  # the same digits on any number of cores
+    with threadpool_limits(limits=1, user_api="blas"):  # the same digits on any number of cores
         top = top_of(em)
         root = curvature(top).root
         if method in _FROM_CURVATURE:
