@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from bayesgmm.em.fit import fit_em as fit_em
     from bayesgmm.em.result import EMFit as EMFit
     from bayesgmm.em.result import Status as Status
+    from bayesgmm.em.standard_errors import StandardErrors as StandardErrors
     from bayesgmm.exceptions import BayesgmmError as BayesgmmError
     from bayesgmm.exceptions import BayesgmmWarning as BayesgmmWarning
     from bayesgmm.exceptions import FitError as FitError
@@ -115,6 +116,7 @@ _HOMES = {
     "fit_em": "em.fit",
     "EMFit": "em.result",
     "Status": "em.result",
+    "StandardErrors": "em.standard_errors",
     "BayesgmmError": "exceptions",
     "BayesgmmWarning": "exceptions",
     "FitError": "exceptions",

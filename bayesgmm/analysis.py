@@ -147,5 +147,15 @@ def load(folder: str | Path) -> Analysis:
             posterior = tree.load()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} holds a damaged analysis: {error}") from error
-    diagnosis = diagnose(posterior)
+    em, diagnosis = _with_rows(em, posterior), diagnose(posterior)
     return Analysis(em, posterior, diagnosis, compare(em, posterior, diagnosis=diagnosis, ci_prob=ci_prob, max_z=max_z))
+
+
+def _with_rows(em: EMFit, posterior: xr.DataTree) -> EMFit:
+    """The fit with the rows that the posterior holds, unless it was fitted to others."""
+    if "observed_data" not in posterior:
+        return em
+    try:
+        return em.with_rows(posterior["observed_data"].to_dataset()["X"].values)
+    except InputError:  # with which words `em.standard_errors` refuses too
+        return em

@@ -10,7 +10,7 @@ class InputError(BayesgmmError, ValueError):
 
 
 class FitError(BayesgmmError):
-    """No start of EM led to a usable fit. `restarts` holds the record of every run."""
+    """No start of EM led to a usable fit, or a fit has no standard errors. `restarts`: the record of every run."""
 
     def __init__(self, message: str, restarts: tuple[object, ...] = ()) -> None:
         super().__init__(message)

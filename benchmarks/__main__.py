@@ -5,6 +5,7 @@ import sys
 from benchmarks.analyze import analyze_table
 from benchmarks.answer import answer_table
 from benchmarks.em import iteration_table, memory_table, scoring_table, whole_call_table
+from benchmarks.errors import errors_table
 from benchmarks.gradient import gradient_table
 from benchmarks.labels import labels_table, methods_table, relabelling_table
 from benchmarks.optimum import optimum_table
@@ -16,6 +17,7 @@ from benchmarks.timing import machine
 PARTS = {
     "em": (iteration_table, scoring_table, whole_call_table, memory_table),
     "optimum": (optimum_table,),
+    "errors": (errors_table,),
     "answer": (answer_table,),
     "analyze": (analyze_table,),
     "gradient": (gradient_table,),

@@ -43,7 +43,10 @@ DOORS = {
     "rich": ("cli.py",),
 }
 # What a mixture and EM may need beyond the standard library and this package.
-PLAIN = {"mixture": {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}, "em": {"numpy", "scipy", "numba"}}
+PLAIN = {
+    "mixture": {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"},
+    "em": {"numpy", "scipy", "numba", "pandas", "threadpoolctl"},
+}
 
 
 def imported_names(source, path):
@@ -155,7 +158,7 @@ em.parameters.log_density([[0.0, 0.0]])
 """
     loaded = loaded_after(code)
     assert {"numba", "bayesgmm"} <= loaded
-    assert not loaded & {"pymc", "pytensor", "nutpie", "arviz", "arviz_base", "matplotlib", "sklearn"}
+    assert not loaded & {"pymc", "pytensor", "nutpie", "arviz", "arviz_base", "matplotlib", "sklearn", "pandas"}
 
 
 def test_the_default_model_is_sampled_without_pymc_and_pytensor():

@@ -12,9 +12,9 @@ from bayesgmm.em.result import EMFit, Restart, Status
 from bayesgmm.em.start import STRATEGIES, from_responsibilities
 from bayesgmm.em.steps import Bounds, Point
 from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.mixture.covariance import FULL, n_free_parameters, structure_named
+from bayesgmm.mixture.covariance import FULL, CovarianceStructure, n_free_parameters, structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.rows import rows_of
+from bayesgmm.mixture.rows import Rows, rows_of
 from bayesgmm.mixture.spread import total_cholesky
 from bayesgmm.mixture.whitening import lower_inverses
 from bayesgmm.validation import (
@@ -108,14 +108,7 @@ def fit_em(
     )
     generator = as_generator(rng)
     rows = rows_of(table.values, weights)
-    cholesky = total_cholesky(rows, table.features, structure)
-    bounds = Bounds(
-        n_rows=float(rows.n_samples),
-        fewest=float(rows.n_features if structure is FULL else 1),
-        total_cholesky=cholesky,
-        total_whitener=lower_inverses(cholesky[np.newaxis])[0],
-        floor=COVARIANCE_FLOOR,
-    )
+    bounds = bounds_of(rows, table.features, structure)
     task = Task(rows, structure, K, Problem(structure.shape, bounds, tol, max_iter))
     ordered = isinstance(start, str)
 
@@ -172,6 +165,22 @@ def fit_em(
         n_samples=rows.total_weight,
         n_free=n_free_parameters(structure, K, table.n_features),
         entropy=_entropy(task, point),
+        rows=rows,
+    )
+
+
+def bounds_of(rows: Rows, features: tuple[str, ...], structure: CovarianceStructure) -> Bounds:
+    """Where a component of a mixture of these rows has collapsed.
+
+    Raises InputError when the rows do not spread in some direction.
+    """
+    cholesky = total_cholesky(rows, features, structure)
+    return Bounds(
+        n_rows=float(rows.n_samples),
+        fewest=float(rows.n_features if structure is FULL else 1),
+        total_cholesky=cholesky,
+        total_whitener=lower_inverses(cholesky[np.newaxis])[0],
+        floor=COVARIANCE_FLOOR,
     )
 
 
