@@ -12,7 +12,7 @@ import bayesgmm as bg
 from bayesgmm.bayes import labels
 from bayesgmm.bayes.diagnose import _label_free
 from bayesgmm.bayes.labels import bhattacharyya_distances, label_costs
-from bayesgmm.bayes.sample import DIMS
+from bayesgmm.bayes.read import DIMS
 
 
 @pytest.mark.parametrize("K", range(1, 7))
