@@ -281,7 +281,7 @@ def _is_pymc_model(X: Any) -> bool:
 def _model_target(model: Any, starts: Sequence[MixtureParameters], rng: np.random.Generator) -> Target:
     if len(starts) > 1:
         raise InputError(
-            f"start must be one MixtureParameters when X is a pymc.Model, whose modes cannot be told from the same ones "
+            f"start must be one MixtureParameters when X is a pymc.Model, whose modes cannot be told from themselves "
             f"with other labels; received {len(starts)}. Sample from each in a call of its own."
         )
     # This imports PyTensor and PyMC, which the default model does without.

@@ -27,7 +27,7 @@ _SHORT_RUN = 20
 # root mean square, than _NEAR, and that can be expected to end less than _FAR_BEHIND nats below the best (a posterior
 # mode there would have no mass). On galaxies with 3 to 6 components, iris and Old Faithful with 3 and simulated overlap
 # that finds 29 of the 30 maxima from which a mode with 1 % of the posterior is reached; the best tenth found 11.
-_N_PROBES, _NEAR, _FAR_BEHIND = 128, 0.1, 100.0
+_N_PROBES, _NEAR, _FAR_BEHIND, _N_ERRORS = 128, 0.1, 100.0, 3.0
 _ENDS = {steps.RAN: Status.MAX_ITER, steps.STOPPED: Status.CONVERGED, steps.DEGENERATE: Status.COLLAPSED}
 
 
@@ -108,13 +108,15 @@ def _elsewhere(
     places = np.array([probes.log_densities(task.problem.parameters(point)) for point, _ in [*known, *runs]])
     places -= places[0]
     squares = np.square(places).sum(axis=1)
+    # What a sample says of the difference of two log-likelihoods has a standard error.
+    unsure = 0.0 if sample is task.rows else _N_ERRORS * math.sqrt(sample.n_samples)
     distances = (squares[:, np.newaxis] + squares - 2 * places @ places.T) / len(rows)
     taken = list(range(len(known)))
     others: list[Run] = []
     rest: list[Run] = []
     for at, run in enumerate(runs, len(known)):
         near = (distances[at, taken] <= _NEAR**2).any()
-        if near or _limit(run[1]) < lowest or run[1].status is Status.COLLAPSED:
+        if near or _limit(run[1]) < lowest - unsure * places[at].std() or run[1].status is Status.COLLAPSED:
             rest.append(run)
         else:
             others.append(run)
