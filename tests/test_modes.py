@@ -344,7 +344,7 @@ def test_the_optima_are_distinct_and_the_fit_is_the_first(square_em):
     order = np.argsort(second.parameters.means[:, ::-1].sum(axis=1)), np.argsort(first.parameters.means.sum(axis=1))
     np.testing.assert_allclose(second.parameters.means[order[0]][:, ::-1], first.parameters.means[order[1]], atol=0.01)
     likelihoods = [optimum.log_likelihood for optimum in square_em.optima]
-    assert likelihoods == sorted(likelihoods, reverse=True)
+    assert (np.diff(likelihoods) <= 1e-6).all()
     ended = [run for run in square_em.restarts if run.status is bg.Status.CONVERGED]
     assert sum(optimum.n_runs for optimum in square_em.optima) == len(ended)
 

@@ -38,7 +38,7 @@ _VISITS, _ELLIPSOID = 10, 0.999
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Chains of one mode: the posterior, and in unconstrained space thetas (chain, draw, P)."""
+    """Chains of one mode: the posterior, and in unconstrained space thetas (chain, draw, P), P = 0 for a PyMC model."""
 
     tree: xr.DataTree
     thetas: FloatArray

@@ -234,8 +234,10 @@ def _chains(
     }
     stages = ("seconds_pilot", "seconds_sampling")
     result.attrs |= {name: later - earlier for name, (earlier, later) in zip(stages, pairwise(clock), strict=True)}
-    shape = result["sample_stats"]["lp"].shape
-    return Drawn(result, thetas_of(run.tree, at).reshape(*shape, posterior.n_dim), run.partial)
+    thetas = np.empty((*result["sample_stats"].to_dataset()["lp"].shape, 0))
+    if target.density is not None:
+        thetas = thetas_of(run.tree, at).reshape(*thetas.shape[:2], posterior.n_dim)
+    return Drawn(result, thetas, run.partial)
 
 
 def _with_modes(known: Sequence[Known]) -> xr.DataTree:

@@ -8,7 +8,7 @@ from scipy.special import xlogy
 
 from bayesgmm.em.climb import Problem, climb
 from bayesgmm.em.optima import by_weight, optima_of
-from bayesgmm.em.restarts import Task, restarts, together
+from bayesgmm.em.restarts import Task, n_ahead, restarts, together
 from bayesgmm.em.result import EMFit, Restart, Status
 from bayesgmm.em.start import STRATEGIES, from_responsibilities
 from bayesgmm.em.steps import Bounds, Point
@@ -140,11 +140,15 @@ def fit_em(
         runs = together(rows, [climb(task.problem, point, described)])
     records: list[Restart] = []
     best: tuple[Point, Restart] | None = None
+    n_usable = 0
     for point, record in runs:
         records.append(record)
-        usable = record.status in (Status.CONVERGED, Status.MAX_ITER)
-        if usable and (best is None or record.log_likelihood > best[1].log_likelihood):
-            best = (point, record)
+        if record.status in (Status.CONVERGED, Status.MAX_ITER):
+            # A run that went on to see other maxima is the fit when it found a better one, not by rounding.
+            least = 0.0 if n_usable < n_ahead(n_init) else tol
+            n_usable += 1
+            if best is None or record.log_likelihood > best[1].log_likelihood + least:
+                best = (point, record)
     if best is None:
         if not ordered:
             raise FitError(
