@@ -93,7 +93,8 @@ def analyze(
 ) -> Analysis:
     """Fit by EM, sample the posterior, align, diagnose and compare.
 
-    Parameters are those of `fit_em`, `sample_posterior` and `compare`; the chains start around EM's fit.
+    Parameters are those of `fit_em`, `sample_posterior` and `compare`; chains start around the modes of the posterior
+    that EM's optima lead to.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def analyze(
         n_components,
         covariance,
         prior=prior,
-        start=em.parameters,
+        start=[optimum.parameters for optimum in em.optima],
         draws=draws,
         max_draws=max_draws,
         tune=tune,

@@ -41,7 +41,7 @@ def automatic(X, K, start, seed, draws) -> xr.DataTree:
 def forced(choice, X, K, start, seed, draws) -> xr.DataTree | None:
     """The same with one of CHOICES in place of the automatic one; None where the curvature gives no whitening."""
 
-    def only(posterior, curvature, quantity, *, tune, start_width, rng):
+    def only(posterior, curvature, quantity, *, tune, start_width, rng, usual=""):
         if choice == "whitened":
             if curvature.whitening is None:
                 raise _NoWhiteningError

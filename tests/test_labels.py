@@ -11,8 +11,8 @@ from scipy.stats import multivariate_normal, norm
 import bayesgmm as bg
 from bayesgmm.bayes import relabelling
 from bayesgmm.bayes.diagnose import _label_free
+from bayesgmm.bayes.read import DIMS
 from bayesgmm.bayes.relabelling import RELABELLINGS, best_permutations, regrets, unlabelled
-from bayesgmm.bayes.sample import DIMS
 from bayesgmm.mixture.matching import bhattacharyya_distances, label_costs
 
 

@@ -36,16 +36,16 @@ class Misread(Coordinates):
         return self.centre + 1.1 * (super().theta(z) - self.centre)
 
 
-def whitened(posterior, curvature, quantity, *, tune, start_width, rng):
+def whitened(posterior, curvature, quantity, *, tune, start_width, rng, usual=""):
     return Choice(_whitened(curvature, tune), "asked for")
 
 
-def misread(posterior, curvature, quantity, *, tune, start_width, rng):
+def misread(posterior, curvature, quantity, *, tune, start_width, rng, usual=""):
     at = _whitened(curvature, tune)
     return Choice(Misread(at.name, at.centre, at.scale, at.settings), "asked for")
 
 
-def plain(posterior, curvature, quantity, *, tune, start_width, rng):
+def plain(posterior, curvature, quantity, *, tune, start_width, rng, usual=""):
     return Choice(Coordinates("plain", curvature.mode, curvature.units, Settings(tune, "diag")), "asked for")
 
 

@@ -102,11 +102,13 @@ def choose(
     tune: int | None,
     start_width: float,
     rng: np.random.Generator,
+    usual: str = "",
 ) -> Choice:
     """Coordinates for a posterior.
 
     quantity(draws, coordinates) -> (chain, draw), what the pilots' effective draws are counted for; tune: tuning
-    draws, those of each candidate by default. Counted in gradients, not seconds, the choice is the same on any machine.
+    draws, those of each candidate by default; usual: the name of those that pilots around another mode of the same
+    posterior have chosen. Counted in gradients, not seconds, the choice is the same on any machine.
     """
     whitened = _whitened(curvature, tune)
     if whitened is not None and curvature.misfit < _NEAR_GAUSSIAN:
@@ -116,6 +118,9 @@ def choose(
         Coordinates("plain", curvature.mode, curvature.units, Settings(tune or _TUNE_PLAIN, "diag")),
         Coordinates(_LOW_RANK, curvature.mode, curvature.units, Settings(tune or _TUNE_LOW_RANK, "low_rank")),
     ]
+    for candidate in candidates:
+        if candidate.name == usual:
+            return Choice(candidate, "of short pilots around the heaviest mode, it had the most effective draws")
     pilots = _pilots(posterior, candidates, quantity, start_width, rng)
     best = max(range(len(pilots)), key=lambda i: pilots[i].efficiency)
     flaw = curvature.flaw or f"the posterior is far from the Gaussian at its mode (misfit {curvature.misfit:.2g})"

@@ -101,8 +101,15 @@ class MixtureDensity:
 
     def log_priors(self, thetas: FloatArray) -> FloatArray:
         """(S,) what the log posterior is without its rows, Jacobian included, at thetas (S, P)."""
+        return self._values(thetas, self.values[:0])
+
+    def log_posteriors(self, thetas: FloatArray) -> FloatArray:
+        """(S,) at thetas (S, P)."""
+        return self._values(thetas, self.values)
+
+    def _values(self, thetas: FloatArray, rows: NDArray[Any]) -> FloatArray:
         S, P = thetas.shape
-        header, _kept = self.user_data(np.zeros(P), np.ones(P), self.values[:0])
+        header, _kept = self.user_data(np.zeros(P), np.ones(P), rows)
         thetas, gradient = np.ascontiguousarray(thetas), np.empty(P)
         return np.array([_evaluate(header, thetas[s], gradient) for s in range(S)])
 

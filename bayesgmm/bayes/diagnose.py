@@ -1,6 +1,6 @@
 """Whether the draws can be trusted: convergence before and after relabelling, by ArviZ."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ MIN_BFMI = 0.3
 # Above this share of draws whose components are not those of the reference one by one (`align`: label_clear), a
 # component's marginal posterior mixes components. Well-separated mixtures have none, galaxies with K = 3 has 18 %.
 MAX_UNCLEAR = 0.05
+# Above this share of the posterior in other modes, what is said of the heaviest is not said of the posterior.
+MAX_OTHER_MODES = 0.05
 _N_POINTS = 8
 
 
@@ -51,6 +53,8 @@ class Diagnosis:
     labels : DataFrame, how firmly each component's labels stand (`label_report`: table); None when not aligned.
     aligned, partial : whether the draws were relabelled, whether sampling was interrupted.
     problems : what stands in the way; empty when nothing does.
+    modes : DataFrame, a row a mode that `sample_posterior` knew of, row 0 that of these draws; its notes say what the
+        columns are. Without rows when the posterior does not tell.
     """
 
     label_free: pd.DataFrame
@@ -64,6 +68,7 @@ class Diagnosis:
     aligned: bool
     partial: bool
     problems: tuple[Problem, ...]
+    modes: pd.DataFrame
 
     @property
     def ok(self) -> bool:
@@ -80,6 +85,8 @@ class Diagnosis:
         ]
         if np.isfinite(self.unclear):
             lines.append(f"draws without clear labels: {100 * self.unclear:.1f} %{_weakest(self.labels)}")
+        if len(self.modes) > 1:
+            lines.append(f"modes: {len(self.modes)} known; {_shares(self.modes)}")
         lines += [f"problem: {problem.text}" for problem in self.problems] or ["no problem found"]
         return "\n".join(lines)
 
@@ -112,6 +119,7 @@ def diagnose(posterior: xr.DataTree) -> Diagnosis:
     unclear = float(1 - stats["label_clear"].mean()) if "label_clear" in stats else float("nan")
     diverging = stats["diverging"].values
     bfmi = np.atleast_1d(np.asarray(az.bfmi(posterior)["energy"].values, dtype=np.float64))
+    modes = posterior["modes"].to_dataset().to_dataframe() if "modes" in posterior else pd.DataFrame()
     aligned, partial = bool(posterior.attrs.get("aligned", 0)), bool(posterior.attrs.get("partial", 0))
     return Diagnosis(
         label_free=label_free,
@@ -124,7 +132,11 @@ def diagnose(posterior: xr.DataTree) -> Diagnosis:
         labels=label_report(posterior).table if "label_clear" in stats else None,
         aligned=aligned,
         partial=partial,
-        problems=tuple(_problems(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, unclear, partial)),
+        problems=(
+            *_problems(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, unclear, partial),
+            *_of_other_modes(modes),
+        ),
+        modes=modes,
     )
 
 
@@ -132,6 +144,22 @@ def converged(posterior: xr.DataTree) -> bool:
     """Whether what does not depend on labels has R-hat at most 1.01 and 400 effective draws, bulk and tail."""
     draws, stats = posterior["posterior"].to_dataset(), posterior["sample_stats"].to_dataset()
     return not _failing(convergence(*_label_free(posterior, draws, stats)), "r_hat", "ess_bulk", "ess_tail")
+
+
+def label_free_r_hat(posteriors: Sequence[xr.DataTree]) -> float:
+    """The largest R-hat of what does not depend on labels over the chains of several posteriors of the same rows.
+
+    Of each as many draws as the shortest has, evenly spaced. Infinite when some R-hat cannot be said.
+    """
+    values = []
+    for posterior in posteriors:
+        draws, stats = posterior["posterior"].to_dataset(), posterior["sample_stats"].to_dataset()
+        values.append(_label_free(posterior, draws, stats)[0])
+    n = min(chains.shape[1] for chains in values)
+    even = [chains[:, np.linspace(0, chains.shape[1] - 1, n).round().astype(int)] for chains in values]
+    names = [str(i) for i in range(values[0].shape[-1])]
+    largest = convergence(np.concatenate(even), names)["r_hat"].max(skipna=False)
+    return float(largest) if np.isfinite(largest) else float("inf")
 
 
 def convergence(values: FloatArray, names: list[str]) -> pd.DataFrame:
@@ -264,6 +292,51 @@ def _problems(
             )
         )
     return problems
+
+
+def _of_other_modes(modes: pd.DataFrame) -> list[Problem]:
+    """What stands in the way when these draws are of one mode and there are others."""
+    if len(modes) < 2:
+        return []
+    others = modes.iloc[1:]
+    if np.isnan(modes["share"].iloc[0]):
+        doubtful = others[others["share"].isna() & (others["region"] == others.index)]
+        said = "; ".join(f"{number}: {state}" for number, state in doubtful["state"].items())
+        return [
+            Problem(
+                "modes",
+                f"how much of the posterior other modes hold is unknown ({said or 'no sure number'}), and these draws "
+                f"are of one mode alone. Raise draws; if it stays, ask for fewer components or use a tighter prior.",
+            )
+        ]
+    held = others["share"].sum()
+    if held <= MAX_OTHER_MODES:
+        return []
+    return [
+        Problem(
+            "modes",
+            f"other modes hold {100 * held:.0f} % of the posterior ({_shares(modes)}), and these draws are of the "
+            f"heaviest alone. Report each mode by itself (the draws of mode 1 are in posterior['modes/1']), or ask for "
+            f"fewer components, use a tighter prior, or add rows.",
+        )
+    ]
+
+
+def _shares(modes: pd.DataFrame) -> str:
+    """The shares in words, those below 1 % together."""
+    said = []
+    for number, (share, error, state) in enumerate(
+        zip(modes["share"], modes["share_error"], modes["state"], strict=True)
+    ):
+        if not np.isnan(share) and (share >= 0.01 or number == 0):
+            said.append(f"mode {number} {100 * share:.1f} %" + (f" +- {100 * error:.1f}" if error > 0 else ""))
+        elif np.isnan(share):
+            said.append(f"mode {number} {'unknown' if number == 0 else state}")
+    light = modes["share"].iloc[1:]
+    light = light[light < 0.01]
+    if len(light):
+        said.append(f"{len(light)} others {100 * light.sum():.2g} % together")
+    return ", ".join(said)
 
 
 def _failing(table: pd.DataFrame, *columns: str) -> list[Hashable]:

@@ -193,12 +193,13 @@ class Chains:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What the sampler left, as it was read.
+    """What the sampler left (tree), and what was read of it (draws).
 
     lengths: draws of each chain before they were cut to equal length; enough: whether the draws were; partial: whether
     sampling was interrupted.
     """
 
+    tree: xr.DataTree
     draws: xr.DataTree
     lengths: tuple[int, ...]
     enough: bool
@@ -233,10 +234,11 @@ def run(
             satisfied = enough(draws)
             if satisfied:
                 break
-        return Run(draws, _lengths(tree), satisfied, False)
+        return Run(tree, draws, _lengths(tree), satisfied, False)
     except KeyboardInterrupt:
         tree = running.stop()
-        return Run(read(_trim(tree, _lengths(tree))), _lengths(tree), False, True)
+        trimmed = _trim(tree, _lengths(tree))
+        return Run(trimmed, read(trimmed), _lengths(tree), False, True)
     finally:
         running.stop()
 

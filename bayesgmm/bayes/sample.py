@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,39 +16,23 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.bayes import nuts
-from bayesgmm.bayes.choose import Coordinates, choose
+from bayesgmm.bayes.choose import choose
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.diagnose import converged
-from bayesgmm.bayes.precondition import curvature_at, find_mode
+from bayesgmm.bayes.modes import Mode, find_modes, mode_table
+from bayesgmm.bayes.precondition import Curvature, curvature_at, find_mode
 from bayesgmm.bayes.prior import Prior, check_prior
+from bayesgmm.bayes.read import Target, log_likelihoods, read, thetas_of
+from bayesgmm.bayes.regions import Drawn, Known, explore
 from bayesgmm.exceptions import InputError, SamplingError
 from bayesgmm.mixture.covariance import structure_named
-from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws
+from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.rows import moments, rows_of
 from bayesgmm.mixture.spread import total_cholesky
 from bayesgmm.validation import Table, as_generator, as_table, check_count, check_n_components
 
 type FloatArray = NDArray[np.float64]
 
-DIMS = {
-    "weights": ("component",),
-    "means": ("component", "feature"),
-    "stds": ("component", "feature"),
-    "correlations": ("component", "feature", "feature_other"),
-    "covariances": ("component", "feature", "feature_other"),
-}
-# What is kept of nutpie's statistics, under ArviZ's names.
-_STATISTICS = {
-    "logp": "lp",
-    "energy": "energy",
-    "diverging": "diverging",
-    "mean_tree_accept": "acceptance_rate",
-    "n_steps": "n_steps",
-    "depth": "tree_depth",
-    "maxdepth_reached": "reached_max_treedepth",
-    "step_size": "step_size",
-    "step_size_bar": "step_size_bar",
-}
 _FEWEST_DRAWS = 4  # fewer cannot be diagnosed
 _FIRST_CHECK = 1000
 # Chains start this far apart, in standard deviations: wider than the posterior, so that R-hat can see a chain that
@@ -57,25 +41,13 @@ _START_WIDTH = 2.0
 _N_STARTS = 10
 
 
-@dataclass(frozen=True, eq=False)
-class _Target:
-    """What is sampled and how its draws are read."""
-
-    posterior: nuts.Posterior
-    starts: list[FloatArray]
-    density: MixtureDensity | None
-    kept: tuple[str, ...]  # variables of a PyMC model's draws
-    table: Table | None
-    attributes: dict[str, Any]
-
-
 def sample_posterior(
     X: Any,
     n_components: int | None = None,
     covariance: str = "full",
     *,
     prior: Prior | None = None,
-    start: MixtureParameters | None = None,
+    start: MixtureParameters | Sequence[MixtureParameters] | None = None,
     draws: int | None = None,
     max_draws: int = 10_000,
     tune: int | None = None,
@@ -90,8 +62,10 @@ def sample_posterior(
     X : (n_samples, n_features) array or data frame, (n_samples,) for one feature; or a `pymc.Model`, such as
         `build_model` makes and you may have changed.
     n_components, covariance, prior : the model; not with a `pymc.Model`, which says them itself.
-    start : MixtureParameters, usually `fit_em(...).parameters`: where the search for the mode begins. Without it ten
-        searches begin at random rows.
+    start : where the search for the mode begins: a MixtureParameters, such as `fit_em(...).parameters`. Or several,
+        such as `[optimum.parameters for optimum in fit_em(...).optima]` (not with a `pymc.Model`): each leads to a
+        mode, and every mode that may hold 1 % of the posterior is sampled, see the notes. Without it ten searches begin
+        at random rows, and the highest mode that they find is the one that is sampled.
     draws : draws a chain after tuning, at least 4. By default sampling goes on until the quantities that do not depend
         on labels (log posterior, log-likelihood, log density at a few rows) have R-hat at most 1.01 and 400 effective
         draws, bulk and tail, or until `max_draws`. It looks after 1000, 2000, 4000, ... draws.
@@ -105,6 +79,7 @@ def sample_posterior(
     -------
     xarray.DataTree in ArviZ's schema. `posterior`: weights[chain, draw, component], means[..., component, feature],
     stds, correlations, covariances. `sample_stats`: the sampler's, and total_log_likelihood. `observed_data`: X.
+    `modes`: a row a mode, and in `modes/1`, `modes/2`, ... `posterior` and `sample_stats` of the chains of others.
     Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", `preconditioning_reason`
     and `pilots` why; `stopped_by` is "convergence", "max_draws", "draws" or "interruption"; `gradients_by` is what the
     sampler calls: "C functions", the slower "Python functions", or "PyTensor"; `seconds_mode`, `seconds_pilot` and
@@ -120,65 +95,124 @@ def sample_posterior(
 
     Notes
     -----
-    No order is imposed on the components: see `align`. Chains start around the same mode; how far another mode would
-    be is for `fit_em`'s restarts to say.
+    No order is imposed on the components: see `align`.
+
+    Chains that start around one mode seldom find another. So the modes that several starts lead to are counted (those
+    are one that differ in the order of components alone) and weighed by Laplace's formula (Tierney and Kadane 1986,
+    doi:10.1080/01621459.1986.10478240). One that may hold more than 1 %, and that not every chain of a heavier mode has
+    visited, gets chains of its own. These go on until they have joined another mode's (R-hat over the chains of both at
+    most 1.01 in what does not depend on labels) or have converged elsewhere. Regions that are apart are weighed again,
+    from their draws, by bridge sampling. `posterior` holds the chains of the heaviest region and no others: nothing is
+    pooled. `diagnose` tells when others hold more than 5 %, or nobody knows how much. A mode that no start leads to is
+    not known.
+
+    The columns of `modes`, whose row 0 is the mode of `posterior`, row 1 that of `modes/1` where it has chains, and so
+    on: state, what became of it ("heaviest", "apart", "light", "joined the chains of mode 0", "visited by the chains of
+    mode 0", "unclear: ...", "not sampled: ..."); region, the number of the mode whose region it is in; share of the
+    posterior and share_error, its standard error, 0 where Laplace's formula alone says it, both NaN where the share is
+    unknown and for a mode in the region of another; log_evidence, log of the integral of likelihood times prior over
+    all orders of the components; log_posterior in unconstrained space and log_likelihood at the mode; n_starts, how
+    many starts led to it.
     """
     draws = None if draws is None else check_count(draws, "draws", _FEWEST_DRAWS)
     max_draws, chains = check_count(max_draws, "max_draws", _FEWEST_DRAWS), check_count(chains, "chains")
     tune = None if tune is None else check_count(tune, "tune")
     generator = as_generator(rng)
-    if start is not None and not isinstance(start, MixtureParameters):
-        raise InputError(
-            f"start must be a MixtureParameters, such as fit_em(...).parameters; received {type(start).__name__}."
-        )
+    starts = _as_starts(start)
+    options = _Options(draws, max_draws, tune, chains, progress)
     if _is_pymc_model(X):
         if n_components is not None or prior is not None:
             raise InputError("n_components and prior belong to the model; leave them out when X is a pymc.Model.")
-        target = _model_target(X, start, generator)
+        target = _model_target(X, starts, generator)
     else:
-        target = _default_target(X, n_components, covariance, prior, start, generator)
+        target = _default_target(X, n_components, covariance, prior, starts, generator)
     # Products of matrices must not depend on the number of cores. Draws that are no mixtures may overflow;
     # `_of_mixtures` refuses them.
     with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", invalid="ignore"):
-        return _sample(target, draws, max_draws, tune, chains, generator, progress)
+        return _sample(target, options, generator)
 
 
-def _sample(
-    target: _Target,
-    draws: int | None,
-    max_draws: int,
-    tune: int | None,
-    chains: int,
+def _as_starts(start: Any) -> list[MixtureParameters]:
+    starts = [] if start is None else [start] if not isinstance(start, Sequence) else list(start)
+    wrong = [one for one in starts if not isinstance(one, MixtureParameters)]
+    if wrong or (start is not None and not starts):
+        raise InputError(
+            f"start must be a MixtureParameters, such as fit_em(...).parameters, or a list of at least one; received "
+            f"{type(wrong[0]).__name__ if wrong else 'an empty list'}."
+        )
+    return starts
+
+
+@dataclass(frozen=True)
+class _Options:
+    draws: int | None
+    max_draws: int
+    tune: int | None
+    chains: int
+    progress: bool
+
+
+def _sample(target: Target, options: _Options, rng: np.random.Generator) -> xr.DataTree:
+    began = time.perf_counter()
+    if target.density is None:
+        curvature = curvature_at(target.posterior, find_mode(target.posterior, target.searches[0]), rng)
+        seconds_mode = time.perf_counter() - began
+        result = _chains(target, curvature, options, rng).tree
+    else:
+        modes = find_modes(target.density, target.searches, rng)
+        seconds_mode = time.perf_counter() - began
+        first = _chains(target, modes[0].curvature, options, rng)
+
+        usual = first.tree.attrs["preconditioning"] if first.tree.attrs["pilots"] else ""
+
+        def sample(mode: Mode, enough: Callable[[xr.DataTree], bool]) -> Drawn:
+            return _chains(target, mode.curvature, options, rng, enough, usual)
+
+        result = _with_modes(explore(target.density, modes, first, sample, rng))
+    result.attrs["seconds_mode"] = seconds_mode
+    return result
+
+
+def _chains(
+    target: Target,
+    curvature: Curvature,
+    options: _Options,
     rng: np.random.Generator,
-    progress: bool,
-) -> xr.DataTree:
+    enough: Callable[[xr.DataTree], bool] = converged,
+    usual: str = "",
+) -> Drawn:
+    """Chains that start around a mode; without `draws`, until they are `enough`."""
     posterior, clock = target.posterior, [time.perf_counter()]
-    curvature = curvature_at(posterior, find_mode(posterior, target.starts), rng)
-    clock.append(time.perf_counter())
     choice = choose(
         posterior,
         curvature,
-        lambda tree, at: _log_likelihoods(target, tree, at),
-        tune=tune,
+        lambda tree, at: log_likelihoods(target, tree, at),
+        tune=options.tune,
         start_width=_START_WIDTH,
         rng=rng,
+        usual=usual,
     )
     clock.append(time.perf_counter())
-    at = choice.coordinates
+    at, draws = choice.coordinates, options.draws
     seed = int(rng.integers(2**63))
     sampler = posterior.sampler(at.centre, at.scale, nuts.starting_within(_START_WIDTH, posterior.n_dim))
 
-    def read(tree: xr.DataTree) -> xr.DataTree:
+    def read_mixtures(tree: xr.DataTree) -> xr.DataTree:
         with _of_mixtures(tree):
-            return _read(target, tree, at)
+            return read(target, tree, at)
 
     run = nuts.run(
         lambda: nuts.Chains(
-            sampler, at.settings, limit=draws or max_draws, chains=chains, seed=seed, progress=progress
+            sampler,
+            at.settings,
+            limit=draws or options.max_draws,
+            chains=options.chains,
+            seed=seed,
+            progress=options.progress,
         ),
-        [draws] if draws is not None else _checkpoints(max_draws),
-        read,
-        converged if draws is None else lambda _: True,
+        [draws] if draws is not None else _checkpoints(options.max_draws),
+        read_mixtures,
+        enough if draws is None else lambda _: True,
     )
     clock.append(time.perf_counter())
     result = run.draws
@@ -198,8 +232,25 @@ def _sample(
         "chain_lengths": list(run.lengths),
         "aligned": 0,
     }
-    stages = ("seconds_mode", "seconds_pilot", "seconds_sampling")
+    stages = ("seconds_pilot", "seconds_sampling")
     result.attrs |= {name: later - earlier for name, (earlier, later) in zip(stages, pairwise(clock), strict=True)}
+    thetas = np.empty((*result["sample_stats"].to_dataset()["lp"].shape, 0))
+    if target.density is not None:
+        thetas = thetas_of(run.tree, at).reshape(*thetas.shape[:2], posterior.n_dim)
+    return Drawn(result, thetas, run.partial)
+
+
+def _with_modes(known: Sequence[Known]) -> xr.DataTree:
+    """The chains of the first mode, a table of all, and the chains of the others in groups of their own."""
+    first = known[0][1]
+    assert first is not None
+    result = first.tree
+    result["modes"] = xr.DataTree(mode_table([region for region, _ in known]))
+    for number, (_, drawn) in enumerate(known[1:], 1):
+        if drawn is not None:
+            chains = {name: drawn.tree[name].to_dataset() for name in ("posterior", "sample_stats")}
+            result[f"modes/{number}"] = xr.DataTree.from_dict(chains)
+            result[f"modes/{number}"].attrs = drawn.tree.attrs
     return result
 
 
@@ -229,7 +280,12 @@ def _is_pymc_model(X: Any) -> bool:
     return pymc is not None and isinstance(X, pymc.Model)
 
 
-def _model_target(model: Any, start: MixtureParameters | None, rng: np.random.Generator) -> _Target:
+def _model_target(model: Any, starts: Sequence[MixtureParameters], rng: np.random.Generator) -> Target:
+    if len(starts) > 1:
+        raise InputError(
+            f"start must be one MixtureParameters when X is a pymc.Model, whose modes cannot be told from themselves "
+            f"with other labels; received {len(starts)}. Sample from each in a call of its own."
+        )
     # This imports PyTensor and PyMC, which the default model does without.
     from bayesgmm.bayes.compiled_model import CompiledModel
 
@@ -241,7 +297,8 @@ def _model_target(model: Any, start: MixtureParameters | None, rng: np.random.Ge
         features = model.coords.get("feature")
         if values.ndim == 2 and features is not None and len(features) == values.shape[1]:
             table = Table(values, tuple(map(str, features)))
-    return _Target(posterior, posterior.starts(start, rng), None, tuple(posterior.kept), table, {"model": "pymc.Model"})
+    searches = [posterior.starts(starts[0] if starts else None, rng)]
+    return Target(posterior, searches, None, tuple(posterior.kept), table, {"model": "pymc.Model"})
 
 
 def _default_target(
@@ -249,9 +306,9 @@ def _default_target(
     n_components: int | None,
     covariance: str,
     prior: Prior | None,
-    start: MixtureParameters | None,
+    starts: Sequence[MixtureParameters],
     rng: np.random.Generator,
-) -> _Target:
+) -> Target:
     structure = structure_named(covariance)
     table = as_table(X)
     K = check_n_components(n_components, table)
@@ -259,13 +316,13 @@ def _default_target(
     total_cholesky(rows_of(table.values), table.features, structure)  # refuses what makes the posterior improper
     prior = prior or Prior.for_data(X, structure.name)
     density = MixtureDensity.of(table, K, structure, prior)
-    if start is None:
-        starts = [density.unconstrain(mixture) for mixture in _random_mixtures(density.values, K, rng)]
-    else:
+    for start in starts:
         start.check_start(K, table.features)
-        starts = [density.unconstrain(start)]
+    searches = [[density.unconstrain(start)] for start in starts] or [
+        [density.unconstrain(mixture) for mixture in _random_mixtures(density.values, K, rng)]
+    ]
     attributes = {"model": "default", "covariance": structure.name, "prior": repr(density.prior)}
-    return _Target(nuts.CompiledDensity(density), starts, density, (), table, attributes)
+    return Target(nuts.CompiledDensity(density), searches, density, (), table, attributes)
 
 
 def _random_mixtures(values: FloatArray, n_components: int, rng: np.random.Generator) -> list[MixtureParameters]:
@@ -277,71 +334,3 @@ def _random_mixtures(values: FloatArray, n_components: int, rng: np.random.Gener
         MixtureParameters(weights, values[rng.choice(len(values), n_components, replace=False)], covariances)
         for _ in range(_N_STARTS)
     ]
-
-
-def _read(target: _Target, tree: xr.DataTree, at: Coordinates) -> xr.DataTree:
-    """What the sampler left, in ArviZ's schema."""
-    stats = tree["sample_stats"].to_dataset()[list(_STATISTICS)].rename(_STATISTICS)
-    groups: dict[str, xr.Dataset] = {}
-    if target.density is not None and target.table is not None:
-        groups["posterior"] = _mixtures(target.density, target.table, _thetas(tree, at), stats)
-        log_likelihoods: FloatArray | None = _log_likelihoods(target, tree, at)
-    else:
-        posterior = tree["posterior"].to_dataset()
-        groups["posterior"] = posterior = posterior[[name for name in posterior if name in target.kept]]
-        are_mixtures = {"weights", "means", "covariances"} <= set(posterior.data_vars)
-        log_likelihoods = _over_the_rows(posterior, target.table) if are_mixtures and target.table else None
-    groups["sample_stats"] = stats
-    if log_likelihoods is not None:
-        groups["sample_stats"] = stats.assign(total_log_likelihood=(("chain", "draw"), log_likelihoods))
-    if target.table is not None:
-        groups["observed_data"] = xr.Dataset(
-            {"X": (("row", "feature"), target.table.values)}, coords={"feature": list(target.table.features)}
-        )
-    return xr.DataTree.from_dict(groups)
-
-
-def _thetas(tree: xr.DataTree, at: Coordinates) -> FloatArray:
-    """(S, P) unconstrained parameters, chain after chain."""
-    z = tree["posterior"].to_dataset()[nuts.Z].values
-    return at.theta(z.reshape(-1, z.shape[-1]))
-
-
-def _mixtures(density: MixtureDensity, table: Table, thetas: FloatArray, stats: xr.Dataset) -> xr.Dataset:
-    chains, n_draws, features = stats.sizes["chain"], stats.sizes["draw"], list(table.features)
-    values = density.constrain(thetas)
-    if not np.isfinite(values["covariances"]).all():
-        raise np.linalg.LinAlgError("covariances that are not finite")
-    np.linalg.cholesky(values["covariances"])  # raises where one is singular
-    return xr.Dataset(
-        {
-            name: (("chain", "draw", *DIMS[name]), value.reshape(chains, n_draws, *value.shape[1:]))
-            for name, value in values.items()
-        },
-        coords={
-            "chain": stats.chain,
-            "draw": stats.draw,
-            "component": np.arange(density.n_components),
-            "feature": features,
-            "feature_other": features,
-        },
-    )
-
-
-def _log_likelihoods(target: _Target, tree: xr.DataTree, at: Coordinates) -> FloatArray:
-    """(chain, draw) log posterior less the prior, which no row is needed for; of a PyMC model, the log posterior."""
-    log_posteriors: FloatArray = tree["sample_stats"].to_dataset()["logp"].values
-    if target.density is None:
-        return log_posteriors
-    return np.asarray(log_posteriors - target.density.log_priors(_thetas(tree, at)).reshape(log_posteriors.shape))
-
-
-def _over_the_rows(posterior: xr.Dataset, table: Table) -> FloatArray:
-    """(chain, draw) log-likelihood of all rows, by a pass over them for each draw."""
-    shape = posterior.sizes["chain"], posterior.sizes["draw"]
-    flat = {
-        name: posterior[name].values.reshape(-1, *posterior[name].shape[2:])
-        for name in ("weights", "means", "covariances")
-    }
-    totals = [densities.sum() for densities in log_densities_of_draws(table.values, **flat)]
-    return np.reshape(totals, shape)
