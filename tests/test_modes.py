@@ -67,7 +67,7 @@ def square_posterior(square_analysis):
 # that differ from one of the two splits in three rows and more have no mass: twenty standard deviations away.
 
 
-def line(middle=0.15, n=6):
+def line(middle=0.15, n=8):
     offsets = np.linspace(-0.2, 0.2, n)
     return np.concatenate([-4 + offsets, middle + offsets, 4 + offsets])
 
@@ -117,9 +117,9 @@ def test_modes_of_equal_mass_by_symmetry_have_equal_shares(square_posterior):
 def test_modes_of_known_mass_have_their_shares_and_their_evidence():
     """The sum over allocations: shares and log evidences within 4 errors, which are at most 0.02 and 0.05."""
     x = line()
-    exact = np.array([exact_log_evidence(x, 6), exact_log_evidence(x, 12)])
+    exact = np.array([exact_log_evidence(x, 8), exact_log_evidence(x, 16)])
     order = np.argsort(-exact)
-    modes = bg.diagnose(sampled(x, 2, [split(x, 6), split(x, 12)], prior=PRIOR)).modes
+    modes = bg.diagnose(sampled(x, 2, [split(x, 8), split(x, 16)], prior=PRIOR)).modes
     assert_shares(modes, np.exp(exact - logsumexp(exact))[order])
     np.testing.assert_allclose(modes["log_evidence"], exact[order], atol=0.1)
 
@@ -388,13 +388,15 @@ def test_shares_by_symmetry_on_twenty_squares(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("middle", [0.0, 0.1, 0.2, 0.3, 0.5, 0.8])
+@pytest.mark.parametrize("middle", [0.0, 0.1, 0.2, 0.3])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_shares_by_the_sum_over_allocations(middle, seed):
-    """Eighteen runs of shares from 0.5 up: within 4 errors, which fails by chance once in 900 runs of all."""
-    x = line(middle)
-    exact = np.array([exact_log_evidence(x, 6), exact_log_evidence(x, 12)])
+    """Twelve runs, shares from 0.5 to 0.97: within 4 errors, which fails by chance once in 1300 runs of all.
+
+    With twelve rows a group: with six, chains of this length cross now and then, and the shares are called unknown.
+    """
+    x = line(middle, n=12)
+    exact = np.array([exact_log_evidence(x, 12), exact_log_evidence(x, 24)])
     order = np.argsort(-exact)
-    modes = bg.diagnose(sampled(x, 2, [split(x, 6), split(x, 12)], rng=seed, prior=PRIOR, draws=4000)).modes
-    expected = np.exp(exact - logsumexp(exact))[order]
-    assert_shares(modes, expected if middle else [0.5, 0.5])
+    modes = bg.diagnose(sampled(x, 2, [split(x, 12), split(x, 24)], rng=seed, prior=PRIOR)).modes
+    assert_shares(modes, np.exp(exact - logsumexp(exact))[order])
