@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from bayesgmm.exceptions import SamplingError as SamplingError
     from bayesgmm.io import read_table as read_table
     from bayesgmm.mixture.parameters import MixtureParameters as MixtureParameters
+    from bayesgmm.thresholds import Thresholds as Thresholds
 
 # Where each public name lives; "" for a module that is itself the name.
 _HOMES = {
@@ -124,6 +125,7 @@ _HOMES = {
     "SamplingError": "exceptions",
     "read_table": "io",
     "MixtureParameters": "mixture.parameters",
+    "Thresholds": "thresholds",
 }
 
 __all__ = [*_HOMES]

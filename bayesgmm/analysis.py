@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import BayesgmmWarning, InputError
 from bayesgmm.io import prepare_folder
+from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.validation import as_generator, check_fraction
 
 _EM, _POSTERIOR, _COMPARISON, _SETTINGS = "em.json", "posterior.nc", "comparison.csv", "settings.json"
@@ -49,12 +50,12 @@ class Analysis:
         folder = prepare_folder(folder, overwrite=overwrite)
         (folder / _EM).write_text(json.dumps(self.em.to_dict(), indent=1))
         self.posterior.to_netcdf(folder / _POSTERIOR, engine="h5netcdf")
-        self.comparison.table.to_csv(folder / _COMPARISON)
+        self.comparison.to_csv(folder / _COMPARISON)
         settings = {
             "bayesgmm_version": version("bayesgmm"),
             "verdict": self.comparison.verdict,
             "reasons": list(self.comparison.reasons),
-            "comparison": {"ci_prob": self.comparison.ci_prob, "max_z": self.comparison.max_z},
+            "comparison": {"ci_prob": self.comparison.ci_prob, "thresholds": asdict(self.comparison.thresholds)},
         }
         (folder / _SETTINGS).write_text(json.dumps(settings, indent=1))
         pictures: dict[str, Callable[[], Any]] = {
@@ -88,6 +89,7 @@ def analyze(
     tune: int | None = None,
     chains: int = 4,
     ci_prob: float = 0.9,
+    thresholds: Thresholds | None = None,
     rng: Any = None,
     progress: bool = True,
 ) -> Analysis:
@@ -108,7 +110,7 @@ def analyze(
     >>> analysis.comparison.verdict
     'agree'
     """
-    check_fraction(ci_prob, "ci_prob")  # now, and not after the sampling
+    check_fraction(ci_prob, "ci_prob"), check_thresholds(thresholds)  # now, and not after the sampling
     for_em, for_sampling = as_generator(rng).spawn(2)
     em = fit_em(X, n_components, covariance, n_init=n_init, rng=for_em)
     posterior = sample_posterior(
@@ -125,8 +127,9 @@ def analyze(
         progress=progress,
     )
     aligned = align(posterior, em.parameters)
-    diagnosis = diagnose(aligned)
-    return Analysis(em, aligned, diagnosis, compare(em, aligned, diagnosis=diagnosis, ci_prob=ci_prob))
+    diagnosis = diagnose(aligned, thresholds)
+    comparison = compare(em, aligned, diagnosis=diagnosis, ci_prob=ci_prob, thresholds=thresholds)
+    return Analysis(em, aligned, diagnosis, comparison)
 
 
 def load(folder: str | Path) -> Analysis:
@@ -143,13 +146,14 @@ def load(folder: str | Path) -> Analysis:
     try:
         em = EMFit.from_dict(json.loads((folder / _EM).read_text()))
         settings = json.loads((folder / _SETTINGS).read_text())["comparison"]
-        ci_prob, max_z = settings["ci_prob"], settings["max_z"]
+        ci_prob, thresholds = settings["ci_prob"], Thresholds(**settings["thresholds"])
         with xr.open_datatree(folder / _POSTERIOR, engine="h5netcdf") as tree:
             posterior = tree.load()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} holds a damaged analysis: {error}") from error
-    em, diagnosis = _with_rows(em, posterior), diagnose(posterior)
-    return Analysis(em, posterior, diagnosis, compare(em, posterior, diagnosis=diagnosis, ci_prob=ci_prob, max_z=max_z))
+    em, diagnosis = _with_rows(em, posterior), diagnose(posterior, thresholds)
+    comparison = compare(em, posterior, diagnosis=diagnosis, ci_prob=ci_prob, thresholds=thresholds)
+    return Analysis(em, posterior, diagnosis, comparison)
 
 
 def _with_rows(em: EMFit, posterior: xr.DataTree) -> EMFit:

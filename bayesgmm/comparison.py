@@ -1,6 +1,7 @@
 """EM's estimates held against the posterior, number by number and free of labels, with a verdict in words."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 
 from bayesgmm.assignments import agreement_with_draws
 from bayesgmm.bayes.diagnose import Diagnosis, diagnose, posterior_entries
-from bayesgmm.bayes.draws import mixture_draws, rows_for
-from bayesgmm.densities import distances_of
+from bayesgmm.bayes.draws import check_aligned, check_same_shape, interval_names, mixture_draws, rows_for
+from bayesgmm.densities import DensityDistances, distances_of
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import InputError
+from bayesgmm.exceptions import FitError, InputError
 from bayesgmm.mixture.entries import values_of
-from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.validation import check_fraction, check_positive
+from bayesgmm.tables import to_latex, to_markdown
+from bayesgmm.thresholds import Thresholds, check_thresholds
+from bayesgmm.validation import check_fraction
+from bayesgmm.verdict import agreement, differences, few_divergences, likely_causes, obstacles
 
 type FloatArray = NDArray[np.float64]
 type Verdict = Literal["agree", "differ", "not comparable"]
@@ -24,6 +27,7 @@ type Verdict = Literal["agree", "differ", "not comparable"]
 # Distances and partitions are averaged over this many draws, evenly spaced.
 _N_DRAWS = 200
 _N_POINTS = 2**9  # of each of 8 sequences
+_NAMES = ("weights", "means", "stds", "correlations")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,67 +37,96 @@ class Comparison:
     Attributes
     ----------
     verdict : "agree", "differ" or "not comparable".
-    reasons : why, in sentences.
-    table : DataFrame, a row a number of the mixture: parameter, component, feature, em, mean, sd, the bounds of the
-        equal-tailed interval (`eti90_lb`, `eti90_ub` at ci_prob 0.9), z = (em - mean) / sd, inside.
+    reasons : why, in sentences, the weightiest first.
+    table : DataFrame, a row a number of the mixture: parameter, component, feature, em, em_se (EM's own standard error,
+        from the observed information), mean, sd, the bounds of the equal-tailed interval (`eti90_lb`, `eti90_ub` at
+        ci_prob 0.9), z = (em - mean) / sd, inside, differs (outside, or beyond the largest z), cause (what may have
+        moved a number that differs, in words).
     ci_prob : probability of the intervals.
-    max_z : largest |z| that still agrees.
-    density_distance : Hellinger distance (0 to 1) between EM's density and the posterior predictive density.
-    density_distance_typical : the same distance for 95 % of the posterior's own draws at most.
-    partition_agreement : adjusted Rand index between EM's partition of the rows and a draw's, averaged over draws.
+    thresholds : where the lines were drawn.
+    densities : distances between EM's density and the posterior predictive density.
+    partition_agreement : adjusted Rand index between EM's partition of the rows and a draw's, averaged over draws; NaN
+        when the posterior carries no rows.
+    notes : what a reader should know of these numbers, in sentences.
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     table: pd.DataFrame
     ci_prob: float
-    max_z: float
-    density_distance: float
-    density_distance_typical: float
+    thresholds: Thresholds
+    densities: DensityDistances
     partition_agreement: float
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """Text for a person: the verdict, why, and the table."""
+        """Text for a person: the verdict in two sentences, the other reasons, the table, and what is free of labels."""
+        n = int(self.table["differs"].sum())
         opening = {
             "agree": (
                 "EM's estimates agree with the posterior: you can trust them to the precision of the intervals below."
             ),
-            "differ": "EM's estimates differ from the posterior: do not report them without saying so.",
+            "differ": (
+                f"EM's estimates differ from the posterior in {n} of {len(self.table)} numbers: do not report them "
+                f"without saying so."
+            ),
             "not comparable": "EM's estimates cannot be compared with this posterior, component by component.",
         }[self.verdict]
-        lower, upper = self.interval_columns
-        shown = pd.DataFrame(
-            {
-                "EM": self.table["em"].map("{:.5g}".format),
-                "posterior mean": self.table["mean"].map("{:.5g}".format),
-                "sd": self.table["sd"].map("{:.2g}".format),
-                f"{100 * self.ci_prob:g} % interval": [
-                    f"{low:.5g} to {high:.5g}" for low, high in zip(self.table[lower], self.table[upper], strict=True)
-                ],
-                "z": self.table["z"].map("{:+.2f}".format),
-                "inside": self.table["inside"].map({True: "yes", False: "NO"}),
-            }
+        hellinger = self.densities.hellinger
+        rows = (
+            ""
+            if np.isnan(self.partition_agreement)
+            else (f", partitions agree to an adjusted Rand index of {self.partition_agreement:.3f}")
         )
         return "\n".join(
             [
                 f"Verdict: {self.verdict}",
                 opening,
-                *(f"- {reason}" for reason in self.reasons),
+                self.reasons[0],
+                *(f"- {reason}" for reason in self.reasons[1:]),
                 "",
-                shown.to_string(),
+                self._written().to_string(),
                 "",
                 f"Intervals are equal-tailed; z is EM's distance from the posterior mean in posterior sd. Label-free: "
-                f"Hellinger distance of the densities {self.density_distance:.3f} (95 % of the posterior's own draws: "
-                f"up to {self.density_distance_typical:.3f}), partitions agree to an adjusted Rand index of "
-                f"{self.partition_agreement:.3f}.",
+                f"Hellinger distance of the densities {hellinger.value:.3f} (95 % of the posterior's own draws: up to "
+                f"{hellinger.typical:.3f}){rows}.",
+                *self.notes,
             ]
         )
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write `table`, every digit of it."""
+        self.table.to_csv(path)
+
+    def to_markdown(self) -> str:
+        """The table as `summary` shows it, in Markdown."""
+        return to_markdown(self._written())
+
+    def to_latex(self) -> str:
+        """The table as `summary` shows it, in LaTeX; needs the package booktabs."""
+        return to_latex(self._written())
 
     @property
     def interval_columns(self) -> tuple[str, str]:
         """Names of the interval's columns in `table`."""
-        stem = f"eti{100 * self.ci_prob:g}"
-        return f"{stem}_lb", f"{stem}_ub"
+        return interval_names(self.ci_prob)
+
+    def _written(self) -> pd.DataFrame:
+        """The table in few digits."""
+        table, (lower, upper) = self.table, self.interval_columns
+        columns: dict[str, Any] = {"EM": table["em"].map("{:.5g}".format)}
+        if table["em_se"].notna().any():
+            columns["EM s.e."] = table["em_se"].map("{:.2g}".format)
+        columns |= {
+            "posterior mean": table["mean"].map("{:.5g}".format),
+            "sd": table["sd"].map("{:.2g}".format),
+            f"{100 * self.ci_prob:g} % interval": [
+                f"{low:.5g} to {high:.5g}" for low, high in zip(table[lower], table[upper], strict=True)
+            ],
+            "z": table["z"].map("{:+.2f}".format),
+            "inside": table["inside"].map({True: "yes", False: "NO"}),
+        }
+        return pd.DataFrame(columns)
 
 
 def compare(
@@ -102,7 +135,7 @@ def compare(
     *,
     diagnosis: Diagnosis | None = None,
     ci_prob: float = 0.9,
-    max_z: float = 1.0,
+    thresholds: Thresholds | None = None,
 ) -> Comparison:
     """Compare an EM fit with a posterior that was aligned to it.
 
@@ -112,17 +145,17 @@ def compare(
     posterior : DataTree from `align(posterior, em.parameters)`.
     diagnosis : of that posterior, when it is at hand; made here otherwise.
     ci_prob : probability of the equal-tailed intervals, between 0 and 1.
-    max_z : largest distance of an EM estimate from its posterior mean, in posterior standard deviations, that agrees.
+    thresholds : where the lines are drawn; `Thresholds()` by default, whose documentation says why.
 
     Returns
     -------
     Comparison. Its verdict is
 
-    - "not comparable" when the diagnosis found a problem, EM did not converge, or the two were fitted to different rows
-      or structures;
-    - "differ" when an EM estimate is outside its interval or farther than `max_z` from the posterior mean, when EM's
-      density is farther from the posterior predictive than 95 % of the posterior's own draws are, or when a draw has a
-      higher log-likelihood than EM reached;
+    - "not comparable" when the diagnosis found a problem, a component is empty or has a twin, EM did not converge, or
+      the two were fitted to different rows or structures;
+    - "differ" when an EM estimate is outside its interval or farther than `thresholds.max_z` from the posterior mean,
+      when EM's density is farther from the posterior predictive than 95 % of the posterior's own draws are, or when a
+      draw, or the posterior mean, has a higher log-likelihood than EM reached;
     - "agree" otherwise.
 
     Raises
@@ -130,109 +163,62 @@ def compare(
     InputError
         The posterior was not aligned, has other components or features than `em`, or an option is out of range.
     """
-    ci_prob, max_z = check_fraction(ci_prob, "ci_prob"), check_positive(max_z, "max_z")
-    if not posterior.attrs.get("aligned", 0):
-        raise InputError(
-            "posterior is not aligned: its components have no fixed labels. Pass align(posterior, em.parameters)."
-        )
-    draws = posterior["posterior"].to_dataset()
-    shape = draws.sizes["component"], draws.sizes["feature"]
-    if em.parameters.means.shape != shape:
-        raise InputError(
-            f"em has {em.parameters.n_components} components of {em.parameters.n_features} features; the posterior has "
-            f"{shape[0]} of {shape[1]}."
-        )
-    diagnosis = diagnosis or diagnose(posterior)
-    table = _table(em.parameters, posterior, draws, ci_prob)
+    ci_prob, thresholds = check_fraction(ci_prob, "ci_prob"), check_thresholds(thresholds)
+    check_aligned(posterior)
     some = mixture_draws(posterior, _N_DRAWS)
-    hellinger = distances_of(em.parameters, some, _N_POINTS).hellinger
-    distance, typical = hellinger.value, hellinger.typical
-    agreement = float("nan")
+    check_same_shape(em.parameters, some)
+    diagnosis = diagnosis or diagnose(posterior, thresholds)
+    table, notes = _table(em, posterior, ci_prob, thresholds)
+    if few_divergences(diagnosis, thresholds):
+        notes = (*notes, f"{diagnosis.n_divergences} draws diverged, too few to stand in the way of a comparison.")
+    densities = distances_of(em.parameters, some, _N_POINTS)
+    partitions = float("nan")
     if "observed_data" in posterior:
-        agreement = agreement_with_draws(em.parameters, rows_for(posterior, None), some)
+        partitions = agreement_with_draws(em.parameters, rows_for(posterior, None), some)
+    in_the_way = obstacles(em, posterior, diagnosis, thresholds)
+    apart = differences(em, posterior, table, densities)
+    verdict: Verdict = "not comparable" if in_the_way else "differ" if apart else "agree"
+    reasons = tuple(in_the_way or apart or [agreement(table)])
+    return Comparison(verdict, reasons, table, ci_prob, thresholds, densities, partitions, notes)
 
-    obstacles = _obstacles(em, posterior, diagnosis)
-    differences = _differences(em, posterior, table, max_z, distance, typical)
-    verdict: Verdict = "not comparable" if obstacles else "differ" if differences else "agree"
-    reasons = obstacles or differences or [_agreement(table)]
-    return Comparison(verdict, tuple(reasons), table, ci_prob, max_z, distance, typical, agreement)
 
-
-def _table(parameters: MixtureParameters, posterior: xr.DataTree, draws: xr.Dataset, ci_prob: float) -> pd.DataFrame:
-    found = posterior_entries(posterior)
-    names = ("weights", "means", "stds", "correlations")
-    values = values_of(found, {name: draws[name].values for name in names}).reshape(-1, len(found))
-    em = values_of(found, {name: getattr(parameters, name) for name in names})
+def _table(
+    em: EMFit, posterior: xr.DataTree, ci_prob: float, thresholds: Thresholds
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table, and notes on it."""
+    found, draws = posterior_entries(posterior), posterior["posterior"].to_dataset()
+    values = values_of(found, {name: draws[name].values for name in _NAMES}).reshape(-1, len(found))
+    estimates = values_of(found, {name: getattr(em.parameters, name) for name in _NAMES})
     mean, sd = values.mean(axis=0), values.std(axis=0, ddof=1)
     lower, upper = np.quantile(values, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0)
-    stem = f"eti{100 * ci_prob:g}"
-    return pd.DataFrame(
+    z, inside = (estimates - mean) / sd, (lower <= estimates) & (estimates <= upper)
+    lower_name, upper_name = interval_names(ci_prob)
+    names = [entry.name for entry in found]
+    errors, notes = _standard_errors(em, names)
+    table = pd.DataFrame(
         {
             "parameter": [entry.parameter for entry in found],
             "component": [entry.component for entry in found],
             "feature": [entry.feature for entry in found],
-            "em": em,
+            "em": estimates,
+            "em_se": errors,
             "mean": mean,
             "sd": sd,
-            f"{stem}_lb": lower,
-            f"{stem}_ub": upper,
-            "z": (em - mean) / sd,
-            "inside": (lower <= em) & (em <= upper),
+            lower_name: lower,
+            upper_name: upper,
+            "z": z,
+            "inside": inside,
+            "differs": ~inside | ~(np.abs(z) <= thresholds.max_z),
         },
-        index=pd.Index([entry.name for entry in found], name="name"),
+        index=pd.Index(names, name="name"),
     )
+    return table.assign(cause=likely_causes(em, posterior, table, values, thresholds)), notes
 
 
-def _obstacles(em: EMFit, posterior: xr.DataTree, diagnosis: Diagnosis) -> list[str]:
-    found = [problem.text[0].upper() + problem.text[1:] for problem in diagnosis.problems]
-    if not em.converged:
-        found.append(f"EM {em.status}.")
-    covariance = posterior.attrs.get("covariance", em.covariance)
-    if covariance != em.covariance:
-        found.append(
-            f"EM fitted {em.covariance} covariances, the posterior {covariance} ones. Fit both with the same structure."
-        )
-    if "observed_data" in posterior:
-        n_rows = posterior["observed_data"].sizes["row"]
-        if abs(em.n_samples - n_rows) > 1e-9 * n_rows:
-            found.append(
-                f"EM was fitted to {em.n_samples:g} rows (or weights with that sum), the posterior to {n_rows}. Fit "
-                f"both to the same rows, without weights."
-            )
-    return found
-
-
-def _differences(
-    em: EMFit, posterior: xr.DataTree, table: pd.DataFrame, max_z: float, distance: float, typical: float
-) -> list[str]:
-    found = []
-    bad = table[(table["z"].abs() > max_z) | ~table["inside"]]
-    for name, row in bad.reindex(bad["z"].abs().sort_values(ascending=False).index).iterrows():
-        where = "above" if row["z"] > 0 else "below"
-        found.append(
-            f"{name}: EM's {row['em']:.5g} is {abs(row['z']):.2f} posterior sd {where} the posterior mean "
-            f"{row['mean']:.5g}{'' if row['inside'] else ', outside its interval'}."
-        )
-    if distance > typical:
-        found.append(
-            f"EM's density is farther from the posterior predictive (Hellinger {distance:.3f}) than 95 % of the "
-            f"posterior's own draws ({typical:.3f})."
-        )
-    stats = posterior["sample_stats"]
-    if "total_log_likelihood" in stats:
-        best = float(stats["total_log_likelihood"].max())
-        # A maximum of the likelihood is above every draw; half a nat leaves room for tolerances.
-        if best > em.log_likelihood + 0.5:
-            found.append(
-                f"A posterior draw has log-likelihood {best:.3f}, above EM's {em.log_likelihood:.3f}: EM is at a local "
-                f"maximum. Start it from that draw, or raise n_init."
-            )
-    return found
-
-
-def _agreement(table: pd.DataFrame) -> str:
-    worst: Any = table["z"].abs().idxmax()
-    return (
-        f"Every EM estimate is inside its interval; the farthest from its posterior mean is {worst}, by "
-        f"{abs(table.loc[worst, 'z']):.2f} posterior sd."
-    )
+def _standard_errors(em: EMFit, names: list[str]) -> tuple[FloatArray, tuple[str, ...]]:
+    """EM's standard errors by these names, NaN with a note where there are none."""
+    try:
+        errors = em.standard_errors("information").table["standard_error"]
+    except (FitError, InputError) as error:
+        return np.full(len(names), np.nan), (f"EM's standard errors (em_se) are missing: {error}",)
+    return errors.reindex(names).to_numpy(dtype=np.float64), ()

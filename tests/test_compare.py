@@ -87,28 +87,16 @@ def test_an_unaligned_posterior_is_refused(faithful, faithful_em):
 def test_label_free_numbers_ignore_the_labels(faithful_em, faithful_posterior, comparison):
     swapped = replace(faithful_em, parameters=faithful_em.parameters.permute([1, 0]))
     other = bg.compare(swapped, bg.align(faithful_posterior, swapped.parameters))
-    assert other.density_distance == pytest.approx(comparison.density_distance, abs=5e-3)
+    assert other.densities.hellinger.value == pytest.approx(comparison.densities.hellinger.value, abs=5e-3)
     assert other.partition_agreement == pytest.approx(comparison.partition_agreement, abs=1e-12)
 
 
 def test_options_out_of_range_are_refused(faithful_em, faithful_posterior):
     with pytest.raises(bg.InputError, match="ci_prob"):
         bg.compare(faithful_em, faithful_posterior, ci_prob=90)
-    with pytest.raises(bg.InputError, match="max_z"):
-        bg.compare(faithful_em, faithful_posterior, max_z=0)
 
 
 def test_the_summary_can_be_read(comparison):
     lines = comparison.summary().splitlines()
     assert lines[0] == "Verdict: agree"
     assert "90 % interval" in comparison.summary() and "equal-tailed" in comparison.summary()
-
-
-@pytest.mark.slow
-def test_well_specified_data_mostly_agree():
-    """100 data sets of 200 rows a component: at least 90 % agree."""
-    verdicts = []
-    for seed in range(100):
-        simulation = bg.datasets.simulate(400, 2, 2, separation=5, rng=seed)
-        verdicts.append(bg.analyze(simulation.X, 2, n_init=20, rng=seed, progress=False).comparison.verdict)
-    assert verdicts.count("agree") >= 90, verdicts

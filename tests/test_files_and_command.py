@@ -213,7 +213,7 @@ def test_loading_makes_the_same_diagnosis_and_comparison_again(analysis, folder)
     assert loaded.diagnosis.problems == analysis.diagnosis.problems
     assert_frame_equal(loaded.diagnosis.label_free, analysis.diagnosis.label_free)
     assert_frame_equal(loaded.comparison.table, analysis.comparison.table)
-    assert (loaded.comparison.ci_prob, loaded.comparison.max_z) == (0.8, 1.0)
+    assert (loaded.comparison.ci_prob, loaded.comparison.thresholds) == (0.8, bg.Thresholds())
     assert loaded.summary() == analysis.summary()
 
 

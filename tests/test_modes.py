@@ -17,7 +17,6 @@ from sklearn.mixture import GaussianMixture as Peer
 import bayesgmm as bg
 from bayesgmm.bayes.components import nearest_orders, relabelled
 from bayesgmm.bayes.density import MixtureDensity
-from bayesgmm.bayes.diagnose import MAX_OTHER_MODES
 from bayesgmm.bayes.evidence import bridge, laplace
 from bayesgmm.bayes.precondition import curvature_at
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
@@ -192,7 +191,8 @@ def with_modes(posterior, **columns):
 
 
 @pytest.mark.parametrize(
-    ("share", "found"), [(0.9 * MAX_OTHER_MODES, False), (1.1 * MAX_OTHER_MODES, True), (np.nan, True)]
+    ("share", "found"),
+    [(0.9 * bg.Thresholds().max_other_modes, False), (1.1 * bg.Thresholds().max_other_modes, True), (np.nan, True)],
 )
 def test_a_share_above_the_limit_or_unknown_is_a_problem(square_posterior, share, found):
     shares = [1 - share, share, *[0.0] * (square_posterior["modes"].sizes["mode"] - 2)]

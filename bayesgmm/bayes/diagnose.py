@@ -1,6 +1,6 @@
 """Whether the draws can be trusted: convergence before and after relabelling, by ArviZ."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,30 +11,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.bayes.label_report import label_report
+from bayesgmm.bayes.problems import Problem, failing, of_other_modes, problems_of, shares_in_words
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.entries import Entry, entries, values_of
 from bayesgmm.mixture.parameters import log_densities_of_draws
+from bayesgmm.thresholds import Thresholds, check_thresholds
 
 type FloatArray = NDArray[np.float64]
 
-# Vehtari et al. 2021 (doi:10.1214/20-BA1221): rank-normalised R-hat at most 1.01, 100 effective draws a chain of four.
-MAX_RHAT, MIN_ESS = 1.01, 400
-# Betancourt 2016 (arXiv:1604.00695): below 0.3 the sampler sees too little of the energy's spread.
-MIN_BFMI = 0.3
-# Above this share of draws whose components are not those of the reference one by one (`align`: label_clear), a
-# component's marginal posterior mixes components. Well-separated mixtures have none, galaxies with K = 3 has 18 %.
-MAX_UNCLEAR = 0.05
-# Above this share of the posterior in other modes, what is said of the heaviest is not said of the posterior.
-MAX_OTHER_MODES = 0.05
 _N_POINTS = 8
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that stands in the way of trusting the draws. kind: one word; text: what, and what to do."""
-
-    kind: str
-    text: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,17 +71,18 @@ class Diagnosis:
         if np.isfinite(self.unclear):
             lines.append(f"draws without clear labels: {100 * self.unclear:.1f} %{_weakest(self.labels)}")
         if len(self.modes) > 1:
-            lines.append(f"modes: {len(self.modes)} known; {_shares(self.modes)}")
+            lines.append(f"modes: {len(self.modes)} known; {shares_in_words(self.modes)}")
         lines += [f"problem: {problem.text}" for problem in self.problems] or ["no problem found"]
         return "\n".join(lines)
 
 
-def diagnose(posterior: xr.DataTree) -> Diagnosis:
+def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Diagnosis:
     """Diagnose a posterior, usually one that `align` has relabelled.
 
     Parameters
     ----------
     posterior : DataTree as `sample_posterior` or `align` returns it.
+    thresholds : where the lines are drawn; `Thresholds()` by default, whose documentation says why.
 
     Returns
     -------
@@ -105,8 +91,9 @@ def diagnose(posterior: xr.DataTree) -> Diagnosis:
     Raises
     ------
     InputError
-        The posterior lacks weights, means, stds or correlations.
+        The posterior lacks weights, means, stds or correlations, or `thresholds` are none.
     """
+    lines = check_thresholds(thresholds)
     draws = posterior["posterior"].to_dataset()
     stats = posterior["sample_stats"].to_dataset()
     needed = {"weights", "means", "stds", "correlations", "covariances"}
@@ -133,8 +120,8 @@ def diagnose(posterior: xr.DataTree) -> Diagnosis:
         aligned=aligned,
         partial=partial,
         problems=(
-            *_problems(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, unclear, partial),
-            *_of_other_modes(modes),
+            *problems_of(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, unclear, partial, lines),
+            *of_other_modes(modes, lines),
         ),
         modes=modes,
     )
@@ -143,7 +130,9 @@ def diagnose(posterior: xr.DataTree) -> Diagnosis:
 def converged(posterior: xr.DataTree) -> bool:
     """Whether what does not depend on labels has R-hat at most 1.01 and 400 effective draws, bulk and tail."""
     draws, stats = posterior["posterior"].to_dataset(), posterior["sample_stats"].to_dataset()
-    return not _failing(convergence(*_label_free(posterior, draws, stats)), "r_hat", "ess_bulk", "ess_tail")
+    return not failing(
+        convergence(*_label_free(posterior, draws, stats)), Thresholds(), "r_hat", "ess_bulk", "ess_tail"
+    )
 
 
 def label_free_r_hat(posteriors: Sequence[xr.DataTree]) -> float:
@@ -224,132 +213,6 @@ def _spread(X: NDArray[Any]) -> NDArray[np.intp]:
     axis = np.linalg.eigh(np.cov(scaled, rowvar=False).reshape(X.shape[1], -1))[1][:, -1]
     ranks = np.unique(np.linspace(0, len(X) - 1, min(_N_POINTS, len(X))).round().astype(int))
     return np.asarray(np.argsort(scaled @ axis, kind="stable")[ranks])
-
-
-def _problems(
-    label_free: pd.DataFrame,
-    parameters: pd.DataFrame,
-    n_divergences: int,
-    n_all: int,
-    bfmi: FloatArray,
-    unclear: float,
-    partial: bool,
-) -> list[Problem]:
-    problems = []
-    if partial:
-        problems.append(Problem("partial", "sampling was interrupted before all draws were done. Run it to the end."))
-    bad = _failing(label_free, "r_hat")
-    if bad:
-        problems.append(
-            Problem(
-                "chains disagree",
-                f"chains disagree on quantities that do not depend on labels ({_list(bad)}): they are in different "
-                f"modes or have not converged. Raise tune and draws; if it stays, the posterior has several modes.",
-            )
-        )
-    bad_labels = _failing(parameters, "r_hat")
-    if bad_labels and not bad:
-        problems.append(
-            Problem(
-                "labels",
-                f"chains disagree on parameters ({_list(bad_labels)}) though not on label-free quantities: the "
-                f"components' labels are ambiguous. Compare densities and partitions instead of components, or ask for "
-                f"fewer components.",
-            )
-        )
-    elif bad_labels:
-        problems.append(Problem("chains disagree", f"chains disagree on parameters too ({_list(bad_labels)})."))
-    if unclear > MAX_UNCLEAR:
-        problems.append(
-            Problem(
-                "labels",
-                f"{100 * unclear:.0f} % of the draws have no clear labels: their components are not the "
-                f"reference's one by one. Ask for fewer components, or compare densities and partitions.",
-            )
-        )
-    few = {*_failing(label_free, "ess_bulk", "ess_tail"), *_failing(parameters, "ess_bulk", "ess_tail")}
-    if few:
-        problems.append(
-            Problem(
-                "few draws",
-                f"fewer than {MIN_ESS} effective draws for {_list(sorted(map(str, few)))}. Raise draws.",
-            )
-        )
-    if n_divergences:
-        problems.append(
-            Problem(
-                "divergences",
-                f"{n_divergences} of {n_all} draws diverged: part of the posterior may be missing. Use a tighter "
-                f"prior, fewer components, or more rows.",
-            )
-        )
-    if not (bfmi >= MIN_BFMI).all():
-        problems.append(
-            Problem(
-                "energy",
-                f"E-BFMI is {bfmi.min():.2f}, below {MIN_BFMI}: heavy tails were hardly explored. Raise draws, or use "
-                f"a tighter prior.",
-            )
-        )
-    return problems
-
-
-def _of_other_modes(modes: pd.DataFrame) -> list[Problem]:
-    """What stands in the way when these draws are of one mode and there are others."""
-    if len(modes) < 2:
-        return []
-    others = modes.iloc[1:]
-    if np.isnan(modes["share"].iloc[0]):
-        doubtful = others[others["share"].isna() & (others["region"] == others.index)]
-        said = "; ".join(f"{number}: {state}" for number, state in doubtful["state"].items())
-        return [
-            Problem(
-                "modes",
-                f"how much of the posterior other modes hold is unknown ({said or 'no sure number'}), and these draws "
-                f"are of one mode alone. Raise draws; if it stays, ask for fewer components or use a tighter prior.",
-            )
-        ]
-    held = others["share"].sum()
-    if held <= MAX_OTHER_MODES:
-        return []
-    return [
-        Problem(
-            "modes",
-            f"other modes hold {100 * held:.0f} % of the posterior ({_shares(modes)}), and these draws are of the "
-            f"heaviest alone. Report each mode by itself (the draws of mode 1 are in posterior['modes/1']), or ask for "
-            f"fewer components, use a tighter prior, or add rows.",
-        )
-    ]
-
-
-def _shares(modes: pd.DataFrame) -> str:
-    """The shares in words, those below 1 % together."""
-    said = []
-    for number, (share, error, state) in enumerate(
-        zip(modes["share"], modes["share_error"], modes["state"], strict=True)
-    ):
-        if not np.isnan(share) and (share >= 0.01 or number == 0):
-            said.append(f"mode {number} {100 * share:.1f} %" + (f" +- {100 * error:.1f}" if error > 0 else ""))
-        elif np.isnan(share):
-            said.append(f"mode {number} {'unknown' if number == 0 else state}")
-    light = modes["share"].iloc[1:]
-    light = light[light < 0.01]
-    if len(light):
-        said.append(f"{len(light)} others {100 * light.sum():.2g} % together")
-    return ", ".join(said)
-
-
-def _failing(table: pd.DataFrame, *columns: str) -> list[Hashable]:
-    """Quantities that do not pass; NaN does not."""
-    passing = np.ones(len(table), dtype=bool)
-    for column in columns:
-        passing &= (table[column] <= MAX_RHAT if column == "r_hat" else table[column] >= MIN_ESS).to_numpy()
-    return list(table.index[~passing])
-
-
-def _list(names: list[Any]) -> str:
-    shown = ", ".join(map(str, names[:4]))
-    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
 
 
 def _worst(table: pd.DataFrame) -> str:

@@ -25,7 +25,8 @@ type LossName = Literal["vi", "binder"]
 
 # Responsibilities of several draws are multiplied at once, this many columns of them.
 _COLUMNS = 256
-# The expected variation of information is never least at more clusters than this, or this many times the components.
+# For the variation of information partitions of at most this many clusters are looked at, or this many times the
+# components.
 _MOST_CLUSTERS, _MOST_CLUSTERS_PER_COMPONENT = 64, 4
 # The search begins at the best of the partitions offered, and at rows allocated one by one in random orders.
 _N_BEST, _N_ORDERS, _N_OFFERED_DRAWS = 8, 8, 10

@@ -10,7 +10,7 @@ from scipy.special import gammaincinv
 
 from bayesgmm.bayes.components import nearest_orders, relabelled
 from bayesgmm.bayes.density import MixtureDensity
-from bayesgmm.bayes.diagnose import MAX_RHAT, converged, label_free_r_hat
+from bayesgmm.bayes.diagnose import converged, label_free_r_hat
 from bayesgmm.bayes.modes import (
     APART,
     HEAVIEST,
@@ -26,6 +26,7 @@ from bayesgmm.bayes.modes import (
     evidence_of_draws,
 )
 from bayesgmm.exceptions import SamplingError
+from bayesgmm.thresholds import Thresholds
 
 type FloatArray = NDArray[np.float64]
 
@@ -100,7 +101,7 @@ def _decider(others: Sequence[xr.DataTree]) -> Callable[[xr.DataTree], bool]:
 
     def is_decided(tree: xr.DataTree) -> bool:
         nearest = min(label_free_r_hat([tree, other]) for other in others)
-        return not agreed or nearest <= MAX_RHAT or (nearest >= _APART and converged(tree))
+        return not agreed or nearest <= Thresholds().max_rhat or (nearest >= _APART and converged(tree))
 
     return is_decided
 
@@ -109,7 +110,7 @@ def _region(mode: Mode, number: int, drawn: Drawn, before: dict[int, Drawn]) -> 
     """What the chains of a mode are to those of the modes before, by number."""
     together = {at: label_free_r_hat([drawn.tree, other.tree]) for at, other in before.items()}
     nearest = min(together, key=lambda at: together[at])
-    if together[nearest] <= MAX_RHAT:
+    if together[nearest] <= Thresholds().max_rhat:
         return Region(mode, JOINED, nearest)
     if label_free_r_hat([before[0].tree]) > _SETTLED:
         return Region(mode, UNCLEAR, number, "the chains of the first mode disagree with each other")

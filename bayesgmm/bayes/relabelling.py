@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.exceptions import BayesgmmWarning, InputError
-from bayesgmm.mixture.matching import bhattacharyya_distances, label_costs
+from bayesgmm.mixture.matching import distances_from, label_costs
 from bayesgmm.mixture.parameters import MixtureParameters, responsibilities_of_draws
 
 type FloatArray = NDArray[np.float64]
@@ -122,7 +122,7 @@ def regrets(costs: FloatArray, labels: IntArray) -> FloatArray:
 def nearest_components(reference: MixtureParameters, means: FloatArray, covariances: FloatArray) -> IntArray:
     """(S, K) the component of the reference that each component of a draw is nearest to (Bhattacharyya distance)."""
     slices = [slice(begin, begin + _SLICE) for begin in range(0, len(means), _SLICE)]
-    return np.concatenate([bhattacharyya_distances(reference, means[i], covariances[i]).argmin(axis=1) for i in slices])
+    return np.concatenate([distances_from(reference, means[i], covariances[i]).argmin(axis=1) for i in slices])
 
 
 def _cross_entropies(draws: Unlabelled, reference: MixtureParameters) -> FloatArray:

@@ -19,7 +19,7 @@ from bayesgmm.em.steps import Bounds, Point
 from bayesgmm.em.uncertainty import Top
 from bayesgmm.exceptions import FitError, InputError
 from bayesgmm.mixture.entries import values_of
-from bayesgmm.mixture.matching import bhattacharyya_distances, label_costs
+from bayesgmm.mixture.matching import distances_from, label_costs
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.rows import Rows, on_threads
 
@@ -193,7 +193,7 @@ def _aligned(top: Top, mixture: MixtureParameters, points: Point) -> tuple[Float
         order = np.stack([linear_sum_assignment(cost)[1] for cost in costs])
         draw = np.arange(n)[:, np.newaxis]
         weights, means, covariances = weights[draw, order], means[draw, order], covariances[draw, order]
-        nearest = bhattacharyya_distances(mixture, means, covariances).argmin(axis=1)
+        nearest = distances_from(mixture, means, covariances).argmin(axis=1)
         clear = (np.sort(nearest, axis=1) == np.arange(K)).all(axis=1)
     stds = np.sqrt(np.einsum("skii->ski", covariances))
     correlations = covariances / (stds[..., np.newaxis] * stds[..., np.newaxis, :])

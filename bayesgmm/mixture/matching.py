@@ -30,17 +30,28 @@ def label_costs(
     return np.asarray(reference.weights[:, np.newaxis] * cross_entropies)
 
 
-def bhattacharyya_distances(reference: MixtureParameters, means: FloatArray, covariances: FloatArray) -> FloatArray:
-    """(S, K, K) distance of component k of a draw from component j of the reference, at [s, j, k].
+def bhattacharyya_distances(
+    means: FloatArray, covariances: FloatArray, other_means: FloatArray, other_covariances: FloatArray
+) -> FloatArray:
+    """(...) distances of Gaussians from others, means (..., D) and covariances (..., D, D), which broadcast.
 
-    (m - mu)' S^-1 (m - mu) / 8 + log(|S| / sqrt(|C| |Sigma|)) / 2 with S = (C + Sigma) / 2 (Bhattacharyya 1943);
+    (m - mu)' S^-1 (m - mu) / 8 + log(|S| / sqrt(|C| |Sigma|)) / 2 with S = (C + Sigma) / 2 (Bhattacharyya 1943).
+    """
+    middle = 0.5 * (covariances + other_covariances)
+    differences = means - other_means
+    solved = np.linalg.solve(middle, differences[..., np.newaxis])[..., 0]
+    between = np.linalg.slogdet(covariances)[1] + np.linalg.slogdet(other_covariances)[1]
+    return np.asarray((differences * solved).sum(axis=-1) / 8 + 0.5 * np.linalg.slogdet(middle)[1] - 0.25 * between)
+
+
+def distances_from(reference: MixtureParameters, means: FloatArray, covariances: FloatArray) -> FloatArray:
+    """(S, K, K) Bhattacharyya distance of component k of a draw from component j of the reference, at [s, j, k].
+
     means (S, K, D), covariances (S, K, D, D).
     """
-    middle = 0.5 * (covariances[:, np.newaxis] + reference.covariances[:, np.newaxis])
-    differences = reference.means[:, np.newaxis] - means[:, np.newaxis]
-    solved = np.linalg.solve(middle, differences[..., np.newaxis])[..., 0]
-    log_determinants = np.linalg.slogdet(covariances)[1]
-    between = log_determinants[:, np.newaxis] + np.linalg.slogdet(reference.covariances)[1][:, np.newaxis]
-    return np.asarray(
-        np.einsum("sjkd,sjkd->sjk", differences, solved) / 8 + 0.5 * np.linalg.slogdet(middle)[1] - 0.25 * between
+    return bhattacharyya_distances(
+        reference.means[:, np.newaxis],
+        reference.covariances[:, np.newaxis],
+        means[:, np.newaxis],
+        covariances[:, np.newaxis],
     )

@@ -26,8 +26,8 @@ def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Figure
     """Draw every row of `comparison.table`: EM's estimate, the posterior's interval, and their values beside them.
 
     The axis is the distance from the posterior mean in posterior standard deviations, so that weights, means, standard
-    deviations and correlations are read on one scale whatever their units. EM's marks belong near 0; one with a black
-    edge is outside its interval.
+    deviations and correlations are read on one scale whatever their units. EM's marks belong near 0, each with its own
+    standard error where there is one; a mark with a black edge is outside the posterior's interval.
 
     Parameters
     ----------
@@ -73,13 +73,17 @@ def _draw_rows(ax: Axes, comparison: Comparison, heights: FloatArray) -> float:
         ((table[name] - table["mean"]) / table["sd"]).to_numpy(dtype=np.float64)
         for name in ("em", *comparison.interval_columns)
     )
+    errors = (table["em_se"] / table["sd"]).to_numpy(dtype=np.float64)
     farthest = np.abs(np.concatenate([em, lower, upper]))
     reach = 1.15 * float(np.clip(farthest[np.isfinite(farthest)].max(initial=2.0), 2.0, _FARTHEST))
-    ax.axvspan(-comparison.max_z, comparison.max_z, color=INK, alpha=0.08, linewidth=0)
+    ax.axvspan(-comparison.thresholds.max_z, comparison.thresholds.max_z, color=INK, alpha=0.08, linewidth=0)
     ax.axvline(0, color=INK, linewidth=1)
     for row, component in enumerate(table["component"]):
         y, color = heights[row], component_style(component).color
         ax.plot([lower[row], upper[row]], [y, y], color=color, linewidth=4, alpha=0.35, solid_capstyle="butt")
+        if np.isfinite(errors[row]) and abs(em[row]) < reach:
+            ends = np.clip([em[row] - errors[row], em[row] + errors[row]], -reach, reach)
+            ax.plot(ends, [y, y], color=color, linewidth=1.3, solid_capstyle="butt")
         _draw_estimate(ax, em[row], y, reach, component, inside=bool(table["inside"].iloc[row]))
     return reach
 
@@ -140,7 +144,13 @@ def _legend(comparison: Comparison) -> list[Any]:
         Line2D([], [], color=INK, linewidth=4, alpha=0.35, label=interval),
         Line2D([], [], color=INK, linewidth=1, label="posterior mean"),
         Line2D(
-            [], [], color=INK, marker="o", markersize=8, linestyle="", label="EM (black edge: outside the interval)"
+            [],
+            [],
+            color=INK,
+            marker="o",
+            markersize=8,
+            linewidth=1.3,
+            label="EM and its standard error (black edge: outside the interval)",
         ),
-        Patch(color=INK, alpha=0.08, linewidth=0, label=f"within {comparison.max_z:g} sd: EM agrees"),
+        Patch(color=INK, alpha=0.08, linewidth=0, label=f"within {comparison.thresholds.max_z:g} sd: EM agrees"),
     ]

@@ -16,10 +16,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from bayesgmm.bayes.diagnose import MIN_BFMI, posterior_entries
+from bayesgmm.bayes.diagnose import posterior_entries
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.entries import ALL, Entry, values_of
 from bayesgmm.plots.style import COLORS, INK, LEGEND, MUTED, literal, percent, tidy
+from bayesgmm.thresholds import Thresholds
 
 _PARAMETERS = ("weights", "means", "stds", "correlations")
 _MOST_PANELS = 120
@@ -102,11 +103,12 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     -------
     Figure
     """
+    least = Thresholds().min_bfmi
     collection = az.plot_energy(
         posterior,
         backend="matplotlib",
         kind="kde",
-        threshold=MIN_BFMI,
+        threshold=least,
         visuals={"legend": False, "title": False, "face": {"alpha": 0.2}},
         color=[INK, COLORS[1]],
         figure_kwargs={"figsize": (10, 3.2), "figsize_units": "inches", "layout": "constrained"},
@@ -122,7 +124,7 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     handles = [
         Line2D([], [], color=INK, label="energy, from its mean"),
         Line2D([], [], color=COLORS[1], label="change from draw to draw"),
-        Line2D([], [], color=MUTED, linestyle="--", label=f"E-BFMI of {MIN_BFMI}: lower is\ntoo little exploration"),
+        Line2D([], [], color=MUTED, linestyle="--", label=f"E-BFMI of {least}: lower is\ntoo little exploration"),
     ]
     figure.legend(handles=handles, loc="outside right upper", **LEGEND)
     return figure
