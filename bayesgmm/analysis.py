@@ -61,6 +61,8 @@ class Analysis:
         pictures: dict[str, Callable[[], Any]] = {
             "fit": lambda: plots.plot_fit(self.em, self.posterior),
             "comparison": lambda: plots.plot_comparison(self.comparison),
+            "labels": lambda: plots.plot_labels(self.em, self.posterior),
+            "density-difference": lambda: plots.plot_density_difference(self.em, self.posterior),
             "trace": lambda: plots.plot_trace(self.posterior),
             "rank": lambda: plots.plot_rank(self.posterior),
             "energy": lambda: plots.plot_energy(self.posterior),

@@ -22,7 +22,10 @@ from bayesgmm import cli
 from bayesgmm.io import prepare_folder
 
 FRAME = bg.datasets.load_faithful()
-PICTURES = {"fit.png", "comparison.png", "trace.png", "rank.png", "energy.png", "convergence.png"}
+PICTURES = {
+    f"{name}.png"
+    for name in ("fit", "comparison", "labels", "density-difference", "trace", "rank", "energy", "convergence")
+}
 FILES = PICTURES | {"em.json", "posterior.nc", "comparison.csv", "settings.json"}
 NUMBERS = b"a,b\n1,2\n3,5\n4,4\n"
 
