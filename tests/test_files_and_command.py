@@ -22,7 +22,8 @@ from bayesgmm import cli
 from bayesgmm.io import prepare_folder
 
 FRAME = bg.datasets.load_faithful()
-PICTURES = {
+NAMES = ("fit", "comparison", "labels", "density-difference", "trace", "rank", "energy", "convergence")
+PICTURES = {f"{name}.png" for name in NAMES}
     f"{name}.png"
     for name in ("fit", "comparison", "labels", "density-difference", "trace", "rank", "energy", "convergence")
 }
