@@ -24,9 +24,6 @@ from bayesgmm.io import prepare_folder
 FRAME = bg.datasets.load_faithful()
 NAMES = ("fit", "comparison", "labels", "density-difference", "trace", "rank", "energy", "convergence")
 PICTURES = {f"{name}.png" for name in NAMES}
-    f"{name}.png"
-    for name in ("fit", "comparison", "labels", "density-difference", "trace", "rank", "energy", "convergence")
-}
 FILES = PICTURES | {"em.json", "posterior.nc", "comparison.csv", "settings.json"}
 NUMBERS = b"a,b\n1,2\n3,5\n4,4\n"
 
