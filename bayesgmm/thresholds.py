@@ -33,7 +33,8 @@ class Thresholds:
         which maximum likelihood's bias in variances, about (numbers / rows) of them, is more than a tenth.
     min_skewness : absolute skewness from which a posterior's mean is visibly away from its mode. 0.5.
     min_sensitivity : power-scaling sensitivity from which the prior is informative. 0.05: Kallioinen, Paananen,
-        Buerkner and Vehtari (2024, doi:10.1007/s11222-023-10366-5).
+        Buerkner and Vehtari (2024, doi:10.1007/s11222-023-10366-5). A prior of constant density, such as LKJ(1), moves
+        nothing when it is raised to a power, and is never seen so.
     """
 
     max_rhat: float = 1.01
