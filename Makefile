@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: setup demo test test-slow test-lowest lint benchmark lock clean distclean help
+.PHONY: setup demo pages test test-slow test-lowest lint benchmark lock clean distclean help
 
 SHELL := /bin/sh
 PYTHON :=
@@ -105,6 +105,9 @@ setup: .venv/.installed  ## make .venv: the locked dependencies and this package
 
 demo: .venv/.installed  ## compare EM and the posterior on Old Faithful; the result is in demo-output
 	.venv/bin/bayesgmm analyze --dataset faithful --components 2 --seed 1 --out demo-output --overwrite
+
+pages: .venv/.installed  ## run the example pages in docs/examples; ARGS="iris galaxies" for some of them
+	.venv/bin/python docs/make_examples.py $(ARGS)
 
 test: .venv/.installed  ## the tests, but for the slow ones; ARGS="-k kernel" is handed to pytest
 	.venv/bin/python -m pytest $(ARGS)

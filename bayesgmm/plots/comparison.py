@@ -150,7 +150,7 @@ def _legend(comparison: Comparison) -> list[Any]:
             marker="o",
             markersize=8,
             linewidth=1.3,
-            label="EM and its standard error (black edge: outside the interval)",
+            label="EM and its standard error\n(black edge: outside the interval)",
         ),
         Patch(color=INK, alpha=0.08, linewidth=0, label=f"within {comparison.thresholds.max_z:g} sd: EM agrees"),
     ]

@@ -170,7 +170,8 @@ def _legend(em: EMFit, table: pd.DataFrame, n_shown: int, ci_prob: float, *, str
         for p in _SHOWN:
             edge, width = (INK, 1.5) if p > _DOUBTFUL else ("white", 0.3)
             look = {"marker": "o", "markersize": _diameters(p), "alpha": _alphas(p)}
-            text = f"{p:g}" + (f" (edge: above {_DOUBTFUL:g},\n{n_doubtful} rows)" if p > _DOUBTFUL else "")
+            rows = f"{n_doubtful} row{'' if n_doubtful == 1 else 's'}"
+            text = f"{p:g}" + (f" (edge: above {_DOUBTFUL:g},\n{rows})" if p > _DOUBTFUL else "")
             handles.append(
                 Line2D(
                     [],

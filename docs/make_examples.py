@@ -1,0 +1,68 @@
+"""Write what the example pages print and draw: `python docs/make_examples.py [PAGE ...]`, or `make pages` for all.
+
+A page is its own script. The Python blocks of docs/examples/PAGE.md run in order, in docs/images/examples, where they
+save their pictures; what a block prints replaces the text block below it.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from PIL import Image
+
+DOCS = Path(__file__).resolve().parent
+PAGES, PICTURES = DOCS / "examples", DOCS / "images" / "examples"
+BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n(?P<below>\n```text\n.*?```\n)?", re.DOTALL)
+
+
+def written(page: str) -> str:
+    """The page with everything printed anew; its pictures are saved."""
+    return BLOCK.sub(_runner(), page)
+
+
+def _runner() -> Callable[[re.Match[str]], str]:
+    namespace: dict[str, Any] = {}
+
+    def run(block: re.Match[str]) -> str:
+        printed = StringIO()
+        with redirect_stdout(printed):
+            exec(block["code"], namespace)
+        plt.close("all")
+        lines = [line.rstrip() for line in printed.getvalue().splitlines()]
+        text = "\n```text\n" + "\n".join(lines) + "\n```\n" if lines else ""
+        return f"```python\n{block['code']}```\n{text}"
+
+    return run
+
+
+def _shrink(picture: Path) -> None:
+    """At most 256 colours: a third of the file, and no difference to the eye."""
+    with Image.open(picture) as image:
+        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(picture, optimize=True)
+
+
+def main(names: list[str]) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    os.chdir(PICTURES)
+    for page in [PAGES / f"{name}.md" for name in names] or sorted(PAGES.glob("*.md")):
+        before = {picture: picture.stat().st_mtime_ns for picture in PICTURES.glob("*.png")}
+        page.write_text(written(page.read_text()))
+        changed = [picture for picture in PICTURES.glob("*.png") if picture.stat().st_mtime_ns != before.get(picture)]
+        for picture in sorted(changed):
+            _shrink(picture)
+        print(f"{page.name}: {', '.join(sorted(picture.name for picture in changed)) or 'no pictures'}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
