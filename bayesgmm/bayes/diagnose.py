@@ -11,7 +11,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.bayes.label_report import label_report
-from bayesgmm.bayes.problems import Problem, failing, of_other_modes, problems_of, shares_in_words
+from bayesgmm.bayes.problems import (
+    Problem,
+    failing,
+    of_an_empty_component,
+    of_other_modes,
+    problems_of,
+    shares_in_words,
+)
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.entries import Entry, entries, values_of
 from bayesgmm.mixture.parameters import log_densities_of_draws
@@ -122,6 +129,7 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
         problems=(
             *problems_of(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, unclear, partial, lines),
             *of_other_modes(modes, lines),
+            *of_an_empty_component(posterior.attrs.get("empty_component_share", 0.0), lines),
         ),
         modes=modes,
     )

@@ -121,6 +121,20 @@ def of_other_modes(modes: pd.DataFrame, thresholds: Thresholds) -> list[Problem]
     ]
 
 
+def of_an_empty_component(share: float, thresholds: Thresholds) -> list[Problem]:
+    """What stands in the way when one component fewer does nearly as well: chains may not go where one is empty."""
+    if share <= thresholds.max_other_modes:
+        return []
+    held = "an unknown share" if np.isnan(share) else f"about {100 * share:.0f} %"
+    return [
+        Problem(
+            "empty component",
+            f"{held} of the posterior has a component without rows (Laplace's formula for one component fewer), and "
+            f"chains from EM's fit seldom go there and seldom come back. Ask for fewer components.",
+        )
+    ]
+
+
 def shares_in_words(modes: pd.DataFrame) -> str:
     """The shares in words, those below 1 % together."""
     said = []

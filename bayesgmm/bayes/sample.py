@@ -19,6 +19,7 @@ from bayesgmm.bayes import nuts
 from bayesgmm.bayes.choose import choose
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.diagnose import converged
+from bayesgmm.bayes.empty import empty_component_share
 from bayesgmm.bayes.modes import Mode, find_modes, mode_table
 from bayesgmm.bayes.precondition import Curvature, curvature_at, find_mode
 from bayesgmm.bayes.prior import Prior, check_prior
@@ -160,6 +161,7 @@ def _sample(target: Target, options: _Options, rng: np.random.Generator) -> xr.D
         result = _chains(target, curvature, options, rng).tree
     else:
         modes = find_modes(target.density, target.searches, rng)
+        empty = empty_component_share(target.density, modes, rng.spawn(1)[0])  # no draw of the chains depends on it
         seconds_mode = time.perf_counter() - began
         first = _chains(target, modes[0].curvature, options, rng)
 
@@ -169,6 +171,7 @@ def _sample(target: Target, options: _Options, rng: np.random.Generator) -> xr.D
             return _chains(target, mode.curvature, options, rng, enough, usual)
 
         result = _with_modes(explore(target.density, modes, first, sample, rng))
+        result.attrs["empty_component_share"] = empty
     result.attrs["seconds_mode"] = seconds_mode
     return result
 
