@@ -110,7 +110,7 @@ pages: .venv/.installed  ## run the example pages in docs/examples; ARGS="iris g
 	.venv/bin/python docs/make_examples.py $(ARGS)
 
 test: .venv/.installed  ## the tests, but for the slow ones; ARGS="-k kernel" is handed to pytest
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 test-slow: .venv/.installed  ## the slow tests
 	.venv/bin/python -m pytest -m slow $(ARGS)
