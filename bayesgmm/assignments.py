@@ -18,6 +18,7 @@ from bayesgmm.bayes.draws import (
     spaced,
 )
 from bayesgmm.bayes.partition import Partition, point_partition
+from bayesgmm.bayes.predict import interval
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.draws import MixtureDraws
@@ -142,20 +143,28 @@ def row_uncertainty(
     values = rows_for(posterior, X)
     if len(values) < 2:
         raise InputError("X has one row; each is held against the others. Pass two rows or more.")
-    labels = em.parameters.predict(values)
+    N, labels = len(values), em.parameters.predict(values)
     together = _members_by_component(values, labels, draws)
-    pieces = [slice(begin, begin + _PIECE) for begin in range(0, len(values), _PIECE)]
-    found = [_of_piece(values[piece], labels[piece], draws, together, ci_prob) for piece in pieces]
-    probability, bounds, disagreement = (np.concatenate(parts, axis=-1) for parts in zip(*found, strict=True))
-    em_probability = np.concatenate([em.parameters.responsibilities(values[piece]).max(axis=1) for piece in pieces])
+    n_members = np.rint(together[:, :, 0].sum(axis=1))  # of each of EM's components
+    # Of a row's disagreement: EM's mates that it shares no component with, and the others that it does share one with.
+    sharing = together.sum(axis=0) - 2 * together
+    probability, bounds, disagreement = np.empty(N), np.empty((N, 2)), np.empty(N)
+
+    def finish(rows: slice, _: FloatArray, r: FloatArray) -> None:
+        own = r[np.arange(len(r)), labels[rows]]
+        shared = np.einsum("nks,nks->n", r, sharing[labels[rows]] + r) / draws.n_draws  # the row itself is neither
+        disagreement[rows] = np.clip((n_members[labels[rows]] - 1 + shared) / (N - 1), 0, 1)
+        probability[rows], bounds[rows] = own.mean(axis=-1), interval(own, ci_prob)
+
+    draws.over(values, finish, responsibilities=True)
     lower, upper = interval_names(ci_prob)
     return pd.DataFrame(
         {
             "em_label": labels,
-            "em_probability": em_probability,
+            "em_probability": em.parameters.responsibilities(values).max(axis=1),
             "posterior_probability": probability,
-            lower: bounds[0],
-            upper: bounds[1],
+            lower: bounds[:, 0],
+            upper: bounds[:, 1],
             "p_wrong": 1 - probability,
             "disagreement": disagreement,
         },
@@ -164,29 +173,12 @@ def row_uncertainty(
 
 
 def _members_by_component(values: NDArray[Any], labels: NDArray[np.intp], draws: MixtureDraws) -> FloatArray:
-    """(S, K, K) sum over the rows that EM gives to component l of a draw's responsibilities of k, at [s, l, k]."""
-    S, K = draws.weights.shape
-    total = np.zeros((S, K, K))
+    """(K, K, S) sum over the rows that EM gives to component l of a draw's responsibilities of k, at [l, k, s]."""
+    K = draws.n_components
+    total = np.zeros((K, K, draws.n_draws))
     for begin in range(0, len(values), _PIECE):
         piece = slice(begin, begin + _PIECE)
         members = (labels[piece] == np.arange(K)[:, np.newaxis]).astype(np.float64)
         for s, responsibilities in enumerate(responsibilities_of_draws(values[piece], *draws.arrays)):
-            total[s] += members @ responsibilities
+            total[:, :, s] += members @ responsibilities
     return total
-
-
-def _of_piece(
-    values: NDArray[Any], labels: NDArray[np.intp], draws: MixtureDraws, together: FloatArray, ci_prob: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean (n,) and interval (2, n) of the label's responsibility, and disagreement (n,), of some of the rows."""
-    S, n = len(draws.weights), len(values)
-    n_members = np.rint(together[0].sum(axis=1))  # of each of EM's components
-    own = np.empty((S, n))
-    apart = np.zeros(n)  # sum over j of the probability that EM and the draws differ about i and j
-    for s, r in enumerate(responsibilities_of_draws(values, *draws.arrays)):
-        own[s] = r[np.arange(n), labels]
-        # EM's mates that it shares no component with, and the others that it does share one with; itself is neither.
-        sharing = together[s].sum(axis=0) - 2 * together[s]
-        apart += n_members[labels] - 1 + np.einsum("nk,nk->n", r, sharing[labels] + r)
-    bounds = np.quantile(own, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0)
-    return own.mean(axis=0), bounds, np.clip(apart / S / (n_members.sum() - 1), 0, 1)

@@ -15,7 +15,7 @@ from bayesgmm.bayes.draws import check_aligned, check_same_shape, interval_names
 from bayesgmm.densities import DensityDistances, distances_of
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.mixture.entries import values_of
+from bayesgmm.mixture.entries import PARAMETERS, values_of
 from bayesgmm.tables import to_latex, to_markdown
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.validation import check_fraction
@@ -27,7 +27,6 @@ type Verdict = Literal["agree", "differ", "not comparable"]
 # Distances and partitions are averaged over this many draws, evenly spaced.
 _N_DRAWS = 200
 _N_POINTS = 2**9  # of each of 8 sequences
-_NAMES = ("weights", "means", "stds", "correlations")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +72,9 @@ class Comparison:
             "not comparable": "EM's estimates cannot be compared with this posterior, component by component.",
         }[self.verdict]
         hellinger = self.densities.hellinger
-        rows = (
-            ""
-            if np.isnan(self.partition_agreement)
-            else (f", partitions agree to an adjusted Rand index of {self.partition_agreement:.3f}")
-        )
+        partitions = ""
+        if np.isfinite(self.partition_agreement):
+            partitions = f", partitions agree to an adjusted Rand index of {self.partition_agreement:.3f}"
         return "\n".join(
             [
                 f"Verdict: {self.verdict}",
@@ -89,7 +86,7 @@ class Comparison:
                 "",
                 f"Intervals are equal-tailed; z is EM's distance from the posterior mean in posterior sd. Label-free: "
                 f"Hellinger distance of the densities {hellinger.value:.3f} (95 % of the posterior's own draws: up to "
-                f"{hellinger.typical:.3f}){rows}.",
+                f"{hellinger.typical:.3f}){partitions}.",
                 *self.notes,
             ]
         )
@@ -186,11 +183,10 @@ def _table(
     em: EMFit, posterior: xr.DataTree, ci_prob: float, thresholds: Thresholds
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The table, and notes on it."""
-    found, draws = posterior_entries(posterior), posterior["posterior"].to_dataset()
-    values = values_of(found, {name: draws[name].values for name in _NAMES}).reshape(-1, len(found))
-    estimates = values_of(found, {name: getattr(em.parameters, name) for name in _NAMES})
-    mean, sd = values.mean(axis=0), values.std(axis=0, ddof=1)
-    lower, upper = np.quantile(values, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0)
+    found, values = posterior_entries(posterior)
+    estimates = values_of(found, {name: getattr(em.parameters, name) for name in PARAMETERS})
+    mean, sd = values.mean(axis=(0, 1)), values.std(axis=(0, 1), ddof=1)
+    lower, upper = np.quantile(values, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=(0, 1))
     z, inside = (estimates - mean) / sd, (lower <= estimates) & (estimates <= upper)
     lower_name, upper_name = interval_names(ci_prob)
     names = [entry.name for entry in found]

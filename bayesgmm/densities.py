@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm, qmc
 
 from bayesgmm.bayes.draws import check_same_shape, interval_names, mixture_draws, rows_for
+from bayesgmm.bayes.predict import interval, log_mean
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.draws import MixtureDraws
@@ -23,8 +24,6 @@ type FloatArray = NDArray[np.float64]
 # same numbers.
 _SEEDS = range(8)
 _TYPICAL = 0.95
-# Rows are taken in pieces, so that no array holds every draw at every row.
-_PIECE = 4096
 
 
 @dataclass(frozen=True)
@@ -203,20 +202,26 @@ def difference_at(
     values: NDArray[Any], parameters: MixtureParameters, draws: MixtureDraws, ci_prob: float
 ) -> pd.DataFrame:
     """What `density_difference` returns, of a mixture and draws at points (n, D)."""
-    pieces = [values[begin : begin + _PIECE] for begin in range(0, len(values), _PIECE)]
-    table = pd.concat([_at_points(piece, draws, ci_prob) for piece in pieces], ignore_index=True)
     log_em = parameters.log_density(values)
-    table.insert(0, "em", log_em)
-    lower, upper = (table[name] for name in interval_names(ci_prob))
-    return table.assign(z=(log_em - table["mean"]) / table["sd"], inside=(lower <= log_em) & (log_em <= upper))
+    (predictive, mean, sd), bounds = np.empty((3, len(values))), np.empty((len(values), 2))
 
+    def finish(rows: slice, log_densities: FloatArray, _: FloatArray) -> None:
+        predictive[rows] = log_mean(log_densities)
+        mean[rows], sd[rows] = log_densities.mean(axis=-1), log_densities.std(axis=-1, ddof=1)
+        bounds[rows] = interval(log_densities, ci_prob)
 
-def _at_points(points: NDArray[Any], draws: MixtureDraws, ci_prob: float) -> pd.DataFrame:
-    logs = np.array(list(log_densities_of_draws(points, *draws.arrays)))
-    bounds = np.quantile(logs, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0)
-    columns = {
-        "predictive": logsumexp(logs, axis=0) - np.log(len(logs)),
-        "mean": logs.mean(axis=0),
-        "sd": logs.std(axis=0, ddof=1),
-    }
-    return pd.DataFrame(columns | dict(zip(interval_names(ci_prob), bounds, strict=True)))
+    draws.over(values, finish)
+    lower, upper = bounds.T
+    lower_name, upper_name = interval_names(ci_prob)
+    return pd.DataFrame(
+        {
+            "em": log_em,
+            "predictive": predictive,
+            "mean": mean,
+            "sd": sd,
+            lower_name: lower,
+            upper_name: upper,
+            "z": (log_em - mean) / sd,
+            "inside": (lower <= log_em) & (log_em <= upper),
+        }
+    )

@@ -143,16 +143,18 @@ def likely_causes(
 ) -> list[str]:
     """What may have moved each number that differs, "" for the others and where nothing is visible.
 
-    values (S, n_entries): the draws of the table's numbers.
+    values (chain, draw, n_entries): the draws of the table's numbers.
     """
-    sensitivity = prior_sensitivity(posterior) if table["differs"].any() else None
+    if not table["differs"].any():
+        return [""] * len(table)
+    sensitivity = prior_sensitivity(posterior, values)
     few, collapsing = _few_rows(em, table, thresholds), _collapsing(em, posterior)
     causes = []
     for i, (_, row) in enumerate(table.iterrows()):
         found = []
         if row["differs"]:
             found += [text for text in (few.get(row["component"]), collapsing.get(row["component"])) if text]
-            skewness = float(skew(values[:, i]))
+            skewness = float(skew(values[..., i], axis=None))
             if abs(skewness) > thresholds.min_skewness and skewness * row["z"] < 0:
                 side = "above" if skewness > 0 else "below"
                 found.append(f"its posterior is skewed, its mean {side} its mode (skewness {skewness:+.1f})")

@@ -6,7 +6,7 @@ from numba import njit
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from bayesgmm.mixture import kernel, rows, tiles, whitening
+from bayesgmm.mixture import kernel, rows, vectors, whitening
 from bayesgmm.mixture.parameters import kernel_parameters
 from bayesgmm.mixture.rows import Rows, moments, rows_of
 
@@ -14,21 +14,21 @@ from bayesgmm.mixture.rows import Rows, moments, rows_of
 def compiled(function):
     """A function of vectors from `tiles`, over an array."""
 
-    @tiles._procedure
+    @vectors.procedure
     def over(builder, source, target):
-        tiles._store(builder, function(builder, tiles._load(builder, source)), target)
+        vectors.store(builder, function(builder, vectors.load(builder, source)), target)
 
     @njit
     def apply(x):
         result = np.empty_like(x)
-        for b in range(0, len(x), tiles.LANES):
-            over(tiles.at(x, b), tiles.at(result, b))
+        for b in range(0, len(x), vectors.LANES):
+            over(vectors.at(x, b), vectors.at(result, b))
         return result
 
-    return lambda x: apply(np.append(x, np.ones(-len(x) % tiles.LANES)))[: len(x)]
+    return lambda x: apply(np.append(x, np.ones(-len(x) % vectors.LANES)))[: len(x)]
 
 
-_apply_exp, _apply_log = compiled(tiles.exponential), compiled(tiles.logarithm)
+_apply_exp, _apply_log = compiled(vectors.exponential), compiled(vectors.logarithm)
 
 
 def random_mixture(rng, K, D):

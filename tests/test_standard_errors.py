@@ -137,27 +137,27 @@ def test_rows_scores_are_summed_in_pieces(covariance, weighted):
     X = bg.datasets.simulate(17_000, 3, 2, separation=2.0, rng=1).X
     row_weights = np.random.default_rng(1).random(len(X)) if weighted else None
     em = bg.fit_em(X, 3, covariance, sample_weight=row_weights, n_init=1, tol=1.0, rng=1)
-    top = uncertainty.top_of(em)
-    scores = uncertainty.row_scores(top, em.rows, top.kernel_parameters(top.point))
+    maximum = uncertainty.maximum_of(em)
+    scores = uncertainty.row_scores(maximum, em.rows, maximum.kernel_parameters(maximum.point))
     scores = scores if row_weights is None else scores * row_weights[:, None]
-    gradient, _ = steps.gradient_and_metric(top.point, top.statistics, top.structure.shape)
+    gradient, _ = steps.gradient_and_metric(maximum.point, maximum.statistics, maximum.structure.shape)
     np.testing.assert_allclose(scores.sum(axis=0), gradient, atol=1e-7)
-    np.testing.assert_allclose(uncertainty.score_products(top), scores.T @ scores, rtol=1e-10, atol=1e-8)
+    np.testing.assert_allclose(uncertainty.score_products(maximum), scores.T @ scores, rtol=1e-10, atol=1e-8)
 
 
 @every_structure
 def test_the_jacobian_is_that_of_the_entries(covariance):
     X = bg.datasets.simulate(200, 3, 3, separation=2.0, rng=1).X
-    top = uncertainty.top_of(fitted(X, 3, covariance))
+    maximum = uncertainty.maximum_of(fitted(X, 3, covariance))
 
     def values(move):
-        w, m, L = steps.moved(top.point, move, top.structure.shape)
+        w, m, L = steps.moved(maximum.point, move, maximum.structure.shape)
         mixture = bg.MixtureParameters(w, m, L @ L.transpose(0, 2, 1))
         return uncertainty.values_of(
-            top.found, {n: getattr(mixture, n) for n in ("weights", "means", "stds", "correlations")}
+            maximum.found, {n: getattr(mixture, n) for n in ("weights", "means", "stds", "correlations")}
         )
 
-    found = uncertainty.jacobian(top)
+    found = uncertainty.jacobian(maximum)
     for p, step in enumerate(1e-6 * np.eye(found.shape[1])):
         np.testing.assert_allclose(found[:, p], (values(step) - values(-step)) / 2e-6, atol=1e-8)
 
@@ -207,8 +207,8 @@ def test_a_replicate_is_the_fit_of_its_rows(covariance):
     """Against `fit_em` with the replicate's weights, from the same start."""
     X = two_groups(150)
     em = fitted(X, 2, covariance)
-    top = uncertainty.top_of(em)
-    root = uncertainty.curvature(top).root
+    maximum = uncertainty.maximum_of(em)
+    root = uncertainty.curvature(maximum).root
 
     def drawn():
         return [
@@ -217,12 +217,12 @@ def test_a_replicate_is_the_fit_of_its_rows(covariance):
             for seed in range(5)
         ]
 
-    fits = bootstrap.replicates(top, em.parameters, root @ root.T, drawn(), simulated=False, progress=False)
+    fits = bootstrap.replicates(maximum, em.parameters, root @ root.T, drawn(), simulated=False, progress=False)
     weights = [draw() for draw in drawn()]
     for values, row_weights in zip(fits.values, weights, strict=True):
         peer = bg.fit_em(X, 2, covariance, sample_weight=row_weights, start=em.parameters, tol=1e-13)
         expected = uncertainty.values_of(
-            top.found, {n: getattr(peer.parameters, n) for n in ("weights", "means", "stds", "correlations")}
+            maximum.found, {n: getattr(peer.parameters, n) for n in ("weights", "means", "stds", "correlations")}
         )
         np.testing.assert_allclose(values, expected, atol=2e-5)
 
@@ -284,9 +284,9 @@ def coverage(D, method, n_sets, n_rows=500, halved=False, **options):
         if halved:
             em = dataclasses.replace(em, rows=dataclasses.replace(em.rows, weights=np.full(n_rows, 0.5)),
                                      log_likelihood=em.log_likelihood / 2, n_samples=em.n_samples / 2)  # fmt: skip
-        top = uncertainty.top_of(em)
+        maximum = uncertainty.maximum_of(em)
         true = uncertainty.values_of(
-            top.found, {n: getattr(truth, n) for n in ("weights", "means", "stds", "correlations")}
+            maximum.found, {n: getattr(truth, n) for n in ("weights", "means", "stds", "correlations")}
         )
         table = errors(em, method, rng=stream, **options).table
         inside.append((table["lower"] < true) & (true < table["upper"]))

@@ -225,4 +225,4 @@ def test_a_posterior_without_the_priors_density_has_no_such_cause():
     """Draws from elsewhere carry no log prior."""
     weights, means, covariances = random_draws(40, 2, 1)
     posterior = posterior_of(weights, means, covariances, np.linspace(-1, 1, 30)[:, np.newaxis])
-    assert prior_sensitivity(posterior) is None
+    assert prior_sensitivity(posterior, weights.reshape(2, 20, 2)) is None

@@ -20,7 +20,7 @@ from bayesgmm.bayes.problems import (
     shares_in_words,
 )
 from bayesgmm.exceptions import InputError
-from bayesgmm.mixture.entries import Entry, entries, values_of
+from bayesgmm.mixture.entries import PARAMETERS, Entry, entries, values_of
 from bayesgmm.mixture.parameters import log_densities_of_draws
 from bayesgmm.thresholds import Thresholds, check_thresholds
 
@@ -45,8 +45,9 @@ class Diagnosis:
     labels : DataFrame, how firmly each component's labels stand (`label_report`: table); None when not aligned.
     aligned, partial : whether the draws were relabelled, whether sampling was interrupted.
     problems : what stands in the way; empty when nothing does.
-    modes : DataFrame, a row a mode that `sample_posterior` knew of, row 0 that of these draws; its notes say what the
-        columns are. Without rows when the posterior does not tell.
+    modes : DataFrame, a row a mode that `sample_posterior` knew of, row 0 that of these draws: state, the region it is
+        in, the region's share of the posterior and the share's standard error, log evidence, log posterior and
+        log-likelihood at the mode, number of starts that led there. Without rows when the posterior does not tell.
     """
 
     label_free: pd.DataFrame
@@ -98,27 +99,26 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
     Raises
     ------
     InputError
-        The posterior lacks weights, means, stds or correlations, or `thresholds` are none.
+        The posterior lacks weights, means, stds, correlations or covariances, or `thresholds` is no Thresholds.
     """
-    lines = check_thresholds(thresholds)
+    thresholds = check_thresholds(thresholds)
     draws = posterior["posterior"].to_dataset()
     stats = posterior["sample_stats"].to_dataset()
     needed = {"weights", "means", "stds", "correlations", "covariances"}
     if not needed <= set(draws.data_vars):
         raise InputError(f"posterior has no variable {', '.join(sorted(needed - set(draws.data_vars)))}.")
-    found = posterior_entries(posterior)
-    arrays = {name: draws[name].values for name in ("weights", "means", "stds", "correlations")}
-    parameters = convergence(values_of(found, arrays), [entry.name for entry in found])
+    found, values = posterior_entries(posterior)
+    parameters = convergence(values, [entry.name for entry in found])
     label_free = convergence(*_label_free(posterior, draws, stats))
     unclear = float(1 - stats["label_clear"].mean()) if "label_clear" in stats else float("nan")
-    diverging = stats["diverging"].values
+    n_divergences, n_all = int(stats["diverging"].sum()), stats["diverging"].size
     bfmi = np.atleast_1d(np.asarray(az.bfmi(posterior)["energy"].values, dtype=np.float64))
     modes = posterior["modes"].to_dataset().to_dataframe() if "modes" in posterior else pd.DataFrame()
     aligned, partial = bool(posterior.attrs.get("aligned", 0)), bool(posterior.attrs.get("partial", 0))
     return Diagnosis(
         label_free=label_free,
         parameters=parameters,
-        n_divergences=int(diverging.sum()),
+        n_divergences=n_divergences,
         n_chains=draws.sizes["chain"],
         n_draws=draws.sizes["draw"],
         bfmi=bfmi,
@@ -127,9 +127,9 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
         aligned=aligned,
         partial=partial,
         problems=(
-            *problems_of(label_free, parameters, int(diverging.sum()), diverging.size, bfmi, unclear, partial, lines),
-            *of_other_modes(modes, lines),
-            *of_an_empty_component(posterior.attrs.get("empty_component_share", 0.0), lines),
+            *problems_of(label_free, parameters, n_divergences, n_all, bfmi, unclear, partial, thresholds),
+            *of_other_modes(modes, thresholds),
+            *of_an_empty_component(posterior.attrs.get("empty_component_share", 0.0), thresholds),
         ),
         modes=modes,
     )
@@ -174,15 +174,16 @@ def convergence(values: FloatArray, names: list[str]) -> pd.DataFrame:
     return table
 
 
-def posterior_entries(posterior: xr.DataTree) -> list[Entry]:
-    """The numbers of a posterior that vary by the model's structure; those that it fixes are left out."""
+def posterior_entries(posterior: xr.DataTree) -> tuple[list[Entry], FloatArray]:
+    """The numbers of a posterior that its structure and prior leave free, and their draws (chain, draw, n_entries)."""
     draws = posterior["posterior"].to_dataset()
     covariance = str(posterior.attrs.get("covariance") or _structure_of(draws))
     features = tuple(map(str, draws["feature"].values))
     found = entries(draws.sizes["component"], features, covariance)
     # A prior may fix the standard deviations.
     fixed = {"stds"} if np.ptp(draws["stds"].values, axis=(0, 1)).max() == 0 else set()
-    return [entry for entry in found if entry.parameter not in fixed]
+    found = [entry for entry in found if entry.parameter not in fixed]
+    return found, values_of(found, {name: draws[name].values for name in PARAMETERS})
 
 
 def _structure_of(draws: xr.Dataset) -> str:

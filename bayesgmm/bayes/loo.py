@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import arviz as az
 import numpy as np
 import xarray as xr
+from arviz_stats.base import array_stats
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from bayesgmm.bayes.draws import check_memory, mixture_dataset, mixture_draws, observed_rows, spaced, with_group
-from bayesgmm.bayes.predict import log_mean
 from bayesgmm.exceptions import InputError
 
 type FloatArray = NDArray[np.float64]
@@ -20,8 +19,6 @@ _FEWEST_DRAWS = 25
 _WORST_K = 0.7
 # The draws' efficiency is judged at this many rows; it only decides how many draws are the tail.
 _N_EFFICIENCY_ROWS = 50
-# Numbers of one step of the Pareto fit that are in memory together.
-_FIT_NUMBERS = 500_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +109,9 @@ def loo(posterior: xr.DataTree) -> LOO:
         elpd_i = log sum_s v_is p(x_i | draw s) / sum_s v_is
 
     with v_is the weights 1 / p(x_i | draw s), the largest of which are smoothed by a generalised Pareto distribution
-    (Vehtari, Gelman and Gabry 2017, doi:10.1007/s11222-016-9696-4, eq. 10; Vehtari et al. 2024, arXiv:1507.02646). It
-    is what `arviz.loo(add_log_likelihood(posterior), reff=loo.efficiency)` gives, without a draws x rows array.
+    (Vehtari, Gelman and Gabry 2017, doi:10.1007/s11222-016-9696-4, eq. 10; Vehtari et al. 2024, arXiv:1507.02646), by
+    ArviZ, piece after piece of the rows: `arviz.loo(add_log_likelihood(posterior), reff=loo.efficiency)` without a
+    draws x rows array.
 
     Parameters
     ----------
@@ -149,13 +147,11 @@ def loo(posterior: xr.DataTree) -> LOO:
     if S < _FEWEST_DRAWS:
         raise InputError(f"posterior has {S} draws; the tail of the weights needs {_FEWEST_DRAWS}. Draw more.")
     efficiency = _efficiency(posterior, X)
-    n_tail = int(3 * np.sqrt(S / efficiency)) if S * efficiency > 225 else S // 5
     pointwise, pareto_k, gains = np.empty(N), np.empty(N), np.empty(N)
 
     def finish(rows: slice, log_densities: FloatArray, _: FloatArray) -> None:
-        log_densities.sort(axis=-1)
-        pointwise[rows], pareto_k[rows] = _leave_out(log_densities, min(n_tail, S - 1))
-        gains[rows] = log_mean(log_densities) - pointwise[rows]
+        found = array_stats.loo(log_densities, chain_axis=None, r_eff=efficiency)
+        pointwise[rows], pareto_k[rows], gains[rows] = found
 
     draws.over(X, finish)
     good_k = min(1 - 1 / np.log10(S), _WORST_K)
@@ -189,62 +185,6 @@ def _efficiency(posterior: xr.DataTree, X: NDArray[np.float64]) -> float:
     data = xr.Dataset({"x": (("chain", "draw", "row"), densities.reshape(chains, length, -1))})
     effective = az.ess(data, method="mean")["x"].values
     return float(effective.mean() / draws.n_draws)
-
-
-def _leave_out(log_densities: FloatArray, n_tail: int) -> tuple[FloatArray, FloatArray]:
-    """elpd (n,) and Pareto k (n,) of rows with log densities (n, S), ascending.
-
-    The largest weights belong to the lowest densities: the first `n_tail` of each row are the tail.
-    """
-    lowest = log_densities[:, 0]
-    log_tail = (lowest[:, np.newaxis] - log_densities[:, :n_tail])[:, ::-1]  # ascending, to 0
-    rest = np.exp(lowest[:, np.newaxis] - log_densities[:, n_tail:])
-    cutoff = rest[:, :1]
-    k, sigma = _pareto_fits(np.exp(log_tail) - cutoff)
-    log_smoothed = log_tail.copy()
-    smooth = np.isfinite(k) & (sigma > 0)
-    quantiles = cutoff[smooth] + _pareto_quantiles(n_tail, k[smooth], sigma[smooth])
-    log_smoothed[smooth] = np.minimum(np.log(quantiles), 0.0)
-    # A weight that is not smoothed, times its density, is the lowest density.
-    total = np.exp(log_smoothed - log_tail).sum(axis=-1) + rest.shape[1]
-    return lowest + np.log(total / (np.exp(log_smoothed).sum(axis=-1) + rest.sum(axis=-1))), k
-
-
-def _pareto_quantiles(n_quantiles: int, k: FloatArray, sigma: FloatArray) -> FloatArray:
-    """(n, n_quantiles) evenly spaced quantiles of generalised Pareto distributions, sigma ((1 - p)^-k - 1) / k."""
-    log_p = np.log1p(-(np.arange(n_quantiles) + 0.5) / n_quantiles)
-    shape = k[:, np.newaxis]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        standard = np.where(shape == 0, -log_p, np.expm1(-shape * log_p) / shape)
-    return np.asarray(sigma[:, np.newaxis] * standard)
-
-
-def _pareto_fits(excesses: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Shape k (n,) and scale (n,) of generalised Pareto distributions of excesses (n, M), ascending.
-
-    The empirical Bayes estimate of Zhang and Stephens (2009, doi:10.1198/tech.2009.08017), its k drawn towards 0.5 by
-    ten observations' worth of prior (Vehtari et al. 2024, appendix C). NaN where the excesses have no spread.
-    """
-    n, M = excesses.shape
-    n_grid = 30 + int(np.sqrt(M))
-    k, sigma = np.full(n, np.nan), np.full(n, np.nan)
-    quartile = excesses[:, int(M / 4 + 0.5) - 1]
-    fitted = np.flatnonzero((quartile > excesses[:, 0]) & (excesses[:, -1] > 0))
-    grid = (1 - np.sqrt(n_grid / (np.arange(n_grid) + 0.5))) / 3
-    step = max(1, _FIT_NUMBERS // (n_grid * M))
-    for begin in range(0, len(fitted), step):
-        some = fitted[begin : begin + step]
-        x = excesses[some]
-        b = grid / quartile[some, np.newaxis] + 1 / x[:, -1:]
-        shapes = np.log1p(-b[:, :, np.newaxis] * x[:, np.newaxis]).mean(axis=-1)
-        profile = M * (np.log(-b / shapes) - shapes - 1)
-        weights = np.exp(profile - logsumexp(profile, axis=-1, keepdims=True))
-        weights[weights < 10 * np.finfo(np.float64).eps] = 0.0
-        b_mean = (b * weights).sum(axis=-1) / weights.sum(axis=-1)
-        shape = np.log1p(-b_mean[:, np.newaxis] * x).mean(axis=-1)
-        sigma[some] = -shape / b_mean
-        k[some] = (M * shape + 5.0) / (M + 10)
-    return k, sigma
 
 
 def _problems(pareto_k: FloatArray, good_k: float) -> list[str]:

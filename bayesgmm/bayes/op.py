@@ -13,7 +13,7 @@ from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 
-from bayesgmm.mixture import kernel, score, tiles, whitening
+from bayesgmm.mixture import kernel, score, tiles, vectors, whitening
 from bayesgmm.mixture.score import log_likelihood_and_gradient
 
 type FloatArray = NDArray[np.float64]
@@ -58,7 +58,9 @@ class MixtureLogLikelihood(Op):
 
 
 # A change of the kernel must not run an old binary from PyTensor's cache.
-_SOURCE_KEY = hashlib.sha256("".join(map(inspect.getsource, (kernel, score, tiles, whitening))).encode()).hexdigest()
+_SOURCE_KEY = hashlib.sha256(
+    "".join(map(inspect.getsource, (kernel, score, tiles, vectors, whitening))).encode()
+).hexdigest()
 
 
 @register_funcify_and_cache_key(MixtureLogLikelihood)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bayesgmm.bayes import nuts
 from bayesgmm.bayes.choose import Coordinates
 from bayesgmm.bayes.density import MixtureDensity
+from bayesgmm.mixture.entries import PARAMETERS
 from bayesgmm.mixture.parameters import log_densities_of_draws
 from bayesgmm.validation import Table
 
@@ -57,7 +58,7 @@ def read(target: Target, tree: xr.DataTree, at: Coordinates) -> xr.DataTree:
     groups: dict[str, xr.Dataset] = {}
     if target.density is not None and target.table is not None:
         groups["posterior"] = draws = _mixtures(target.density, target.table, thetas_of(tree, at), stats)
-        values = {name: draws[name].values for name in ("weights", "means", "stds", "correlations")}
+        values = {name: draws[name].values for name in PARAMETERS}
         log_priors = target.density.prior.log_density(values, target.density.structure)
         stats = stats.assign(log_prior=(("chain", "draw"), log_priors))
         totals: FloatArray | None = log_likelihoods(target, tree, at)

@@ -5,25 +5,19 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.bayes.diagnose import posterior_entries
-from bayesgmm.mixture.entries import values_of
-
 type FloatArray = NDArray[np.float64]
 
 
-def prior_sensitivity(posterior: xr.DataTree) -> FloatArray | None:
-    """(n_entries,) power-scaling sensitivity to the prior of every number of a mixture; None where it is not known.
+def prior_sensitivity(posterior: xr.DataTree, values: FloatArray) -> FloatArray | None:
+    """(n,) sensitivity to the prior of quantities with draws (chain, draw, n), by power-scaling; None if not known.
 
-    How far a number's posterior moves when the prior is raised to a power near 1 (Kallioinen, Paananen, Buerkner and
+    How far a quantity's posterior moves when the prior is raised to a power near 1 (Kallioinen, Paananen, Buerkner and
     Vehtari 2024, doi:10.1007/s11222-023-10366-5), by ArviZ; above 0.05 the prior is informative. `sample_posterior`
     leaves the prior's density with the draws; a model from elsewhere has none.
     """
     stats = posterior["sample_stats"].to_dataset()
     if "log_prior" not in stats:
         return None
-    found = posterior_entries(posterior)
-    draws = posterior["posterior"].to_dataset()
-    values = values_of(found, {name: draws[name].values for name in ("weights", "means", "stds", "correlations")})
     tree = xr.DataTree.from_dict(
         {
             "posterior": xr.Dataset({"x": (("chain", "draw", "quantity"), values)}),

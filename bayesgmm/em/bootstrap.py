@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from bayesgmm.em import steps
 from bayesgmm.em.fit import bounds_of
 from bayesgmm.em.steps import Bounds, Point
-from bayesgmm.em.uncertainty import Top
+from bayesgmm.em.uncertainty import Maximum
 from bayesgmm.exceptions import FitError, InputError
 from bayesgmm.mixture.entries import values_of
 from bayesgmm.mixture.matching import distances_from, label_costs
@@ -72,11 +72,11 @@ def without(n: int, group: NDArray[np.intp]) -> FloatArray:
     return factors
 
 
-def parametric(top: Top, rng: np.random.Generator) -> FloatArray:
+def parametric(maximum: Maximum, rng: np.random.Generator) -> FloatArray:
     """Rows from the fit, relative to the origin of its rows, as many as those are or their weights sum to."""
-    weights, means, choleskys = top.point
-    counts = rng.multinomial(round(top.rows.total_weight), weights / weights.sum())
-    noise = rng.standard_normal((counts.sum(), top.rows.n_features))
+    weights, means, choleskys = maximum.point
+    counts = rng.multinomial(round(maximum.rows.total_weight), weights / weights.sum())
+    noise = rng.standard_normal((counts.sum(), maximum.rows.n_features))
     parts = np.split(noise, np.cumsum(counts)[:-1])
     return np.concatenate([m + part @ L.T for m, L, part in zip(means, choleskys, parts, strict=True)])
 
@@ -116,30 +116,30 @@ def jackknife_covariance(estimate: FloatArray, values: FloatArray, sizes: FloatA
 class Refit(NamedTuple):
     """Where the replicates of a fit begin. inverse (P, P): of the curvature there."""
 
-    top: Top
+    maximum: Maximum
     bounds: Bounds
     inverse: FloatArray
 
     def to_weights(self, drawn: Sequence[Draw]) -> tuple[Point, NDArray[np.intp]]:
         """Fits of the rows with their weights times what is drawn: n mixtures as a Point, and how each ended (n,)."""
-        rows, shape = self.top.rows, self.top.structure.shape
+        rows, shape = self.maximum.rows, self.maximum.structure.shape
         weights = np.stack([draw() for draw in drawn])
         if rows.weights.size:
             at, factors, weights = counted(rows), weights, np.zeros((len(drawn), rows.n_samples))
             weights[:, at] = factors * rows.weights[at]
         weights.flags.writeable = False  # as other rows' are, so that one binary serves all
         found, ends = steps.ascend_each(
-            rows.values, weights, rows.origin, self.top.point, shape, self.bounds, _TOL, self.inverse, _MOST_PASSES
+            rows.values, weights, rows.origin, self.maximum.point, shape, self.bounds, _TOL, self.inverse, _MOST_PASSES
         )
         return Point(*found), ends
 
     def to_rows(self, drawn: Sequence[Draw]) -> tuple[Point, NDArray[np.intp]]:
         """Fits of the rows drawn."""
-        shape, points, ends = self.top.structure.shape, [], []
+        shape, points, ends = self.maximum.structure.shape, [], []
         for draw in drawn:
-            rows = Rows(draw(), np.empty(0), np.zeros(self.top.rows.n_features))
+            rows = Rows(draw(), np.empty(0), np.zeros(self.maximum.rows.n_features))
             point, end = steps.ascend(
-                rows.values, rows.weights, rows.origin, self.top.point, shape, self.bounds, _TOL,
+                rows.values, rows.weights, rows.origin, self.maximum.point, shape, self.bounds, _TOL,
                 self.inverse.copy(), _MOST_PASSES,
             )  # fmt: skip
             points.append(point)
@@ -148,17 +148,23 @@ class Refit(NamedTuple):
 
 
 def replicates(
-    top: Top, mixture: MixtureParameters, inverse: FloatArray, drawn: Sequence[Draw], *, simulated: bool, progress: bool
+    maximum: Maximum,
+    mixture: MixtureParameters,
+    inverse: FloatArray,
+    drawn: Sequence[Draw],
+    *,
+    simulated: bool,
+    progress: bool,
 ) -> Replicates:
     """Fit everything drawn, from the fit on: factors of the weights, or rows when `simulated`.
 
     Raises FitError when fewer than half of the replicates end.
     """
-    (K, D), N = top.point.means.shape, top.rows.n_samples
-    bounds = bounds_of(top.rows, mixture.features, top.structure)
+    (K, D), N = maximum.point.means.shape, maximum.rows.n_samples
+    bounds = bounds_of(maximum.rows, mixture.features, maximum.structure)
     if simulated:
-        bounds = bounds._replace(n_rows=float(round(top.rows.total_weight)))
-    refit = Refit(top, bounds, inverse)
+        bounds = bounds._replace(n_rows=float(round(maximum.rows.total_weight)))
+    refit = Refit(maximum, bounds, inverse)
     # Together, so that a thread works for a while before it needs Python again.
     together = max(1, min(_MOST_TOGETHER, _NUMBERS_TOGETHER // N))
     batches = [drawn[begin : begin + together] for begin in range(0, len(drawn), together)]
@@ -168,7 +174,7 @@ def replicates(
         for points, ended in on_threads(refit.to_rows if simulated else refit.to_weights, batches, work):
             whole = ended == steps.STOPPED
             if whole.any():
-                found, clear = _aligned(top, mixture, Point(*(array[whole] for array in points)))
+                found, clear = _aligned(maximum, mixture, Point(*(array[whole] for array in points)))
                 values.append(found)
                 n_ambiguous += int((~clear).sum())
             ends = np.append(ends, ended)
@@ -183,9 +189,9 @@ def replicates(
     return Replicates(np.concatenate(values), n_collapsed, n_unfinished, n_ambiguous)
 
 
-def _aligned(top: Top, mixture: MixtureParameters, points: Point) -> tuple[FloatArray, NDArray[np.bool]]:
+def _aligned(maximum: Maximum, mixture: MixtureParameters, points: Point) -> tuple[FloatArray, NDArray[np.bool]]:
     """(n, n_entries) entries of n mixtures with the fit's labels, and (n,) whether those are clear."""
-    weights, means = points.weights, points.means + top.rows.origin
+    weights, means = points.weights, points.means + maximum.rows.origin
     covariances = points.choleskys @ points.choleskys.transpose(0, 1, 3, 2)
     (n, K), clear = weights.shape, np.ones(len(weights), dtype=bool)
     if K > 1:
@@ -198,7 +204,7 @@ def _aligned(top: Top, mixture: MixtureParameters, points: Point) -> tuple[Float
     stds = np.sqrt(np.einsum("skii->ski", covariances))
     correlations = covariances / (stds[..., np.newaxis] * stds[..., np.newaxis, :])
     arrays = {"weights": weights, "means": means, "stds": stds, "correlations": correlations}
-    return values_of(top.found, arrays), clear
+    return values_of(maximum.found, arrays), clear
 
 
 class _Progress:

@@ -25,9 +25,9 @@ from bayesgmm.em.bootstrap import (
     without,
 )
 from bayesgmm.em.result import EMFit
-from bayesgmm.em.uncertainty import Top, curvature, jacobian, sandwich, top_of
+from bayesgmm.em.uncertainty import Maximum, curvature, jacobian, maximum_of, sandwich
 from bayesgmm.exceptions import BayesgmmWarning, FitError, InputError
-from bayesgmm.mixture.entries import values_of
+from bayesgmm.mixture.entries import PARAMETERS, values_of
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
 type FloatArray = NDArray[np.float64]
@@ -105,64 +105,76 @@ def standard_errors(
             raise InputError(f"method={method!r} has no replicates; leave n_replicates out, or use a bootstrap.")
         n_replicates = check_count(n_replicates, "n_replicates", 2)
     with threadpool_limits(limits=1, user_api="blas"):  # the same digits on any number of cores
-        top = top_of(em)
-        root = curvature(top).root
+        maximum = maximum_of(em)
+        root = curvature(maximum).root
         if method in _FROM_CURVATURE:
-            return _from_curvature(em, top, root, method, ci_prob)
+            return _from_curvature(em, maximum, root, method, ci_prob)
         if method == "jackknife":
-            return _from_jackknife(em, top, root, ci_prob, n_replicates, generator, progress)
-        return _from_bootstrap(em, top, root, method, ci_prob, n_replicates or _N_REPLICATES, generator, progress)
+            return _from_jackknife(em, maximum, root, ci_prob, n_replicates, generator, progress)
+        return _from_bootstrap(em, maximum, root, method, ci_prob, n_replicates or _N_REPLICATES, generator, progress)
 
 
-def _from_curvature(em: EMFit, top: Top, root: FloatArray, method: str, ci_prob: float) -> StandardErrors:
-    moves = root @ root.T if method == "information" else sandwich(top, root)
-    changes = jacobian(top)
+def _from_curvature(em: EMFit, maximum: Maximum, root: FloatArray, method: str, ci_prob: float) -> StandardErrors:
+    moves = root @ root.T if method == "information" else sandwich(maximum, root)
+    changes = jacobian(maximum)
     covariance = changes @ moves @ changes.T
-    return _result(em, top, covariance, method, ci_prob)
+    return _result(em, maximum, covariance, method, ci_prob)
 
 
 def _from_bootstrap(
-    em: EMFit, top: Top, root: FloatArray, method: str, ci_prob: float, n: int, rng: np.random.Generator, progress: bool
+    em: EMFit,
+    maximum: Maximum,
+    root: FloatArray,
+    method: str,
+    ci_prob: float,
+    n: int,
+    rng: np.random.Generator,
+    progress: bool,
 ) -> StandardErrors:
-    n_rows, streams, simulated = len(counted(top.rows)), rng.spawn(n), method == "parametric"
+    n_rows, streams, simulated = len(counted(maximum.rows)), rng.spawn(n), method == "parametric"
     if simulated:
-        check_simulated(top.rows)
-        drawn = [partial(parametric, top, stream) for stream in streams]
+        check_simulated(maximum.rows)
+        drawn = [partial(parametric, maximum, stream) for stream in streams]
     else:
         drawn = [partial(_RESAMPLINGS[method], n_rows, stream) for stream in streams]
-    fits = replicates(top, em.parameters, root @ root.T, drawn, simulated=simulated, progress=progress)
+    fits = replicates(maximum, em.parameters, root @ root.T, drawn, simulated=simulated, progress=progress)
     covariance = np.atleast_2d(np.cov(fits.values, rowvar=False))
-    return _result(em, top, covariance, method, ci_prob, fits)
+    return _result(em, maximum, covariance, method, ci_prob, fits)
 
 
 def _from_jackknife(
-    em: EMFit, top: Top, root: FloatArray, ci_prob: float, n: int | None, rng: np.random.Generator, progress: bool
+    em: EMFit,
+    maximum: Maximum,
+    root: FloatArray,
+    ci_prob: float,
+    n: int | None,
+    rng: np.random.Generator,
+    progress: bool,
 ) -> StandardErrors:
-    n_rows = len(counted(top.rows))
+    n_rows = len(counted(maximum.rows))
     groups = jackknife_groups(n_rows, n, rng)
     sizes = np.array([len(group) for group in groups])
     drawn = [partial(without, n_rows, group) for group in groups]
-    fits = replicates(top, em.parameters, root @ root.T, drawn, simulated=False, progress=progress)
+    fits = replicates(maximum, em.parameters, root @ root.T, drawn, simulated=False, progress=progress)
     if len(fits.values) < len(groups):
         raise FitError(
             f"{len(groups) - len(fits.values)} of {len(groups)} fits without some rows collapsed or did not end, "
             f"and the jackknife needs all. Use method='bootstrap', or ask for fewer components."
         )
-    covariance = jackknife_covariance(_estimates(em, top), fits.values, sizes)
+    covariance = jackknife_covariance(_estimates(em, maximum), fits.values, sizes)
     size = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} or {sizes.max()}"
     left_out = "each row alone" if sizes.max() == 1 else f"{len(groups)} random groups of {size} rows in turn"
-    return _result(em, top, covariance, "jackknife", ci_prob, fits, f"Left out: {left_out}.")
+    return _result(em, maximum, covariance, "jackknife", ci_prob, fits, f"Left out: {left_out}.")
 
 
-def _estimates(em: EMFit, top: Top) -> FloatArray:
+def _estimates(em: EMFit, maximum: Maximum) -> FloatArray:
     """(n_entries,) the fit's numbers."""
-    names = ("weights", "means", "stds", "correlations")
-    return values_of(top.found, {name: getattr(em.parameters, name) for name in names})
+    return values_of(maximum.found, {name: getattr(em.parameters, name) for name in PARAMETERS})
 
 
-def _table(em: EMFit, top: Top, covariance: FloatArray, ci_prob: float) -> pd.DataFrame:
+def _table(em: EMFit, maximum: Maximum, covariance: FloatArray, ci_prob: float) -> pd.DataFrame:
     """Intervals are symmetric on the scale of `_SCALES`, where the standard error follows by the delta method."""
-    found, estimates, ses = top.found, _estimates(em, top), np.sqrt(np.diagonal(covariance))
+    found, estimates, ses = maximum.found, _estimates(em, maximum), np.sqrt(np.diagonal(covariance))
     width, lower, upper = norm.ppf((1 + ci_prob) / 2) * ses, np.empty(len(ses)), np.empty(len(ses))
     for parameter, (there, back, slope) in _SCALES.items():
         at = [i for i, entry in enumerate(found) if entry.parameter == parameter]
@@ -184,14 +196,14 @@ def _table(em: EMFit, top: Top, covariance: FloatArray, ci_prob: float) -> pd.Da
 
 def _result(
     em: EMFit,
-    top: Top,
+    maximum: Maximum,
     covariance: FloatArray,
     method: str,
     ci_prob: float,
     fits: Replicates | None = None,
     note: str = "",
 ) -> StandardErrors:
-    table = _table(em, top, covariance, ci_prob)
+    table = _table(em, maximum, covariance, ci_prob)
     if not np.isfinite(table.select_dtypes(float).to_numpy()).all():
         raise FitError(
             f"method={method!r} found standard errors that are not finite: an estimate is at the edge of what it can "

@@ -12,6 +12,7 @@ from bayesgmm.mixture.covariance import structure_named
 type FloatArray = NDArray[np.float64]
 
 ALL = "all"
+PARAMETERS = ("weights", "means", "stds", "correlations")
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.mixture.tiles import (
-    LANES,
     STRIP,
     TILE,
-    at,
     gather,
     normalise,
     prefetch,
@@ -40,6 +38,7 @@ from bayesgmm.mixture.tiles import (
     whiten_4,
     whiten_diagonal,
 )
+from bayesgmm.mixture.vectors import LANES, at
 from bayesgmm.mixture.whitening import SUMS
 
 type FloatArray = NDArray[np.float64]

@@ -16,8 +16,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from bayesgmm.bayes.draws import check_aligned, check_same_shape, mixture_draws, observed_rows, spaced
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
+from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws
 from bayesgmm.plots.style import (
     INK,
@@ -103,24 +105,16 @@ def plot_fit(
 
 
 class _View(NamedTuple):
-    """What is drawn: EM's mixture, the rows X (N, D), and the draws' weights (S, K), means and covariances."""
+    """What is drawn: EM's mixture, the rows X (N, D), and the draws."""
 
     parameters: MixtureParameters
     X: FloatArray
-    weights: FloatArray
-    means: FloatArray
-    covariances: FloatArray
+    draws: MixtureDraws
 
     def of(self, *index: int) -> "_View":
         """The same of some features."""
         features = list(index)
-        return _View(
-            self.parameters.marginal(features),
-            self.X[:, features],
-            self.weights,
-            self.means[:, :, features],
-            self.covariances[:, :, features][..., features],
-        )
+        return _View(self.parameters.marginal(features), self.X[:, features], self.draws.marginal(features))
 
     def limits(self, feature: int) -> tuple[float, float]:
         """They hold the rows and EM's ellipses; a stray draw does not stretch them."""
@@ -132,22 +126,9 @@ class _View(NamedTuple):
 
 
 def _view(em: EMFit, posterior: xr.DataTree, features: Sequence[str | int] | None) -> _View:
-    if not posterior.attrs.get("aligned", 0):
-        raise InputError(
-            "posterior is not aligned: its components have no fixed labels. Pass align(posterior, em.parameters)."
-        )
-    if "observed_data" not in posterior or "X" not in posterior["observed_data"].to_dataset():
-        raise InputError(
-            "posterior holds no rows to draw. Put them in: posterior['observed_data'] = "
-            "xr.DataTree(xr.Dataset({'X': (('row', 'feature'), X)}))."
-        )
-    draws = posterior["posterior"].to_dataset()
-    shape = draws.sizes["component"], draws.sizes["feature"]
-    if em.parameters.means.shape != shape:
-        raise InputError(
-            f"em has {em.parameters.n_components} components of {em.parameters.n_features} features; the posterior has "
-            f"{shape[0]} of {shape[1]}."
-        )
+    check_aligned(posterior)
+    draws = mixture_draws(posterior)
+    check_same_shape(em.parameters, draws)
     names = em.parameters.features
     n_chosen = len(names) if features is None else len(features)
     if isinstance(features, str) or not 1 <= n_chosen <= _MOST_FEATURES:
@@ -157,24 +138,18 @@ def _view(em: EMFit, posterior: xr.DataTree, features: Sequence[str | int] | Non
             f"such as features={list(names[:3])}."
         )
     chosen = em.parameters.marginal(names if features is None else features).features
-    X = np.asarray(posterior["observed_data"].to_dataset()["X"].values, dtype=np.float64)
-    flat = [draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")]
-    return _View(em.parameters, X, *flat).of(*(names.index(name) for name in chosen))
-
-
-def _spaced(n: int, most: int) -> NDArray[np.intp]:
-    """At most `most` of the numbers 0 to n - 1, evenly spaced."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.intp))
+    X = observed_rows(posterior, draws.features).astype(np.float64)
+    return _View(em.parameters, X, draws).of(*(names.index(name) for name in chosen))
 
 
 def _draw_ellipses(ax: Axes, view: _View, n_draws: int) -> None:
-    p, points = view.parameters, view.X[_spaced(len(view.X), _MOST_POINTS)]
-    draws = _spaced(len(view.weights), n_draws)
+    p, points = view.parameters, view.X[spaced(len(view.X), _MOST_POINTS)]
+    draws = view.draws.some(spaced(view.draws.n_draws, n_draws))
     alpha = float(np.clip(20 / np.sqrt(len(points)), 0.3, 0.8))
     ax.scatter(points[:, 0], points[:, 1], s=12, color=MUTED, alpha=alpha, linewidths=0, rasterized=True, zorder=1)
     for k in range(p.n_components):
         style = component_style(k)
-        moved = _ellipses(view.means[draws, k], view.covariances[draws, k])
+        moved = _ellipses(draws.means[:, k], draws.covariances[:, k])
         ax.add_collection(LineCollection(list(moved), colors=style.color, linewidths=0.6, alpha=0.3, zorder=2))
         x, y = _ellipses(p.means[k], p.covariances[k]).T
         ax.plot(x, y, color="white", linewidth=4, zorder=3)  # sets EM's line off from the draws' of the same colour
@@ -209,9 +184,8 @@ def _draw_density(ax: Axes, view: _View, ci_prob: float) -> None:
 
 def _density_band(view: _View, grid: FloatArray, ci_prob: float) -> FloatArray:
     """(2, n) bounds of the density at the points `grid` (n,)."""
-    draws = _spaced(len(view.weights), _BAND_DRAWS)
-    arrays = view.weights[draws], view.means[draws], view.covariances[draws]
-    densities = np.exp(list(log_densities_of_draws(grid[:, np.newaxis], *arrays)))
+    some = view.draws.some(spaced(view.draws.n_draws, _BAND_DRAWS))
+    densities = np.exp(list(log_densities_of_draws(grid[:, np.newaxis], *some.arrays)))
     return np.asarray(np.quantile(densities, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0))
 
 
@@ -245,11 +219,11 @@ def _plot_pairs(view: _View, n_draws: int, ci_prob: float) -> Figure:
 
 
 def _legend(view: _View, n_draws: int, ci_prob: float, *, density: bool, ellipses: bool) -> list[Any]:
-    N, n_points = len(view.X), len(_spaced(len(view.X), _MOST_POINTS))
+    N, n_points = len(view.X), len(spaced(len(view.X), _MOST_POINTS))
     handles: list[Any] = []
     if ellipses:
         rows = f"{N:,} rows" if n_points == N else f"{n_points:,} of the {N:,} rows"
-        n_draws = len(_spaced(len(view.weights), n_draws))
+        n_draws = len(spaced(view.draws.n_draws, n_draws))
         handles += [
             Line2D([], [], color=MUTED, marker="o", markersize=4, linestyle="", label=rows),
             Line2D([], [], color=INK, linewidth=0.8, alpha=0.6, label=f"posterior: 2-sd ellipses\nof {n_draws} draws"),

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from bayesgmm.bayes.diagnose import posterior_entries
 from bayesgmm.exceptions import InputError
-from bayesgmm.mixture.entries import ALL, Entry, values_of
+from bayesgmm.mixture.entries import ALL, PARAMETERS, Entry, values_of
 from bayesgmm.plots.style import COLORS, INK, LEGEND, MUTED, literal, percent, tidy
 from bayesgmm.thresholds import Thresholds
 
-_PARAMETERS = ("weights", "means", "stds", "correlations")
 _MOST_PANELS = 120
 _ENVELOPE = 0.99
 # ArviZ 1.1 draws an envelope only. Later releases prefer "mtc_c", which takes draws for independent and flags one
@@ -133,13 +132,13 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
 def _entries(posterior: xr.DataTree, parameters: Sequence[str], features: Sequence[str] | None) -> list[Entry]:
     names = tuple(map(str, posterior["posterior"].to_dataset()["feature"].values))
     chosen = names if features is None else tuple(features)
-    for what, received, known in (("parameters", parameters, _PARAMETERS), ("features", features or (), names)):
+    for what, received, known in (("parameters", parameters, PARAMETERS), ("features", features or (), names)):
         if isinstance(received, str) or not set(received) <= set(known):
             raise InputError(f"{what} must be a list of names among {', '.join(known)}; received {received!r}.")
     index = {names.index(name) for name in chosen}
     found = [
         entry
-        for entry in posterior_entries(posterior)
+        for entry in posterior_entries(posterior)[0]
         if entry.parameter in parameters and (entry.feature == ALL or index.issuperset(entry.index[1:]))
     ]
     if not found:
@@ -182,7 +181,7 @@ def _panels(
 def _values(posterior: xr.DataTree, found: list[Entry]) -> NDArray[np.float64]:
     """(chain, draw, number)."""
     draws = posterior["posterior"].to_dataset()
-    return values_of(found, {name: draws[name].values for name in _PARAMETERS})
+    return values_of(found, {name: draws[name].values for name in PARAMETERS})
 
 
 def _thinned(posterior: xr.DataTree, found: list[Entry]) -> xr.DataTree:
