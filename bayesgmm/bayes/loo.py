@@ -9,6 +9,7 @@ from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
 from bayesgmm.bayes.draws import check_memory, mixture_dataset, mixture_draws, observed_rows, spaced, with_group
+from bayesgmm.bayes.predict import log_mean
 from bayesgmm.exceptions import InputError
 
 type FloatArray = NDArray[np.float64]
@@ -150,8 +151,7 @@ def loo(posterior: xr.DataTree) -> LOO:
     pointwise, pareto_k, gains = np.empty(N), np.empty(N), np.empty(N)
 
     def finish(rows: slice, log_densities: FloatArray, _: FloatArray) -> None:
-        found = array_stats.loo(log_densities, chain_axis=None, r_eff=efficiency)
-        pointwise[rows], pareto_k[rows], gains[rows] = found
+        pointwise[rows], pareto_k[rows], gains[rows] = _leave_out(log_densities, efficiency)
 
     draws.over(X, finish)
     good_k = min(1 - 1 / np.log10(S), _WORST_K)
@@ -167,6 +167,21 @@ def loo(posterior: xr.DataTree) -> LOO:
         n_draws=S,
         problems=tuple(_problems(pareto_k, good_k)),
     )
+
+
+def _leave_out(log_densities: FloatArray, efficiency: float) -> FloatArray:
+    """(3, n) elpd, Pareto k and gain of rows (n, S)."""
+    S = log_densities.shape[1]
+    # ArviZ's tail (Vehtari et al. 2024, section 4.1). Weights that are one and the same there, as when a chain stood
+    # still, have no Pareto distribution, and ArviZ refuses them: they are left as they are, and k is NaN.
+    n_tail = int(min(S / 5, 3 * np.sqrt(S / efficiency)))
+    lowest = np.partition(log_densities, n_tail - 1, axis=-1)[:, :n_tail]
+    smoothed = np.ptp(lowest, axis=-1) > 0
+    elpd = -log_mean(-log_densities)
+    found = np.array([elpd, np.full_like(elpd, np.nan), log_mean(log_densities) - elpd])
+    if smoothed.any():
+        found[:, smoothed] = array_stats.loo(log_densities[smoothed], chain_axis=None, r_eff=efficiency)
+    return found
 
 
 def _efficiency(posterior: xr.DataTree, X: NDArray[np.float64]) -> float:
