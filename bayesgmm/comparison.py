@@ -57,10 +57,10 @@ class Comparison:
     >>> comparison = bg.compare(em, bg.align(posterior, em.parameters))
     >>> comparison.verdict, comparison.interval_columns
     ('agree', ('eti90_lb', 'eti90_ub'))
-    >>> print(comparison.table[["em", "em_se", "mean", "sd"]].round(1).to_string(index_names=False))
-                          em  em_se  mean   sd
-    means[0, velocity]  20.8    0.5  20.8  0.5
-    stds[0, velocity]    4.5    0.4   4.6  0.4
+    >>> print(comparison.table[["em", "em_se", "mean"]].round(1).to_string(index_names=False))
+                          em  em_se  mean
+    means[0, velocity]  20.8    0.5  20.8
+    stds[0, velocity]    4.5    0.4   4.6
     """
 
     verdict: Verdict
