@@ -7,6 +7,7 @@ from bayesgmm.plots.comparison import plot_comparison
 from bayesgmm.plots.convergence import plot_convergence
 from bayesgmm.plots.density_difference import plot_density_difference
 from bayesgmm.plots.fit import plot_fit
+from bayesgmm.plots.iterations import animate_iterations, plot_iterations
 from bayesgmm.plots.labels import plot_labels
 from bayesgmm.plots.prediction import plot_predictive_check
 from bayesgmm.plots.sampling import plot_energy, plot_rank, plot_trace
@@ -14,6 +15,8 @@ from bayesgmm.plots.similarity import plot_similarity
 from bayesgmm.plots.style import ComponentStyle, component_style
 
 __all__ = [
+    "plot_iterations",
+    "animate_iterations",
     "plot_fit",
     "plot_comparison",
     "plot_labels",
