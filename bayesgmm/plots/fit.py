@@ -14,14 +14,22 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from bayesgmm.bayes.draws import check_aligned, check_same_shape, mixture_draws, observed_rows, spaced
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws
-from bayesgmm.plots.shapes import MOST_POINTS, RADIUS, draw_components, ellipses, rows_text
+from bayesgmm.plots.shapes import (
+    BARS,
+    MOST_POINTS,
+    RADIUS,
+    draw_component_densities,
+    draw_components,
+    ellipses,
+    n_bins,
+    rows_text,
+)
 from bayesgmm.plots.style import (
     INK,
     LEGEND,
@@ -41,7 +49,6 @@ type FloatArray = NDArray[np.float64]
 
 _MOST_FEATURES = 10
 _BAND_DRAWS = 400
-_BARS: dict[str, Any] = {"color": "#DDDDDD"}
 _BAND: dict[str, Any] = {"color": INK, "alpha": 0.3, "linewidth": 0}
 
 
@@ -165,15 +172,11 @@ def _draw_ellipses(ax: Axes, view: _View, n_draws: int) -> None:
 def _draw_density(ax: Axes, view: _View, ci_prob: float) -> None:
     p, x = view.parameters, view.X[:, 0]
     grid = np.linspace(*view.limits(0), 400)
-    n_bins = int(np.clip(2 * np.sqrt(len(x)), 10, 60))
-    ax.hist(x, bins=n_bins, density=True, zorder=1, **_BARS)
+    ax.hist(x, bins=n_bins(len(x)), density=True, zorder=1, **BARS)
     lower, upper = _density_band(view, grid, ci_prob)
     ax.fill_between(grid, lower, upper, zorder=2, **_BAND)
     ax.plot(grid, np.exp(p.log_density(grid)), color=INK, linewidth=2, zorder=3)
-    for k in range(p.n_components):
-        style = component_style(k)
-        density = p.weights[k] * norm.pdf(grid, p.means[k, 0], p.stds[k, 0])
-        ax.plot(grid, density, color=style.color, linestyle=style.linestyle, linewidth=1.5, zorder=4)
+    draw_component_densities(ax, p, grid)
     ax.set_xlim(view.limits(0))
     ax.set_ylim(bottom=0)
 
@@ -226,7 +229,7 @@ def _legend(view: _View, n_draws: int, ci_prob: float, *, density: bool, ellipse
     if density:
         band = f"posterior: density, pointwise\n{percent(ci_prob)} equal-tailed interval"
         handles += [
-            Patch(**_BARS, label=f"histogram of {N:,} rows"),
+            Patch(**BARS, label=f"histogram of {N:,} rows"),
             Patch(**_BAND, label=band),
             Line2D([], [], color=INK, linewidth=2, label="EM: density"),
         ]

@@ -11,20 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from bayesgmm.bayes.draws import spaced
 from bayesgmm.em.path import EMPath
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.chosen import limits, one_or_two
-from bayesgmm.plots.shapes import MOST_POINTS, areas, draw_components, rows_text
+from bayesgmm.plots.shapes import MOST_POINTS, areas, draw_component_densities, draw_components, rows_text
 from bayesgmm.plots.style import (
     INK,
     LEGEND,
     MUTED,
     component_handles,
-    component_style,
     literal,
     mixed_colors,
     tidy,
@@ -230,11 +228,8 @@ def _draw_iteration(ax: Axes, view: _View, iteration: int) -> None:
 def _draw_curves(ax: Axes, view: _View, mixture: MixtureParameters, colors: FloatArray) -> None:
     x = view.points[:, 0]
     grid = np.linspace(*limits(x, 0.1), _GRID)
-    ax.plot(grid, np.exp(mixture.log_density(grid)), color=INK, linewidth=1)
-    for k in range(mixture.n_components):
-        style = component_style(k)
-        density = mixture.weights[k] * norm.pdf(grid, mixture.means[k, 0], mixture.stds[k, 0])
-        ax.plot(grid, density, color=style.color, linestyle=style.linestyle, linewidth=2)
+    ax.plot(grid, np.exp(mixture.log_density(grid)), color=INK, linewidth=3)
+    draw_component_densities(ax, mixture, grid)
     # Below the curves, in a strip of their own.
     ax.vlines(x, -0.12 * view.top, -0.02 * view.top, colors=list(map(tuple, colors)), linewidth=1.2)
     ax.set(xlim=(grid[0], grid[-1]), ylim=(-0.14 * view.top, view.top))
@@ -262,5 +257,5 @@ def _legend(view: _View) -> list[Any]:
     if flat:
         what = Line2D([], [], linestyle="", label="mean and 2-sd ellipse\n(86 % of a component):")
     else:
-        what = Line2D([], [], color=INK, linewidth=1, label="density; weighted components:")
+        what = Line2D([], [], color=INK, linewidth=3, label="density; weighted components:")
     return [rows, what, *component_handles(view.path.parameters[0].n_components, marker=flat)]

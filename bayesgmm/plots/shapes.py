@@ -1,8 +1,11 @@
 """What several figures draw: ellipses of components, rows, and how many rows there are."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from bayesgmm.bayes.draws import spaced
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -12,6 +15,7 @@ type FloatArray = NDArray[np.float64]
 
 # A 2-D Gaussian has 1 - exp(-2^2 / 2) = 86 % of its mass within 2 standard deviations.
 RADIUS = 2.0
+BARS: dict[str, Any] = {"color": "#DDDDDD"}
 MOST_POINTS = 4_000  # rows drawn as points; histograms have all rows
 
 
@@ -38,6 +42,19 @@ def draw_components(ax: Axes, parameters: MixtureParameters) -> None:
             markeredgecolor="white",
             zorder=4,
         )
+
+
+def draw_component_densities(ax: Axes, parameters: MixtureParameters, grid: FloatArray) -> None:
+    """The weighted components of a mixture of one feature at the points `grid` (n,)."""
+    for k in range(parameters.n_components):
+        style = component_style(k)
+        density = parameters.weights[k] * norm.pdf(grid, parameters.means[k, 0], parameters.stds[k, 0])
+        ax.plot(grid, density, color=style.color, linestyle=style.linestyle, linewidth=1.8, zorder=4)
+
+
+def n_bins(n_rows: int) -> int:
+    """Of a histogram of this many rows."""
+    return int(np.clip(2 * np.sqrt(n_rows), 10, 60))
 
 
 def areas(weights: FloatArray, area: float) -> FloatArray | float:
