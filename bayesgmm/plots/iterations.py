@@ -42,8 +42,8 @@ def plot_iterations(
     """Draw EM at several of its iterations, and the log-likelihood on its way.
 
     A row has the colours of the components mixed by its responsibilities: a pure colour is a sure assignment. Two
-    features: the rows, and the components' ellipses at 2 standard deviations. One: the rows as ticks, and the weighted
-    components and their sum.
+    features: the rows, and the components' ellipses at 2 standard deviations; weights of rows are areas of marks. One:
+    the rows as ticks, and the weighted components and their sum.
 
     Parameters
     ----------
