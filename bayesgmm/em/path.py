@@ -31,6 +31,12 @@ class EMPath:
     covariance : name of the covariance structure.
     status : how the way ended; where a component collapsed, at the last mixture before.
     rows : the rows and weights, not copied.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> bg.em_path(bg.datasets.load_faithful(), 2, rng=1)
+    EMPath: 2 components, covariance full, 19 iterations, log-likelihood -1541.6326 to -1130.2640, converged
     """
 
     parameters: tuple[MixtureParameters, ...]

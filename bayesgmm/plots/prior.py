@@ -60,16 +60,16 @@ def plot_prior(
     -------
     Figure
 
-    Warns
-    -----
-    BayesgmmWarning
-        The posterior records that it was sampled under another `Prior`.
-
     Raises
     ------
     InputError
         The posterior is not aligned, `prior` is neither of the two or does not fit the posterior, a name in
         `parameters` or `features` is not one of the posterior's, or more than 40 panels are to be drawn.
+
+    Warns
+    -----
+    BayesgmmWarning
+        The posterior records that it was sampled under another `Prior`.
 
     Examples
     --------

@@ -47,15 +47,15 @@ def plot_uncertainty(em: EMFit, posterior: xr.DataTree, *, features: Sequence[st
     -------
     Figure
 
-    Notes
-    -----
-    At most 4000 rows are drawn: the 2000 least sure under the posterior, and others evenly chosen.
-
     Raises
     ------
     InputError
         The posterior is not aligned, holds no rows, or has other components or features than `em`; or `features` are
         not one or two of the mixture's.
+
+    Notes
+    -----
+    At most 4000 rows are drawn: the 2000 least sure under the posterior, and others evenly chosen.
 
     Examples
     --------
