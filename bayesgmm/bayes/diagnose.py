@@ -77,6 +77,7 @@ class Diagnosis:
 
     @property
     def ok(self) -> bool:
+        """Whether no problem was found."""
         return not self.problems
 
     def summary(self) -> str:

@@ -59,6 +59,7 @@ class LOO:
 
     @property
     def ok(self) -> bool:
+        """Whether nothing stands in the way of trusting `elpd`."""
         return not self.problems
 
     def summary(self) -> str:

@@ -117,7 +117,7 @@ class LogNormal(StdPrior):
 
 @dataclass(frozen=True, eq=False)
 class HalfNormal(StdPrior):
-    """sd ~ |Normal(0, sigma)|. Positive at 0: with two equal rows the posterior is improper.
+    """sd ~ abs(Normal(0, sigma)). Positive at 0: with two equal rows the posterior is improper.
 
     Parameters
     ----------
