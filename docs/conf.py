@@ -41,7 +41,11 @@ numpydoc_show_class_members = False  # the template of a class lists them
 
 html_theme = "pydata_sphinx_theme"
 html_title = "bayesgmm"
-html_theme_options = {"show_prev_next": True, "secondary_sidebar_items": ["page-toc"], "header_links_before_dropdown": 8}
+html_theme_options = {
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "header_links_before_dropdown": 8,
+}
 html_show_sourcelink = False
 copybutton_exclude = ".linenos, .gp, .go"
 

@@ -26,7 +26,7 @@ def public_names():
     datasets = {
         f"datasets.{name}"
         for name, value in vars(bg.datasets).items()
-        if not name.startswith("_") and (isclass(value) or isfunction(value)) and value.__module__ == "bayesgmm.datasets"
+        if name[0] != "_" and (isclass(value) or isfunction(value)) and value.__module__ == "bayesgmm.datasets"
     }
     return own | pictures | datasets
 
