@@ -22,7 +22,7 @@ from sklearn.utils.estimator_checks import (
     check_inplace_ensure_writeable,
     check_param_validation,
     check_readonly_memmap_input,
-    parametrize_with_checks,
+    estimator_checks_generator,
 )
 
 import bayesgmm as bg
@@ -39,6 +39,19 @@ FURTHER = [
 ]
 
 
+def checks_of(*estimators):
+    """A parameter for each check that `check_estimator` makes of each of these."""
+    return [
+        pytest.param(
+            estimator,
+            check,
+            id=f"{type(estimator).__name__}-{estimator.n_components}-{estimator.covariance_type}-{check.func.__name__}",
+        )
+        for each in estimators
+        for estimator, check in estimator_checks_generator(each)
+    ]
+
+
 def quietly(check, estimator):
     """Run a check; twenty draws of two chains are known not to have converged."""
     with warnings.catch_warnings():
@@ -46,21 +59,23 @@ def quietly(check, estimator):
         check(estimator)
 
 
-@parametrize_with_checks(
-    [
+@pytest.mark.parametrize(
+    ("estimator", "check"),
+    checks_of(
         bg.GaussianMixture(),
         *(bg.GaussianMixture(2, covariance_type=structure, n_init=3) for structure in ("full", "tied", "spherical")),
         bg.GaussianMixture(2, covariance_type="diag"),  # on tables of a few whole numbers nearly all starts collapse
         SHORT,
-    ]
+    ),
 )
 def test_scikit_learn_finds_no_fault(estimator, check):
     quietly(check, estimator)
 
 
 @pytest.mark.slow
-@parametrize_with_checks(
-    [clone(SHORT).set_params(covariance_type="full"), clone(SHORT).set_params(n_components=2)],
+@pytest.mark.parametrize(
+    ("estimator", "check"),
+    checks_of(clone(SHORT).set_params(covariance_type="full"), clone(SHORT).set_params(n_components=2)),
 )
 def test_scikit_learn_finds_no_fault_in_other_posteriors(estimator, check):
     quietly(check, estimator)
