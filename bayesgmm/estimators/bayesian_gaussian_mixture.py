@@ -108,17 +108,17 @@ class BayesianGaussianMixture(MixtureEstimator):
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Sample the posterior given the rows of `X` (n_samples, n_features). `y` is not used.
 
-        Warns
-        -----
-        BayesgmmWarning
-            The draws cannot be trusted as they are: chains disagree, labels are ambiguous, there are other modes, or
-            another of the problems in `diagnosis_`. The warning says what to do about each.
-
         Raises
         ------
         InputError, FitError, SamplingError
             As `fit_em` and `sample_posterior` do. What scikit-learn checks, parameters and the table, is refused by
             its own errors.
+
+        Warns
+        -----
+        BayesgmmWarning
+            The draws cannot be trusted as they are: chains disagree, labels are ambiguous, there are other modes, or
+            another of the problems in `diagnosis_`. The warning says what to do about each.
         """
         rows = self._rows_to_fit(X)
         for_em, for_sampling = self._generator().spawn(2)  # as `analyze` does

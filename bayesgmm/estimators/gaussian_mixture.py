@@ -109,15 +109,15 @@ class GaussianMixture(MixtureEstimator):
 
         Rows have no weights here; `fit_em` takes them.
 
-        Warns
-        -----
-        BayesgmmWarning
-            EM stopped at `max_iter`.
-
         Raises
         ------
         InputError, FitError
             As `fit_em` does. What scikit-learn checks, parameters and the table, is refused by its own errors.
+
+        Warns
+        -----
+        BayesgmmWarning
+            EM stopped at `max_iter`.
         """
         rows = self._rows_to_fit(X)
         self.em_ = fit_em(
