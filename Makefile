@@ -106,7 +106,7 @@ setup: .venv/.installed  ## make .venv: the locked dependencies and this package
 demo: .venv/.installed  ## compare EM and the posterior on Old Faithful; the result is in demo-output
 	.venv/bin/bayesgmm analyze --dataset faithful --components 2 --seed 1 --out demo-output --overwrite
 
-pages: .venv/.installed  ## run the example pages in docs/examples; ARGS="iris galaxies" for some of them
+pages: .venv/.installed  ## run the example pages and the gallery; ARGS="iris gallery" for some of them
 	.venv/bin/python docs/make_examples.py $(ARGS)
 
 test: .venv/.installed  ## the tests, but for the slow ones; ARGS="-k kernel" is handed to pytest
