@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from bayesgmm.em.result import EMFit as EMFit
     from bayesgmm.em.result import Status as Status
     from bayesgmm.em.standard_errors import StandardErrors as StandardErrors
+    from bayesgmm.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture as BayesianGaussianMixture
+    from bayesgmm.estimators.gaussian_mixture import GaussianMixture as GaussianMixture
     from bayesgmm.exceptions import BayesgmmError as BayesgmmError
     from bayesgmm.exceptions import BayesgmmWarning as BayesgmmWarning
     from bayesgmm.exceptions import FitError as FitError
@@ -122,6 +124,8 @@ _HOMES = {
     "EMFit": "em.result",
     "Status": "em.result",
     "StandardErrors": "em.standard_errors",
+    "BayesianGaussianMixture": "estimators.bayesian_gaussian_mixture",
+    "GaussianMixture": "estimators.gaussian_mixture",
     "BayesgmmError": "exceptions",
     "BayesgmmWarning": "exceptions",
     "FitError": "exceptions",
