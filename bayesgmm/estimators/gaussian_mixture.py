@@ -185,7 +185,7 @@ class GaussianMixture(MixtureEstimator):
 
     @property
     def lower_bounds_(self) -> FloatArray:
-        """(n_iter_,) log-likelihood a row after each iteration of the best run."""
+        """(`n_iter_`,) log-likelihood a row after each iteration of the best run."""
         return self.em_.history[1:] / self.em_.n_samples
 
     def _start(self, rows: Any) -> MixtureParameters | str:
