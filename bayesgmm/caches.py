@@ -1,7 +1,7 @@
 """Where compiled code is kept when the usual folders cannot be written to.
 
-Numba refuses to load a module whose binaries have no place, and PyTensor to be imported: both read their folder from the
-environment, so that it has to stand there before they look.
+Numba refuses to load a module whose binaries have no place, and PyTensor to be imported. Both read their folder from
+the environment, so that it has to stand there before they look.
 """
 
 import os
@@ -34,8 +34,8 @@ def ensure_writable() -> None:
         flags = os.environ.get("PYTENSOR_FLAGS", "")
         os.environ["PYTENSOR_FLAGS"] = f"{flags}{',' if flags else ''}base_compiledir={folder}"
     warnings.warn(
-        f"The folders in which compiled code is usually kept cannot be written to, so it is kept in {folder}: when that "
-        f"is cleared, first calls are slow again. Set HOME, or NUMBA_CACHE_DIR and "
+        f"The folders in which compiled code is usually kept cannot be written to, so it is kept in {folder}: when "
+        f"that is cleared, first calls are slow again. Set HOME, or NUMBA_CACHE_DIR and "
         f"PYTENSOR_FLAGS=base_compiledir=FOLDER, to folders that you may write to.",
         BayesgmmWarning,
         stacklevel=3,
@@ -46,7 +46,11 @@ def _numba_finds_a_folder() -> bool:
     """In the order in which Numba looks: the folder that was asked for, beside the source, the user's."""
     asked_for = os.environ.get("NUMBA_CACHE_DIR")
     beside = [_PACKAGE / part / "__pycache__" for part in _COMPILED]
-    return (asked_for is not None and _writable([Path(asked_for).absolute()])) or _writable(beside) or _writable([_user_cache()])
+    return (
+        (asked_for is not None and _writable([Path(asked_for).absolute()]))
+        or _writable(beside)
+        or _writable([_user_cache()])
+    )
 
 
 def _user_cache() -> Path:
@@ -66,7 +70,7 @@ def _pytensor_finds_a_folder() -> bool:
 
 
 def _home() -> Path:
-    """"~" itself, and so no folder at all, for a user who has none."""
+    """ "~" itself, and so no folder at all, for a user who has none."""
     return Path(os.path.expanduser("~"))
 
 

@@ -47,7 +47,12 @@ def locked(tmp_path):
 
 def run(locked, code, **environment):
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "SYSTEMROOT")}
-    usual = {"HOME": locked / "home", "PYTHONPATH": locked / "site", "TMPDIR": locked / "temporary", "MPLBACKEND": "Agg"}
+    usual = {
+        "HOME": locked / "home",
+        "PYTHONPATH": locked / "site",
+        "TMPDIR": locked / "temporary",
+        "MPLBACKEND": "Agg",
+    }
     return subprocess.run(
         [*WITHOUT_PRIVILEGES, sys.executable, "-c", code],
         capture_output=True,

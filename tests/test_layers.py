@@ -15,6 +15,7 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 FLOORS = {
     "exceptions": 0,
     "validation": 1,
+    "display": 0,
     "caches": 1,
     "io": 1,
     "tables": 1,

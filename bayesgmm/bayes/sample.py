@@ -324,7 +324,7 @@ def _default_target(
     searches = [[density.unconstrain(start)] for start in starts] or [
         [density.unconstrain(mixture) for mixture in _random_mixtures(density.values, K, rng)]
     ]
-    attributes = {"model": "default", "covariance": structure.name, "prior": repr(density.prior)}
+    attributes = {"model": "default", "covariance": structure.name, "prior": density.prior.expression()}
     return Target(nuts.CompiledDensity(density), searches, density, (), table, attributes)
 
 

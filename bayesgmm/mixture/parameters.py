@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.display import Card, Displayed, count
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.kernel import KernelParameters
 from bayesgmm.mixture.rows import Rows
+from bayesgmm.mixture.shown import component_table
 from bayesgmm.mixture.whitening import log_scales_and_whiteners
 from bayesgmm.validation import (
     as_generator,
@@ -35,8 +37,8 @@ def kernel_parameters(
     return KernelParameters(log_scales, np.ascontiguousarray(means), whiteners, diagonal)
 
 
-@dataclass(frozen=True, eq=False)
-class MixtureParameters:
+@dataclass(frozen=True, eq=False, repr=False)
+class MixtureParameters(Displayed):
     """Weights, means and covariances of a Gaussian mixture.
 
     Parameters
@@ -207,6 +209,11 @@ class MixtureParameters:
                 f"start describes {', '.join(self.features)}; the columns of X are {', '.join(features)}. Pass a start "
                 f"for the same columns in the same order."
             )
+
+    def _card(self) -> Card:
+        grid, notes = component_table(self.weights, self.means, self.stds, self.features)
+        size = f"{count(self.n_components, 'component')}, {count(self.n_features, 'feature')}"
+        return Card(f"MixtureParameters: {size}", grid=grid, notes=notes)
 
     def _at(self, X: Any) -> tuple[Rows, KernelParameters]:
         table = as_table(X, features=self.features)
