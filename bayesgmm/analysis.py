@@ -170,7 +170,9 @@ def load(folder: str | Path) -> Analysis:
         with xr.open_datatree(folder / _POSTERIOR, engine="h5netcdf") as tree:
             posterior = tree.load()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} holds a damaged analysis: {error}") from error
+        raise InputError(
+            f"{folder} holds a damaged analysis: {error}. Save it again, or make it again with analyze()."
+        ) from error
     em, diagnosis = _with_rows(em, posterior), diagnose(posterior, thresholds)
     comparison = compare(em, posterior, diagnosis=diagnosis, ci_prob=ci_prob, thresholds=thresholds)
     return Analysis(em, posterior, diagnosis, comparison)

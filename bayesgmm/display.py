@@ -1,5 +1,6 @@
 """How results show themselves: in a console as aligned text, in a notebook as HTML that says the same."""
 
+import sys
 import textwrap
 from collections.abc import Sequence
 from html import escape
@@ -72,6 +73,13 @@ def _wrapped(texts: Sequence[str]) -> list[str]:
         for text in texts
         for line in textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     ]
+
+
+def is_watched() -> bool:
+    """Whether a person sees what is printed on standard error as it comes: on a terminal, or in a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return sys.stderr.isatty() or getattr(shell, "kernel", None) is not None
 
 
 def count(n: int, noun: str) -> str:

@@ -134,7 +134,10 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
     stats = posterior["sample_stats"].to_dataset()
     needed = {"weights", "means", "stds", "correlations", "covariances"}
     if not needed <= set(draws.data_vars):
-        raise InputError(f"posterior has no variable {', '.join(sorted(needed - set(draws.data_vars)))}.")
+        raise InputError(
+            f"posterior has no variable {', '.join(sorted(needed - set(draws.data_vars)))}. Pass what "
+            f"sample_posterior or align returned; a changed model has to keep these names."
+        )
     found, values = posterior_entries(posterior)
     parameters = convergence(values, [entry.name for entry in found])
     label_free = convergence(*_label_free(posterior, draws, stats))

@@ -215,7 +215,7 @@ class EMFit(Displayed):
         n_replicates : replicates of a bootstrap, 999 by default; groups of the jackknife.
         rng : int, numpy.random.Generator or None, for the methods that draw. The same seed gives the same digits on any
             number of threads.
-        progress : count replicates on standard error while it is a terminal.
+        progress : count replicates on standard error while that is a terminal or a notebook.
 
         Returns
         -------

@@ -236,7 +236,8 @@ def _result(
     if max(n_failed, fits.n_ambiguous) > _MOST_DOUBTFUL * n:
         warnings.warn(
             f"Of {n} replicates {n_failed} failed and {fits.n_ambiguous} have no clear labels: read these standard "
-            f"errors as a sign that the components are poorly determined.",
+            f"errors as a sign that the components are poorly determined. Ask for fewer components, or describe "
+            f"the fit by the posterior.",
             BayesgmmWarning,
             stacklevel=5,
         )

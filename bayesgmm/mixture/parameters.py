@@ -82,6 +82,7 @@ class MixtureParameters(Displayed):
         if weights.min() < 0 or abs(weights.sum() - 1) > 1e-8:
             raise InputError(
                 f"weights must not be negative and must sum to 1; received {weights.tolist()}, sum {weights.sum():.6g}."
+                f" Divide them by their sum."
             )
         scale = np.sqrt(np.abs(np.einsum("kii->ki", covariances)))
         asymmetry = np.abs(covariances - covariances.transpose(0, 2, 1))
@@ -202,7 +203,7 @@ class MixtureParameters(Displayed):
         if self.means.shape != (K, D):
             raise InputError(
                 f"start has {self.n_components} components of {self.n_features} features; X and n_components need "
-                f"{K} of {D}."
+                f"{K} of {D}. Pass a start of that many, or leave it out."
             )
         if names_clash(self.features, features):
             raise InputError(
@@ -255,10 +256,13 @@ def _at_draws(
         yield rows, kernel_parameters(w, mean, cholesky)
 
 
+_SHAPES = {1: ", (n_components,)", 2: ", (n_components, n_features)", 3: ", (n_components, n_features, n_features)"}
+
+
 def _finite(value: ArrayLike, name: str, ndim: int) -> FloatArray:
     array = np.array(as_numbers(value, name))
     if array.ndim != ndim:
-        raise InputError(f"{name} must have {ndim} dimensions; it has shape {array.shape}.")
+        raise InputError(f"{name} must have {ndim} dimensions{_SHAPES[ndim]}; it has shape {array.shape}.")
     if not np.isfinite(array).all():
-        raise InputError(f"{name} must be finite; it holds NaN or infinity.")
+        raise InputError(f"{name} must be finite; it holds NaN or infinity. Leave that component out, or fit again.")
     return array
