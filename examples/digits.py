@@ -36,7 +36,7 @@ def main(folder: Path) -> None:
     for ax, image in zip(axes.flat, images, strict=True):
         ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=16)
         ax.axis("off")
-    figure.suptitle("Four rows of digits as they were written, and four that the mixture drew")
+    figure.suptitle("Above: digits as they were written. Below: drawn from the mixture")
     figure.savefig(folder / "digits.png", dpi=100)
     plt.close(figure)
 

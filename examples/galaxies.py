@@ -17,9 +17,9 @@ def main(folder: Path) -> None:
 
     print("K     BIC    leave-one-out log density (standard error)")
     posteriors = {}
-    for K in range(1, 6):
+    for K in range(1, 5):
         em = bg.fit_em(X, n_components=K, rng=1)
-        posteriors[K] = bg.sample_posterior(X, K, start=em.parameters, draws=1000, rng=1, progress=False)
+        posteriors[K] = bg.sample_posterior(X, K, start=em.parameters, draws=500, rng=1, progress=False)
         loo = bg.loo(posteriors[K])
         print(
             f"{K}  {em.bic:.2f}    {loo.elpd:.1f} ({loo.se:.1f}){'' if loo.ok else '  some rows are too influential'}"

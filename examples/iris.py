@@ -1,4 +1,4 @@
-"""Iris: clusters found without the species, held against them, and how sure the posterior is of each flower.
+"""Iris: clusters found without the species, held against them, and whether the posterior believes in three clusters.
 
 Run it with `python examples/iris.py [FOLDER]`; the picture goes to FOLDER, `example-output` by default.
 """
@@ -16,7 +16,7 @@ import bayesgmm as bg
 
 def main(folder: Path) -> None:
     iris = load_iris()
-    X = pd.DataFrame(iris.data, columns=[name.removesuffix(" (cm)") for name in iris.feature_names])  # in cm
+    X = pd.DataFrame(iris.data, columns=iris.feature_names)
     species = pd.Series(iris.target_names[iris.target], name="species")
 
     em = bg.fit_em(X, n_components=3, rng=1)
@@ -25,16 +25,16 @@ def main(folder: Path) -> None:
     print(pd.crosstab(species, labels), "\n")
     print(f"Adjusted Rand index with the species: {adjusted_rand_score(species, labels):.2f}\n")
 
-    # The posterior agrees where it should, and names the flowers whose label is open.
-    posterior = bg.align(
-        bg.sample_posterior(X, n_components=3, start=em.parameters, rng=1, progress=False), em.parameters
-    )
+    # EM found the species, but the flowers alone do not establish three components: the posterior says so. What does
+    # not depend on labels can still be read: the partition of least expected loss.
+    posterior = bg.sample_posterior(X, n_components=3, start=em.parameters, draws=1000, rng=1, progress=False)
+    posterior = bg.align(posterior, em.parameters)
     print(bg.diagnose(posterior), "\n")
-    unsure = bg.row_uncertainty(em, posterior).nlargest(5, "p_wrong")
-    print("The flowers of which EM's label is the least sure:")
-    print(unsure[["em_label", "em_probability", "p_wrong"]].join(species).round(2))
+    partition = bg.point_partition(posterior, n_draws=200, rng=1)
+    print(partition, "\n")
+    print(pd.crosstab(species, pd.Series(partition.labels, name="cluster")))
 
-    figure = bg.plots.plot_fit(em, posterior, features=["petal length", "petal width"])
+    figure = bg.plots.plot_fit(em, posterior, features=["petal length (cm)", "petal width (cm)"])
     figure.savefig(folder / "iris.png", dpi=100)
     plt.close(figure)
 

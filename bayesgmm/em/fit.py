@@ -209,8 +209,8 @@ def _given(task: Task, start: MixtureParameters | ArrayLike, table: Table) -> tu
     responsibilities = as_numbers(start, "start, unless it is a strategy's name or a MixtureParameters,")
     if responsibilities.shape != (N, K):
         raise InputError(
-            f"start, as responsibilities, must have shape ({N}, {K}), a row a row of X and a column a component; it "
-            f"has shape {responsibilities.shape}."
+            f"start, as responsibilities, must have shape ({N}, {K}); it has shape {responsibilities.shape}. Give each "
+            f"row of X one number for each component."
         )
     if (
         not np.isfinite(responsibilities).all()
