@@ -191,6 +191,16 @@ def test_what_cannot_be_said_is_a_problem_and_no_pass():
     np.testing.assert_allclose(found.pointwise, norm.logpdf([0, 1]))
 
 
+def test_a_row_whose_tail_stands_still_is_weighed_as_it_is():
+    """A quarter of the draws are one and the same, far from the second row: its largest weights are theirs."""
+    means = np.concatenate([np.full(100, -5.0), np.random.default_rng(1).normal(size=300)])[:, None, None]
+    rows = np.array([[-5.0], [1.0]])
+    found = bg.loo(posterior_of(np.ones((400, 1)), means, np.ones((400, 1, 1, 1)), rows))
+    densities = norm.pdf(rows, means[:, 0, 0])
+    np.testing.assert_allclose(found.pointwise[1], -np.log(np.mean(1 / densities[1])))
+    assert np.isfinite(found.pareto_k[0]) and np.isnan(found.pareto_k[1]) and not found.ok
+
+
 def test_loo_of_a_normal_of_known_sd_has_the_closed_form():
     """x ~ N(mu, 1), mu flat: leaving x_i out, x_i ~ N(mean of the others, 1 + 1 / (N - 1)).
 

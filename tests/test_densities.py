@@ -8,6 +8,7 @@ from scipy.stats import multivariate_normal, norm
 
 import bayesgmm as bg
 from bayesgmm import densities
+from bayesgmm.mixture import draws as draws_module
 from bayesgmm.mixture.draws import MixtureDraws
 
 
@@ -125,7 +126,7 @@ def test_two_calls_give_the_same_numbers(case):
 
 def test_differences_are_scipys(case, monkeypatch):
     em, draws, X = case
-    monkeypatch.setattr(densities, "_PIECE", 7)  # rows in several pieces
+    monkeypatch.setattr(draws_module, "PIECE_BYTES", 7 * 8 * 40)  # rows in several pieces, 7 in each
     table = bg.density_difference(em, posterior_of(*draws, X), ci_prob=0.8)
     weights, means, covariances = draws
     values = np.array(
