@@ -392,7 +392,7 @@ def draw_covariance(rng, model, k, n, at_std, at_vine, theta, space, arguments):
 
 @njit(nogil=True, error_model="numpy")
 def _unpack(model, theta, space):
-    """The mixture at theta, as the kernel takes it; returns where the vine begins."""
+    """The mixture at theta, as the kernel takes it, whiteners 0 before; returns where the vine begins."""
     K, D = space.means.shape
     at = _natural(
         theta,
@@ -414,7 +414,6 @@ def _unpack(model, theta, space):
             s = np.exp(space.log_stds[k, i])
             for j in range(i + 1):
                 space.choleskys[k, i, j] = s * space.factors[k, i, j]
-    space.whiteners[:] = 0.0
     fill_kernel_parameters(
         space.log_weights, space.means, space.choleskys, model.origin, space.log_scales, space.centred, space.whiteners
     )
@@ -422,11 +421,36 @@ def _unpack(model, theta, space):
 
 
 @njit(nogil=True, error_model="numpy")
+def _clear(space):
+    """What the kernel adds to, set to 0. Numba compiles loops in a fraction of the time that array statements take."""
+    K, D = space.first.shape
+    for k in range(K):
+        space.counts[k] = 0.0
+        for i in range(D):
+            space.first[k, i] = 0.0
+            for j in range(D):
+                space.second[k, i, j] = space.whiteners[k, i, j] = 0.0
+
+
+@njit(nogil=True, error_model="numpy")
+def _pool(counts, second):
+    """The scatter of all components into that of the first; the number of rows."""
+    K, D, _ = second.shape
+    n = counts[0]
+    for k in range(1, K):
+        n += counts[k]
+        for i in range(D):
+            for j in range(i + 1):
+                second[0, i, j] += second[k, i, j]
+    return n
+
+
+@njit(error_model="numpy", inline="always")  # inlined before it is compiled: the kernel in it once, not twice
 def _sweep(rng, X, model, theta, space, arguments):
     K, D = space.means.shape
+    _clear(space)
     at_vine = _unpack(model, theta, space)
     counts, first, second = space.counts, space.first, space.second
-    counts[:], first[:], second[:] = 0.0, 0.0, 0.0
     allocated_statistics(
         rng, X, model.origin, space.log_scales, space.centred, space.whiteners, model.diagonal, counts, first, second
     )
@@ -445,15 +469,11 @@ def _sweep(rng, X, model, theta, space, arguments):
             space.scatter,
             space.vectors,
         )
-    at_std, pairs = K - 1 + K * D, D * (D - 1) // 2
-    if model.shared:
-        for k in range(1, K):
-            second[0] += second[k]
-        draw_covariance(rng, model, 0, counts.sum(), at_std, at_vine, theta, space, arguments)
-    else:
-        for k in range(K):
-            start = at_std + (k if model.spherical else k * D)
-            draw_covariance(rng, model, k, counts[k], start, at_vine + k * pairs, theta, space, arguments)
+    n_all = _pool(counts, second) if model.shared else 0.0
+    at_std, n_stds, pairs = K - 1 + K * D, 1 if model.spherical else D, D * (D - 1) // 2
+    for k in range(1 if model.shared else K):
+        n = n_all if model.shared else counts[k]
+        draw_covariance(rng, model, k, n, at_std + k * n_stds, at_vine + k * pairs, theta, space, arguments)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -463,4 +483,5 @@ def advance(rng, X, model, sweeps, theta, draws):
     for s in range(draws.shape[0]):
         for _ in range(sweeps):
             _sweep(rng, X, model, theta, space, arguments)
-        draws[s] = theta
+        for i in range(theta.size):
+            draws[s, i] = theta[i]
