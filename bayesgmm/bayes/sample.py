@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.bayes import nuts
-from bayesgmm.bayes.choose import choose
+from bayesgmm.bayes.choose import ALLOCATION, begin, choose
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.diagnose import converged
 from bayesgmm.bayes.empty import empty_component_share
@@ -198,16 +198,16 @@ def _chains(
     clock.append(time.perf_counter())
     at, draws = choice.coordinates, options.draws
     seed = int(rng.integers(2**63))
-    sampler = posterior.sampler(at.centre, at.scale, nuts.starting_within(_START_WIDTH, posterior.n_dim))
 
     def read_mixtures(tree: xr.DataTree) -> xr.DataTree:
         with _of_mixtures(tree):
             return read(target, tree, at)
 
     run = nuts.run(
-        lambda: nuts.Chains(
-            sampler,
-            at.settings,
+        lambda: begin(
+            posterior,
+            at,
+            start_width=_START_WIDTH,
             limit=draws or options.max_draws,
             chains=options.chains,
             seed=seed,
@@ -219,12 +219,13 @@ def _chains(
     )
     clock.append(time.perf_counter())
     result = run.draws
+    library = "bayesgmm" if at.name == ALLOCATION else "nutpie"
     stopped_by = "interruption" if run.partial else "draws" if draws else "convergence" if run.enough else "max_draws"
     result.attrs |= target.attributes | {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "bayesgmm_version": version("bayesgmm"),
-        "inference_library": "nutpie",
-        "inference_library_version": version("nutpie"),
+        "inference_library": library,
+        "inference_library_version": version(library),
         "gradients_by": posterior.calls,
         "preconditioning": at.name,
         "preconditioning_reason": choice.reason,
