@@ -45,7 +45,8 @@ class Analysis:
         """Write em.json, posterior.nc, comparison.csv, settings.json and the pictures; `load` reads them again.
 
         Raises InputError when the folder is not empty (unless `overwrite`) or cannot be written to. A picture that
-        would have to hold too much is left out, with a `BayesgmmWarning`.
+        would have to hold too much is left out, with a `BayesgmmWarning`; there is no energy.png where the sampler has
+        no energy, see `plots.plot_energy`.
         """
         folder = prepare_folder(folder, overwrite=overwrite)
         (folder / _EM).write_text(json.dumps(self.em.to_dict(), indent=1))
@@ -68,6 +69,8 @@ class Analysis:
             "energy": lambda: plots.plot_energy(self.posterior),
             "convergence": lambda: plots.plot_convergence(self.em),
         }
+        if "energy" not in self.posterior["sample_stats"].to_dataset():
+            del pictures["energy"]
         for name, draw in pictures.items():
             try:
                 figure = draw()

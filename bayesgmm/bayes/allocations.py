@@ -348,9 +348,7 @@ def draw_covariance(rng, model, k, n, at_std, at_vine, theta, space, arguments):
         arguments[0], arguments[1], arguments[2] = squares, 0.0, space.log_stds[k, 0]
         width = _STD_WIDTH / np.sqrt(n * D + 1.0)
         if model.std_kind != FIXED:
-            theta[at_std] = _slice(
-                rng, theta[at_std], width, False, n * D, arguments, model.std_kind, model.std, 0
-            )
+            theta[at_std] = _slice(rng, theta[at_std], width, False, n * D, arguments, model.std_kind, model.std, 0)
         return
     precision, scatter, inverse = space.precision, space.scatter, space.inverse
     if diagonal:

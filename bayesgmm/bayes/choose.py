@@ -12,15 +12,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.bayes.diagnose import convergence
 from bayesgmm.bayes.allocation_chains import SWEEPS, AllocationChains
+from bayesgmm.bayes.diagnose import convergence
 from bayesgmm.bayes.nuts import Chains, Posterior, Sampling, Settings, starting_within
 from bayesgmm.bayes.precondition import Curvature
 
 type FloatArray = NDArray[np.float64]
 
 
-_LOW_RANK, ALLOCATION = "low-rank", "allocation"
+WHITENED, PLAIN, LOW_RANK, ALLOCATION = "whitened", "plain", "low-rank", "allocation"
 # Below this misfit whitened sampling is as good as sampling gets. Old Faithful with K = 2 has 0.02, mixtures that
 # overlap more than 0.1.
 _NEAR_GAUSSIAN = 0.05
@@ -34,7 +34,7 @@ _PILOT_ESS = 400
 _DIVERGENCE_COST = 50.0
 # What takes longer than a gradient. With few rows nutpie's low-rank adaptation takes a quarter to a half of a
 # gradient's time itself. A sweep is a pass over the rows as well, and draws from every conditional distribution.
-_COSTS = {_LOW_RANK: 1.25, ALLOCATION: 1.5}
+_COSTS = {LOW_RANK: 1.25, ALLOCATION: 1.5}
 # Draws a chain that the tuning is spread over when candidates are compared.
 _USUAL_DRAWS = 1000
 
@@ -87,9 +87,10 @@ class _Pilot:
         return 1000 * self.ess / self.gradients * share_of_draws / cost
 
     def __str__(self) -> str:
+        what = "sweeps" if self.name == ALLOCATION else "gradients"
         return (
             f"{self.name}: {self.efficiency:.1f} effective draws per 1000 gradients ({self.draws} draws, "
-            f"{self.gradients} {'sweeps' if self.name == ALLOCATION else 'gradients'}, {self.ess:.0f} effective, R-hat {self.r_hat:.2f}, "
+            f"{self.gradients} {what}, {self.ess:.0f} effective, R-hat {self.r_hat:.2f}, "
             f"{self.divergences} divergences)"
         )
 
@@ -110,17 +111,10 @@ def choose(
     draws, those of each candidate by default; usual: the name of those that pilots around another mode of the same
     posterior have chosen. Counted in gradients, not seconds, the choice is the same on any machine.
     """
-    whitened = _whitened(curvature, tune)
-    if whitened is not None and curvature.misfit < _NEAR_GAUSSIAN:
+    candidates = candidates_for(posterior, curvature, tune)
+    if candidates[0].name == WHITENED and curvature.misfit < _NEAR_GAUSSIAN:
         reason = f"the posterior is near the Gaussian at its mode (misfit {curvature.misfit:.2g})"
-        return Choice(whitened, reason)
-    candidates = [] if whitened is None else [whitened]
-    others = [("plain", _TUNE_PLAIN, "diag"), (_LOW_RANK, _TUNE_LOW_RANK, "low_rank")]
-    if posterior.density is not None:  # a model that the user wrote has no allocations that are known
-        others.append((ALLOCATION, _TUNE_ALLOCATION, ""))
-    for name, usual_tune, adaptation in others:
-        settings = Settings(tune or usual_tune, adaptation)
-        candidates.append(Coordinates(name, curvature.mode, curvature.units, settings))
+        return Choice(candidates[0], reason)
     for candidate in candidates:
         if candidate.name == usual:
             return Choice(candidate, "of short pilots around the heaviest mode, it had the most effective draws")
@@ -159,10 +153,20 @@ def begin(
     return Chains(sampler, at.settings, limit=limit, chains=chains, seed=seed, progress=progress)
 
 
-def _whitened(curvature: Curvature, tune: int | None) -> Coordinates | None:
-    if curvature.whitening is None:
-        return None
-    return Coordinates("whitened", curvature.mode, curvature.whitening, Settings(tune or _TUNE_WHITENED, "diag"))
+def candidates_for(posterior: Posterior, curvature: Curvature, tune: int | None = None) -> list[Coordinates]:
+    """What there is to choose from: whitened first, where the curvature gives a whitening."""
+    ways = [
+        (WHITENED, curvature.whitening, _TUNE_WHITENED, "diag"),
+        (PLAIN, curvature.units, _TUNE_PLAIN, "diag"),
+        (LOW_RANK, curvature.units, _TUNE_LOW_RANK, "low_rank"),
+    ]
+    if posterior.density is not None:  # a model that the user wrote has no allocations that are known
+        ways.append((ALLOCATION, curvature.units, _TUNE_ALLOCATION, ""))
+    return [
+        Coordinates(name, curvature.mode, scale, Settings(tune or usual_tune, adaptation))
+        for name, scale, usual_tune, adaptation in ways
+        if scale is not None
+    ]
 
 
 def _pilots(
