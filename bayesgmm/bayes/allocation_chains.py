@@ -15,8 +15,8 @@ from bayesgmm.bayes.nuts import StartingPoint, Z
 
 type FloatArray = NDArray[np.float64]
 
-# Sweeps from one draw to the next: about as much work as a draw of NUTS, of 7 to 31 gradients, is where it is chosen.
-SWEEPS = 20
+# Sweeps from one draw to the next. They take as long as some 30 gradients, as a draw of NUTS does where this is chosen.
+SWEEPS = 10
 # Between two looks at whether to stop, a chain gives about so many rows, times components, to one of them.
 _LOOK = 5_000_000
 

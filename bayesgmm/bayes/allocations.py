@@ -250,13 +250,13 @@ def draw_vine(rng, theta, n, eta, factor, partial, rest, Z, G, vectors, argument
             for m in range(j, i + 1):
                 w[m] = factor[i, m] / q if m > j else 0.0
                 Zg[m] = 0.0
-                for l in range(i, D):
-                    Zg[m] += Z[m, l] * G[l, i]
+                for a in range(i, D):
+                    Zg[m] += Z[m, a] * G[a, i]
             for m in range(j + 1, i + 1):
                 gZw += w[m] * Zg[m]
                 vZw += v * Z[j, m] * w[m]
-                for l in range(j + 1, i + 1):
-                    wZw += w[m] * Z[m, l] * w[l]
+                for a in range(j + 1, i + 1):
+                    wZw += w[m] * Z[m, a] * w[a]
             arguments[0], arguments[1], arguments[2] = b, p, q
             arguments[3], arguments[4] = v * Zg[j], gZw
             arguments[5], arguments[6], arguments[7] = norm * v * Z[j, j] * v, norm * vZw, norm * wZw

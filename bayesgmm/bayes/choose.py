@@ -25,7 +25,7 @@ WHITENED, PLAIN, LOW_RANK, ALLOCATION = "whitened", "plain", "low-rank", "alloca
 # overlap more than 0.1.
 _NEAR_GAUSSIAN = 0.05
 # Tuning draws. Longer did not help.
-_TUNE_WHITENED, _TUNE_PLAIN, _TUNE_LOW_RANK, _TUNE_ALLOCATION = 200, 400, 800, 100
+_TUNE_WHITENED, _TUNE_PLAIN, _TUNE_LOW_RANK, _TUNE_ALLOCATION = 200, 400, 800, 200
 _PILOT_CHAINS = 4
 # Pilots end at the first of these draws a chain at which the best has enough effective draws to be told apart.
 _PILOT_DRAWS = (500, 1000, 2000)
@@ -33,8 +33,10 @@ _PILOT_ESS = 400
 # With one divergence in a hundred draws a candidate has to be half as efficient again.
 _DIVERGENCE_COST = 50.0
 # What takes longer than a gradient. With few rows nutpie's low-rank adaptation takes a quarter to a half of a
-# gradient's time itself. A sweep is a pass over the rows as well, and draws from every conditional distribution.
-_COSTS = {LOW_RANK: 1.25, ALLOCATION: 1.5}
+# gradient's time itself. A sweep is a pass over the rows as well, and draws from every conditional distribution: 2.9
+# gradients' time for 82 rows, 1 feature and 3 components, 4.1 with 6; 3.2 for 272 x 2, K = 3; 3.8 for 150 x 4, K = 3;
+# 1.6 for 5000 x 2, K = 3; 2.6 for 2000 x 5, K = 4; 4.7 for 1000 x 12, K = 3.
+_COSTS = {LOW_RANK: 1.25, ALLOCATION: 3.0}
 # Draws a chain that the tuning is spread over when candidates are compared.
 _USUAL_DRAWS = 1000
 
