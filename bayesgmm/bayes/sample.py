@@ -56,7 +56,7 @@ def sample_posterior(
     rng: Any = None,
     progress: bool = True,
 ) -> xr.DataTree:
-    """Draw from the posterior of a Gaussian mixture with NUTS, its assignments summed out.
+    """Draw from the posterior of a Gaussian mixture: with NUTS, its assignments summed out, or by Gibbs sampling.
 
     Parameters
     ----------
@@ -71,7 +71,8 @@ def sample_posterior(
         on labels (log posterior, log-likelihood, log density at a few rows) have R-hat at most 1.01 and 400 effective
         draws, bulk and tail, or until `max_draws`. It looks after 1000, 2000, 4000, ... draws.
     max_draws : the most draws a chain when `draws` is not given.
-    tune : tuning draws a chain; by default 200 when the sampling is whitened, 400 when it is plain, 800 when low-rank.
+    tune : tuning draws a chain; by default 200 when the sampling is whitened, 400 when it is plain, 800 when low-rank,
+        200 with allocations.
     chains : number of chains; a single one has no R-hat, so that without `draws` it goes on until `max_draws`.
     rng : int, numpy.random.Generator or None. The same seed gives the same draws on any number of cores.
     progress : show progress on standard error.
@@ -79,12 +80,14 @@ def sample_posterior(
     Returns
     -------
     xarray.DataTree in ArviZ's schema. `posterior`: weights[chain, draw, component], means[..., component, feature],
-    stds, correlations, covariances. `sample_stats`: the sampler's, and total_log_likelihood. `observed_data`: X.
+    stds, correlations, covariances. `sample_stats`: the sampler's, and total_log_likelihood; energy, diverging,
+    tree_depth and what else NUTS alone has are absent where the draws are not NUTS'. `observed_data`: X.
     `modes`: a row a mode, and in `modes/1`, `modes/2`, ... `posterior` and `sample_stats` of the chains of others.
-    Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", `preconditioning_reason`
-    and `pilots` why; `stopped_by` is "convergence", "max_draws", "draws" or "interruption"; `gradients_by` is what the
-    sampler calls: "C functions", the slower "Python functions", or "PyTensor"; `seconds_mode`, `seconds_pilot` and
-    `seconds_sampling` are wall clock. `partial` is 1 when Ctrl-C ended it early, and `chain_lengths` then has the draws
+    Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", with NUTS, or
+    "allocation", Gibbs sampling that gives each row to a component, of whose sweeps every tenth is kept;
+    `preconditioning_reason` and `pilots` say why; `stopped_by` is "convergence", "max_draws", "draws" or
+    "interruption"; `gradients_by` is what NUTS calls: "C functions", the slower "Python functions", or "PyTensor";
+    `seconds_mode`, `seconds_pilot` and `seconds_sampling` are wall clock. `partial` is 1 when Ctrl-C ended it early, and `chain_lengths` then has the draws
     of each chain before they were cut to equal length.
 
     Raises
