@@ -30,7 +30,24 @@ _EM, _POSTERIOR, _COMPARISON, _SETTINGS = "em.json", "posterior.nc", "comparison
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """An EM fit, the posterior aligned to it, its diagnosis, and their comparison."""
+    """An EM fit, the posterior aligned to it, its diagnosis, and their comparison.
+
+    Attributes
+    ----------
+    em : EMFit
+    posterior : DataTree, as `align` returns it.
+    diagnosis : Diagnosis of the posterior.
+    comparison : Comparison of the fit and the posterior.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> analysis = bg.analyze(bg.datasets.load_galaxies(), 1, draws=500, rng=1, progress=False)
+    >>> analysis.em.converged, analysis.diagnosis.ok, analysis.comparison.verdict
+    (True, True, 'agree')
+    >>> analysis.posterior.attrs["stopped_by"]
+    'draws'
+    """
 
     em: EMFit
     posterior: xr.DataTree
@@ -44,9 +61,29 @@ class Analysis:
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write em.json, posterior.nc, comparison.csv, settings.json and the pictures; `load` reads them again.
 
-        Raises InputError when the folder is not empty (unless `overwrite`) or cannot be written to. A picture that
-        would have to hold too much is left out, with a `BayesgmmWarning`; there is no energy.png where the sampler has
-        no energy, see `plots.plot_energy`.
+        Parameters
+        ----------
+        folder : where to; it is made when it does not exist.
+        overwrite : write also where there are files.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        InputError
+            The folder is not empty (unless `overwrite`) or cannot be written to.
+
+        Warns
+        -----
+        BayesgmmWarning
+            A picture would have to hold too much and is left out.
+
+        Notes
+        -----
+        There is no energy.png where the sampler has no energy, see `plots.plot_energy`.
         """
         folder = prepare_folder(folder, overwrite=overwrite)
         (folder / _EM).write_text(json.dumps(self.em.to_dict(), indent=1))
@@ -100,8 +137,24 @@ def analyze(
 ) -> Analysis:
     """Fit by EM, sample the posterior, align, diagnose and compare.
 
-    Parameters are those of `fit_em`, `sample_posterior` and `compare`; chains start around the modes of the posterior
-    that EM's optima lead to.
+    Chains start around the modes of the posterior that EM's optima lead to.
+
+    Parameters
+    ----------
+    X : (n_samples, n_features) array or data frame, or (n_samples,) for one feature.
+    n_components : number of components.
+    covariance : "full", "tied", "diag" or "spherical".
+    prior : in the units of the data; by default `Prior.for_data(X, covariance)`.
+    n_init : number of EM's starts (`fit_em`).
+    draws, max_draws, tune, chains : the sampling (`sample_posterior`).
+    ci_prob : probability of the equal-tailed intervals, between 0 and 1.
+    thresholds : where a diagnosis and a verdict draw their lines; `Thresholds()` by default.
+    rng : int, numpy.random.Generator or None. The same seed gives the same result on any number of cores.
+    progress : show the sampler's progress on standard error.
+
+    Returns
+    -------
+    Analysis
 
     Raises
     ------
@@ -140,7 +193,28 @@ def analyze(
 def load(folder: str | Path) -> Analysis:
     """Read an analysis that `Analysis.save` wrote. Diagnosis and comparison are made again from the fit and the draws.
 
-    Raises InputError when the folder lacks one of the files or one cannot be read.
+    Parameters
+    ----------
+    folder : the one that `Analysis.save` wrote to.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    InputError
+        The folder lacks one of the files, or one cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import bayesgmm as bg
+    >>> analysis = bg.analyze(bg.datasets.load_galaxies(), 1, draws=500, rng=1, progress=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = bg.load(analysis.save(folder))
+    >>> again.em.log_likelihood == analysis.em.log_likelihood, again.comparison.verdict == analysis.comparison.verdict
+    (True, True)
     """
     folder = Path(folder)
     missing = [name for name in (_EM, _POSTERIOR, _SETTINGS) if not (folder / name).is_file()]

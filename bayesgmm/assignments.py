@@ -44,6 +44,16 @@ class PartitionAgreement:
     draws : with the partition of a draw's most probable components, averaged over draws.
     vi, binder : with the partition of least expected variation of information, and Binder loss.
     vi_partition, binder_partition : those partitions.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> em = bg.fit_em(X, 2, rng=1)
+    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
+    >>> agreement = bg.partition_agreement(em, posterior, n_draws=200, rng=1)
+    >>> agreement.vi_partition.n_clusters, agreement.binder_partition.n_clusters
+    (2, 2)
     """
 
     draws: float
@@ -68,10 +78,24 @@ def partition_agreement(
     n_draws : draws for the point partitions.
     rng : int, Generator or None, for `point_partition`.
 
+    Returns
+    -------
+    PartitionAgreement
+
     Raises
     ------
     InputError
         As `point_partition` does, or `em` has other components or features than the posterior.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> em = bg.fit_em(X, 2, rng=1)
+    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
+    >>> agreement = bg.partition_agreement(em, posterior, n_draws=200, rng=1)
+    >>> agreement.vi > 0.95, agreement.binder > 0.95, agreement.draws > 0.95
+    (True, True, True)
     """
     few = mixture_draws(posterior, 200)
     check_same_shape(em.parameters, few)
@@ -118,23 +142,36 @@ def row_uncertainty(
 
     Returns
     -------
-    DataFrame, a row a row of `X`:
+    DataFrame
+        A row a row of `X`:
 
-    - em_label: EM's most probable component; em_probability: how probable EM holds it.
-    - posterior_probability: mean over draws of r_il, the responsibility of that component l, and `eti90_lb`,
-      `eti90_ub` at ci_prob 0.9: the interval of r_il over draws.
-    - p_wrong = 1 - posterior_probability: the probability that the row is of another component. It needs clear labels
-      (`diagnose`: unclear).
-    - disagreement: expected share of the other rows that EM joins to this row and the posterior parts from it, or the
-      other way round: mean over j of |[EM joins i and j] - probability that i and j share a component|. Labels do not
-      matter. Its average over the rows is Binder's expected loss of EM's partition times n / (n - 1) (Binder 1978,
-      doi:10.1093/biomet/65.1.31).
+        - em_label: EM's most probable component; em_probability: how probable EM holds it.
+        - posterior_probability: mean over draws of r_il, the responsibility of that component l, and `eti90_lb`,
+          `eti90_ub` at ci_prob 0.9: the interval of r_il over draws.
+        - p_wrong = 1 - posterior_probability: the probability that the row is of another component. It needs clear
+          labels (`diagnose`: unclear).
+        - disagreement: expected share of the other rows that EM joins to this row and the posterior parts from it, or
+          the other way round: mean over j of |[EM joins i and j] - probability that i and j share a component|. Labels
+          do not matter. Its average over the rows is Binder's expected loss of EM's partition times n / (n - 1)
+          (Binder 1978, doi:10.1093/biomet/65.1.31).
 
     Raises
     ------
     InputError
         The posterior is not aligned, lacks a variable or rows, has other components or features than `em`, `X` has
         other columns or fewer than two rows, or an option is out of range.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> em = bg.fit_em(X, 2, rng=1)
+    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
+    >>> rows = bg.row_uncertainty(em, bg.align(posterior, em.parameters))
+    >>> X.iloc[rows["p_wrong"].idxmax()].tolist()  # the row whose label is least sure lies between the components
+    [2.9, 63.0]
+    >>> (rows["p_wrong"] > 0.1).sum().item()
+    1
     """
     ci_prob, n_draws = check_fraction(ci_prob, "ci_prob"), check_count(n_draws, "n_draws")
     check_aligned(posterior)

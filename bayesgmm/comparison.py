@@ -47,6 +47,20 @@ class Comparison:
     partition_agreement : adjusted Rand index between EM's partition of the rows and a draw's, averaged over draws; NaN
         when the posterior carries no rows.
     notes : what a reader should know of these numbers, in sentences.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_galaxies()
+    >>> em = bg.fit_em(X, 1, rng=1)
+    >>> posterior = bg.sample_posterior(X, 1, start=em.parameters, draws=500, rng=1, progress=False)
+    >>> comparison = bg.compare(em, bg.align(posterior, em.parameters))
+    >>> comparison.verdict, comparison.interval_columns
+    ('agree', ('eti90_lb', 'eti90_ub'))
+    >>> print(comparison.table[["em", "em_se", "mean"]].round(1).to_string(index_names=False))
+                          em  em_se  mean
+    means[0, velocity]  20.8    0.5  20.8
+    stds[0, velocity]    4.5    0.4   4.6
     """
 
     verdict: Verdict
@@ -92,11 +106,21 @@ class Comparison:
         )
 
     def to_csv(self, path: str | Path) -> None:
-        """Write `table`, every digit of it."""
+        """Write `table`, every digit of it, as CSV to the file `path`."""
         self.table.to_csv(path)
 
     def to_markdown(self) -> str:
-        """The table as `summary` shows it, in Markdown."""
+        """The table as `summary` shows it, in Markdown.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> X = bg.datasets.load_galaxies()
+        >>> em = bg.fit_em(X, 1, rng=1)
+        >>> posterior = bg.align(bg.sample_posterior(X, 1, draws=200, rng=1, progress=False), em.parameters)
+        >>> print(bg.compare(em, posterior).to_markdown().splitlines()[0])
+        |  | EM | EM s.e. | posterior mean | sd | 90 % interval | z | inside |
+        """
         return to_markdown(self._written())
 
     def to_latex(self) -> str:
@@ -146,19 +170,33 @@ def compare(
 
     Returns
     -------
-    Comparison. Its verdict is
+    Comparison
+        Its verdict is
 
-    - "not comparable" when the diagnosis found a problem, a component is empty or has a twin, EM did not converge, or
-      the two were fitted to different rows or structures;
-    - "differ" when an EM estimate is outside its interval or farther than `thresholds.max_z` from the posterior mean,
-      when EM's density is farther from the posterior predictive than 95 % of the posterior's own draws are, or when a
-      draw, or the posterior mean, has a higher log-likelihood than EM reached;
-    - "agree" otherwise.
+        - "not comparable" when the diagnosis found a problem (other than no more divergences than
+          `thresholds.max_divergent`), a component is empty or has a twin, EM did not converge, or the two were fitted
+          to different rows or structures;
+        - "differ" when an EM estimate is outside its interval or farther than `thresholds.max_z` from the posterior
+          mean, when EM's density is farther from the posterior predictive than 95 % of the posterior's own draws are,
+          or when a draw, or the posterior mean, has a higher log-likelihood than EM reached;
+        - "agree" otherwise.
 
     Raises
     ------
     InputError
         The posterior was not aligned, has other components or features than `em`, or an option is out of range.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> em = bg.fit_em(X, 2, rng=1)
+    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=1000, rng=1, progress=False)
+    >>> posterior = bg.align(posterior, em.parameters)
+    >>> bg.compare(em, posterior).verdict
+    'agree'
+    >>> bg.compare(bg.fit_em(X[:200], 2, rng=1), posterior).verdict  # the fit is of other rows
+    'not comparable'
     """
     ci_prob, thresholds = check_fraction(ci_prob, "ci_prob"), check_thresholds(thresholds)
     check_aligned(posterior)

@@ -2,15 +2,48 @@
 
 
 class BayesgmmError(Exception):
-    """Base of every error that bayesgmm raises on purpose."""
+    """Base of every error that bayesgmm raises on purpose.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> try:
+    ...     bg.fit_em([1.0, 2.0, 3.0], 4)
+    ... except bg.BayesgmmError as error:
+    ...     print(type(error).__name__)
+    InputError
+    """
 
 
 class InputError(BayesgmmError, ValueError):
-    """An argument, a file or a table cannot be used; the message names it, the rule and the remedy."""
+    """An argument, a file or a table cannot be used; the message names it, the rule and the remedy.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> bg.datasets.simulate(0, 2, 2)
+    Traceback (most recent call last):
+        ...
+    bayesgmm.exceptions.InputError: n_samples must be a whole number of at least 1; received 0.
+    """
 
 
 class FitError(BayesgmmError):
-    """No start of EM led to a usable fit, or a fit has no standard errors. `restarts`: the record of every run."""
+    """No start of EM led to a usable fit, or a fit has no standard errors.
+
+    Attributes
+    ----------
+    restarts : the record of every run; empty when it is the standard errors that there are none of.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> try:
+    ...     bg.fit_em([0.0, 0.0, 0.0, 1.0, 1.0, 1.0], 2, rng=1)
+    ... except bg.FitError as error:
+    ...     print({run.status.text for run in error.restarts})
+    {'collapsed'}
+    """
 
     def __init__(self, message: str, restarts: tuple[object, ...] = ()) -> None:
         super().__init__(message)
@@ -18,7 +51,22 @@ class FitError(BayesgmmError):
 
 
 class SamplingError(BayesgmmError):
-    """The sampler could not start, or its draws are no mixtures. `draws` holds what it left, as a DataTree, or None."""
+    """The sampler could not start, or its draws are no mixtures.
+
+    Attributes
+    ----------
+    draws : what the sampler left, as a DataTree, or None.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> prior = bg.Prior(mean_location=1e12, mean_scale=1e-12, std=bg.LogNormal(1e-12))  # far from any data
+    >>> try:
+    ...     bg.sample_posterior(bg.datasets.load_faithful(), 1, prior=prior, draws=10, rng=1, progress=False)
+    ... except bg.SamplingError as error:
+    ...     print(str(error).split(":")[0])
+    Some draws have covariances that are singular to machine precision
+    """
 
     def __init__(self, message: str, draws: object = None) -> None:
         super().__init__(message)
@@ -26,4 +74,16 @@ class SamplingError(BayesgmmError):
 
 
 class BayesgmmWarning(UserWarning):
-    """The result is usable but not what was asked for in full; the message says what and why."""
+    """The result is usable but not what was asked for in full; the message says what and why.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayesgmm as bg
+    >>> em = bg.fit_em(bg.datasets.load_galaxies(), 4, rng=1)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     errors = em.standard_errors("bootstrap", n_replicates=40, rng=1)
+    >>> [warning.category.__name__ for warning in caught], errors.n_failed > 2
+    (['BayesgmmWarning'], True)
+    """

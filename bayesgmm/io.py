@@ -18,10 +18,25 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
     path : the file; a CSV file has a line of column names first.
     columns : the columns to take, in this order; all by default.
 
+    Returns
+    -------
+    DataFrame
+
     Raises
     ------
     InputError
         The file is missing, empty, not a table, has numbers in place of column names, or lacks a column.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import bayesgmm as bg
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "faithful.csv"
+    ...     bg.datasets.load_faithful().to_csv(path, index=False)
+    ...     bg.read_table(path, columns=["waiting"]).shape
+    (272, 1)
     """
     path = Path(path)
     try:

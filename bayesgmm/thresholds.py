@@ -35,6 +35,16 @@ class Thresholds:
     min_sensitivity : power-scaling sensitivity from which the prior is informative. 0.05: Kallioinen, Paananen,
         Buerkner and Vehtari (2024, doi:10.1007/s11222-023-10366-5). A prior of constant density, such as LKJ(1), moves
         nothing when it is raised to a power, and is never seen so.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_galaxies()
+    >>> em = bg.fit_em(X, 1, rng=1)
+    >>> posterior = bg.sample_posterior(X, 1, start=em.parameters, draws=500, rng=1, progress=False)
+    >>> strict = bg.Thresholds(max_z=0.001)
+    >>> bg.compare(em, bg.align(posterior, em.parameters), thresholds=strict).verdict
+    'differ'
     """
 
     max_rhat: float = 1.01

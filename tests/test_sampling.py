@@ -328,6 +328,14 @@ def test_no_starting_point_is_an_error_with_a_remedy(faithful, monkeypatch):
         bg.sample_posterior(faithful, 2, draws=20, rng=1, progress=False)
 
 
+@pytest.mark.parametrize("draws", [10, None])
+def test_a_start_without_a_gradient_is_an_error_with_a_remedy_also_in_the_pilots(galaxies, draws):
+    """There the sampler's threads break off with what is no Exception."""
+    far = bg.Prior(1e12, 1e-12, bg.LogNormal(1e-12))
+    with pytest.raises(SamplingError, match="Check the prior's scales against the data"):
+        bg.sample_posterior(galaxies, 1, prior=far, draws=draws, max_draws=10, rng=1, progress=False)
+
+
 def interrupted_posterior(X, after, **options):
     """Sample, with Ctrl-C sent to this process once the chains have run for `after` seconds."""
     timer = threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT))

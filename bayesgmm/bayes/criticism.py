@@ -38,14 +38,23 @@ def add_posterior_predictive(
 
     Returns
     -------
-    A new DataTree with the group `posterior_predictive`: X[chain, draw, row, feature]. Coordinate `draw` says from
-    which draws. ArviZ's plots, such as `arviz.plot_ppc_dist`, take it.
+    DataTree
+        A new one, with the group `posterior_predictive`: X[chain, draw, row, feature]. Coordinate `draw` says from
+        which draws. ArviZ's plots, such as `arviz.plot_ppc_dist`, take it.
 
     Raises
     ------
     InputError
         The posterior describes no mixture or holds no rows to count, an option is out of range, or the result would
         take more than 4 GB.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_galaxies(), 1, draws=200, rng=1, progress=False)
+    >>> replicated = bg.add_posterior_predictive(posterior, n_draws=100, rng=1)["posterior_predictive"]
+    >>> dict(replicated["X"].sizes)
+    {'chain': 4, 'draw': 25, 'row': 82, 'feature': 1}
     """
     dataset, draws = mixture_dataset(posterior), mixture_draws(posterior)
     n_rows = len(observed_rows(posterior, draws.features)) if n_rows is None else check_count(n_rows, "n_rows")
@@ -92,21 +101,31 @@ def predictive_check(
 
     Returns
     -------
-    DataFrame, a line a statistic, such as "kurtosis[waiting]": statistic, feature, observed, replicated, the interval
-    of the replicated ones (`eti90_lb`, `eti90_ub` at ci_prob 0.9), p_value. Observed and replicated are means over
-    the draws. The statistics are
+    DataFrame
+        A line a statistic, such as "kurtosis[waiting]": statistic, feature, observed, replicated, the interval of the
+        replicated ones (`eti90_lb`, `eti90_ub` at ci_prob 0.9), p_value. Observed and replicated are means over the
+        draws. The statistics are
 
-    - of each feature sd, skewness, excess kurtosis, minimum and maximum, and the correlation of each pair. Full
-      covariances fit sd and correlation of any data: these check the other structures. Means any mixture fits; they are
-      left out;
-    - of the rows' log densities under the draw, the lowest (a row that the mixture does not expect) and the sd (tails
-      or gaps that Gaussian components do not have). They see all features together.
+        - of each feature sd, skewness, excess kurtosis, minimum and maximum, and the correlation of each pair. Full
+          covariances fit sd and correlation of any data: these check the other structures. Means any mixture fits;
+          they are left out;
+        - of the rows' log densities under the draw, the lowest (a row that the mixture does not expect) and the sd
+          (tails or gaps that Gaussian components do not have). They see all features together.
 
     Raises
     ------
     InputError
         The posterior describes no mixture or holds no rows, all rows are equal in a feature, or an option is out of
         range.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_faithful(), 1, draws=200, rng=1, progress=False)
+    >>> check = bg.predictive_check(posterior, n_draws=200, rng=1)
+    ... # Two peaks have less kurtosis than data that one Gaussian makes.
+    >>> check.loc["kurtosis[waiting]", "observed"].round(1).item(), check.loc["kurtosis[waiting]", "p_value"] > 0.99
+    (-1.1, np.True_)
     """
     ci_prob, draws = check_fraction(ci_prob, "ci_prob"), mixture_draws(posterior, check_count(n_draws, "n_draws"))
     X = varying_rows(posterior, draws.features)

@@ -48,6 +48,18 @@ class Diagnosis:
     modes : DataFrame, a row a mode that `sample_posterior` knew of, row 0 that of these draws: state, the region it is
         in, the region's share of the posterior and the share's standard error, log evidence, log posterior and
         log-likelihood at the mode, number of starts that led there. Without rows when the posterior does not tell.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> em = bg.fit_em(X, 2, rng=1)
+    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=1000, rng=1, progress=False)
+    >>> diagnosis = bg.diagnose(bg.align(posterior, em.parameters))
+    >>> diagnosis.ok, diagnosis.n_chains, diagnosis.n_draws, diagnosis.unclear
+    (True, 4, 1000, 0.0)
+    >>> bool((diagnosis.parameters["r_hat"] < 1.01).all())
+    True
     """
 
     label_free: pd.DataFrame
@@ -98,12 +110,25 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
 
     Returns
     -------
-    Diagnosis. A statistic that is NaN counts as a failure, never as a pass.
+    Diagnosis
+        A statistic that is NaN counts as a failure in it, never as a pass.
 
     Raises
     ------
     InputError
         The posterior lacks weights, means, stds, correlations or covariances, or `thresholds` is no Thresholds.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> em = bg.fit_em(X, 2, rng=1)
+    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=1000, rng=1, progress=False)
+    >>> posterior = bg.align(posterior, em.parameters)
+    >>> bg.diagnose(posterior).ok
+    True
+    >>> [problem.kind for problem in bg.diagnose(posterior, bg.Thresholds(min_ess=100_000)).problems]
+    ['few draws']
     """
     thresholds = check_thresholds(thresholds)
     draws = posterior["posterior"].to_dataset()

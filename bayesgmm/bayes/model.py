@@ -55,14 +55,24 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
 
     Returns
     -------
-    pymc.Model with `weights` (component), `means` (component, feature), `stds`, `correlations` and `covariances`;
-    the data are the observed variable `X`. Draw from it with PyMC's own functions, change it, or hand it to
-    `sample_posterior`.
+    pymc.Model
+        With `weights` (component), `means` (component, feature), `stds`, `correlations` and `covariances`; the data
+        are the observed variable `X`. Draw from it with PyMC's own functions, change it, or hand it to
+        `sample_posterior`.
 
     Raises
     ------
     InputError
         The data, an option or the prior cannot be used; the message says why.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> model = bg.build_model(bg.datasets.load_faithful(), 2)
+    >>> [variable.name for variable in model.free_RVs]
+    ['weights', 'means', 'stds', 'lkj_vine']
+    >>> model.coords["feature"]
+    ('eruptions', 'waiting')
     """
     structure = structure_named(covariance)
     table = as_table(X)

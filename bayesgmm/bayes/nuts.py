@@ -133,10 +133,18 @@ def _sampling_errors() -> Iterator[None]:
     """nutpie's own errors as ours."""
     try:
         yield
-    except RuntimeError as error:
+    except BaseException as error:
+        if not isinstance(error, RuntimeError) and not _is_panic(error):
+            raise
+        reason = str(error).splitlines()[0].removeprefix("called `Result::unwrap()` on an `Err` value: ")
         raise SamplingError(
-            f"The sampler stopped: {error}. Check the prior's scales against the data, or pass another start."
+            f"The sampler stopped: {reason}. Check the prior's scales against the data, or pass another start."
         ) from error
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Whether one of nutpie's threads broke off, as at a starting point without a gradient: this is no Exception."""
+    return type(error).__name__ == "PanicException"
 
 
 # Seconds between two looks at how far the chains are.
@@ -176,6 +184,14 @@ class Chains:
     @_sampling_errors()
     def first(self, n: int) -> xr.DataTree:
         """The first n draws of every chain."""
+        try:
+            return self._first(n)
+        except BaseException as error:
+            if _is_panic(error):
+                self._finished = xr.DataTree()  # nothing is left that could be stopped
+            raise
+
+    def _first(self, n: int) -> xr.DataTree:
         wanted = n
         while True:
             if self._paused:

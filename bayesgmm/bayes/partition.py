@@ -42,6 +42,14 @@ class CoClustering:
     rows : (n,) which rows of X these are: all of them, or evenly chosen ones of too many.
     n_samples : how many rows X has.
     n_draws : how many draws were averaged over.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_faithful(), 2, draws=200, rng=1, progress=False)
+    >>> together = bg.co_clustering(posterior, max_rows=100)
+    >>> together.probabilities.shape, together.rows[:3].tolist(), together.n_samples
+    ((100, 100), [0, 3, 5], 272)
     """
 
     probabilities: FloatArray
@@ -54,7 +62,22 @@ class CoClustering:
 
 
 class Bound(NamedTuple):
-    """A partition drawn from the posterior: labels (n,), number of clusters, distance from the point partition."""
+    """A partition drawn from the posterior, at the edge of a credible ball.
+
+    Attributes
+    ----------
+    labels : (n,) cluster of each row; clusters are numbered by size, the largest 0.
+    n_clusters : number of clusters.
+    distance : from the point partition.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_faithful(), 2, draws=200, rng=1, progress=False)
+    >>> ball = bg.point_partition(posterior, rng=1).ball
+    >>> ball.horizontal.distance == ball.radius, ball.horizontal.n_clusters, len(ball.horizontal.labels)
+    (True, 2, 272)
+    """
 
     labels: Labels
     n_clusters: int
@@ -76,6 +99,14 @@ class CredibleBall:
     upper : vertical upper bound: of the partitions in the ball with the fewest clusters, the most distant.
     lower : vertical lower bound: the same with the most clusters.
     horizontal : the most distant of all.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_faithful(), 2, draws=200, rng=1, progress=False)
+    >>> ball = bg.point_partition(posterior, rng=1).ball
+    >>> ball.probability >= ball.ci_prob, ball.upper.n_clusters, ball.lower.n_clusters
+    (True, 2, 2)
     """
 
     ci_prob: float
@@ -100,6 +131,14 @@ class Partition:
         partition from each draw.
     ball : CredibleBall around `labels`.
     co_clustering : the probabilities that the search used.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_faithful(), 2, draws=200, rng=1, progress=False)
+    >>> partition = bg.point_partition(posterior, loss="binder", rng=1)
+    >>> partition.n_clusters, partition.expected_loss < 0.05
+    (2, True)
     """
 
     labels: Labels
@@ -148,10 +187,24 @@ def co_clustering(
     max_rows : of more rows than this, evenly chosen ones are taken, and `rows` of the result says which. The matrix
         takes 8 max_rows^2 bytes.
 
+    Returns
+    -------
+    CoClustering
+
     Raises
     ------
     InputError
         The posterior lacks a variable or rows, `X` has other columns, or a count is none.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> X["eruptions"][:3].tolist()
+    [3.6, 1.8, 3.333]
+    >>> posterior = bg.sample_posterior(X, 2, draws=200, rng=1, progress=False)
+    >>> bg.co_clustering(posterior).probabilities[:3, :3].round(1).tolist()
+    [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
     """
     rows, n_samples, values, draws = _chosen(posterior, X, n_draws, max_rows)
     probabilities = _probabilities(len(rows), responsibilities_of_draws(values, *draws.arrays), len(draws.weights))
@@ -197,6 +250,15 @@ def point_partition(
     InputError
         `loss` is unknown, the posterior lacks a variable or rows, `X` or `start` has other columns, or an option is
         out of range.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> posterior = bg.sample_posterior(X, 2, draws=200, rng=1, progress=False)
+    >>> partition = bg.point_partition(posterior, rng=1)
+    >>> X["eruptions"].groupby(partition.labels).mean().round(1).tolist()
+    [4.3, 2.0]
     """
     if loss not in ("vi", "binder"):
         raise InputError(f"loss must be 'vi' (variation of information) or 'binder'; received {loss!r}.")

@@ -25,6 +25,15 @@ class PredictiveDensity:
     log_density_interval : (n_samples, 2) equal-tailed interval, over the draws, of a draw's own log density.
     ci_prob : probability of the intervals.
     n_draws : how many draws were averaged.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_faithful(), 2, draws=200, rng=1, progress=False)
+    >>> density = bg.predict_density(posterior, [[4.3, 80.0], [3.1, 68.0]])  # among the rows, and in a gap
+    >>> low, high = density.log_density_interval.T
+    >>> ((high - low)[1] > 2 * (high - low)[0]).item()
+    True
     """
 
     log_density: FloatArray
@@ -52,6 +61,18 @@ class Prediction(PredictiveDensity):
     probability_intervals : (n_samples, n_components, 2) equal-tailed intervals, over the draws, of a draw's own
         responsibilities.
     log_density, log_density_interval, ci_prob, n_draws : as of `PredictiveDensity`.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> em = bg.fit_em(X, 2, rng=1)
+    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
+    >>> prediction = bg.predict(bg.align(posterior, em.parameters), X)
+    >>> prediction.as_frame()[["label", "probability_0", "probability_0_eti90_lb"]].head(2).round(2)
+       label  probability_0  probability_0_eti90_lb
+    0      0            1.0                     1.0
+    1      1            0.0                     0.0
     """
 
     labels: NDArray[np.intp]
@@ -85,7 +106,8 @@ def predict(posterior: xr.DataTree, X: ArrayLike, *, ci_prob: float = 0.9, n_dra
 
     Returns
     -------
-    Prediction. Beside it, no more than 8 MB a core are in memory, or what one row takes.
+    Prediction
+        Beside it, no more than 8 MB a core are in memory, or what one row takes.
 
     Raises
     ------
@@ -98,10 +120,10 @@ def predict(posterior: xr.DataTree, X: ArrayLike, *, ci_prob: float = 0.9, n_dra
     >>> import bayesgmm as bg
     >>> X = bg.datasets.load_faithful()
     >>> em = bg.fit_em(X, 2, rng=1)
-    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=1000, rng=1, progress=False)
+    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
     >>> prediction = bg.predict(bg.align(posterior, em.parameters), [[2.0, 50.0], [4.5, 80.0]])
-    >>> prediction.probabilities.max(axis=1).round(2).tolist()
-    [1.0, 1.0]
+    >>> prediction.labels.tolist(), prediction.probabilities.max(axis=1).round(2).tolist()
+    ([1, 0], [1.0, 1.0])
     """
     check_aligned(posterior)
     ci_prob, draws = check_fraction(ci_prob, "ci_prob"), mixture_draws(posterior, check_count(n_draws, "n_draws"))
@@ -132,8 +154,30 @@ def predict_density(
 
         log_density[i] = log 1/S sum_s p(x_i | draw s)
 
-    It does not depend on labels: the posterior need not be aligned. Parameters and errors are otherwise those of
-    `predict`.
+    Parameters
+    ----------
+    posterior : DataTree, as `sample_posterior` or `align` returns it; labels do not matter.
+    X : (n_samples, n_features) rows with the columns of the posterior, the fitted ones or new ones.
+    ci_prob : probability of the equal-tailed interval, between 0 and 1.
+    n_draws : average at most this many draws, evenly spaced over all chains (see `predict`).
+
+    Returns
+    -------
+    PredictiveDensity
+
+    Raises
+    ------
+    InputError
+        The posterior describes no mixture, `X` has other columns or holds NaN or infinity, or an option is out of
+        range.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_faithful(), 2, draws=200, rng=1, progress=False)
+    >>> long_wait, contradiction = bg.predict_density(posterior, [[4.3, 80.0], [2.0, 80.0]]).log_density
+    >>> bool(long_wait > contradiction + 5)  # hardly ever such a wait after a short eruption
+    True
     """
     ci_prob, draws = check_fraction(ci_prob, "ci_prob"), mixture_draws(posterior, check_count(n_draws, "n_draws"))
     table = as_table(X, features=draws.features)

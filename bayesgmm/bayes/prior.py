@@ -88,7 +88,20 @@ class StdPrior:
 
 @dataclass(frozen=True, eq=False)
 class LogNormal(StdPrior):
-    """log(sd) ~ Normal(log(median), log_sd). Vanishes at 0 faster than any power of sd."""
+    """log(sd) ~ Normal(log(median), log_sd). Vanishes at 0 faster than any power of sd.
+
+    Parameters
+    ----------
+    median : above 0, in the units of the data; one number or (n_features,).
+    log_sd : above 0, standard deviation of log(sd), without units; one number or (n_features,).
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> prior = bg.Prior.for_data(bg.datasets.load_faithful())
+    >>> type(prior.std).__name__, prior.std.median.round(1).tolist()  # half of each feature's standard deviation
+    ('LogNormal', [0.6, 6.8])
+    """
 
     distribution = "LogNormal"
     median: ArrayLike
@@ -104,7 +117,21 @@ class LogNormal(StdPrior):
 
 @dataclass(frozen=True, eq=False)
 class HalfNormal(StdPrior):
-    """sd ~ |Normal(0, sigma)|. Positive at 0: with two equal rows the posterior is improper."""
+    """sd ~ |Normal(0, sigma)|. Positive at 0: with two equal rows the posterior is improper.
+
+    Parameters
+    ----------
+    sigma : above 0, in the units of the data; one number or (n_features,).
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.simulate(50, 1, 1, rng=1).X  # no two rows are equal
+    >>> prior = bg.Prior.for_data(X, std=bg.HalfNormal(5.0))
+    >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
+    >>> bool(abs(posterior["posterior"]["stds"].mean() - X.std()) < 0.1)
+    True
+    """
 
     distribution = "HalfNormal"
     sigma: ArrayLike
@@ -118,6 +145,20 @@ class Gamma(StdPrior):
     """sd ~ Gamma(alpha, beta), mean alpha / beta.
 
     The posterior is improper when more than alpha rows are equal in a feature.
+
+    Parameters
+    ----------
+    alpha : above 0, the shape, without units; one number or (n_features,).
+    beta : above 0, the rate, in 1 / the units of the data; one number or (n_features,).
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_galaxies()
+    >>> prior = bg.Prior.for_data(X, std=bg.Gamma(alpha=4.0, beta=1.0))
+    >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
+    >>> round(float(posterior["posterior"]["stds"].mean()))
+    5
     """
 
     distribution = "Gamma"
@@ -131,7 +172,22 @@ class Gamma(StdPrior):
 
 @dataclass(frozen=True, eq=False)
 class InverseGamma(StdPrior):
-    """sd ~ InverseGamma(alpha, beta), mode beta / (alpha + 1). Vanishes at 0 faster than any power of sd."""
+    """sd ~ InverseGamma(alpha, beta), mode beta / (alpha + 1). Vanishes at 0 faster than any power of sd.
+
+    Parameters
+    ----------
+    alpha : above 0, the shape, without units; one number or (n_features,).
+    beta : above 0, the scale, in the units of the data; one number or (n_features,).
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> prior = bg.Prior.for_data(X, std=bg.InverseGamma(alpha=3.0, beta=[1.0, 10.0]))  # beta: one for each feature
+    >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
+    >>> (posterior["posterior"]["stds"].mean(("chain", "draw", "component")).values / X.std().values).round(1).tolist()
+    [1.0, 1.0]
+    """
 
     distribution = "InverseGamma"
     alpha: ArrayLike
@@ -144,7 +200,21 @@ class InverseGamma(StdPrior):
 
 @dataclass(frozen=True, eq=False)
 class Uniform(StdPrior):
-    """sd ~ Uniform(lower, upper). lower is above 0: a uniform that reaches 0 has an improper posterior under ties."""
+    """sd ~ Uniform(lower, upper). lower is above 0: a uniform that reaches 0 has an improper posterior under ties.
+
+    Parameters
+    ----------
+    lower, upper : above 0, in the units of the data; one number or (n_features,).
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_galaxies()
+    >>> prior = bg.Prior.for_data(X, std=bg.Uniform(lower=0.5, upper=4.0))
+    >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
+    >>> bool(posterior["posterior"]["stds"].max() < 4.0), X["velocity"].std().round(1).item()
+    (True, 4.6)
+    """
 
     distribution = "Uniform"
     lower: ArrayLike
@@ -164,7 +234,21 @@ class Uniform(StdPrior):
 
 @dataclass(frozen=True, eq=False)
 class Exponential(StdPrior):
-    """sd ~ Exponential with this mean. Positive at 0: with two equal rows the posterior is improper."""
+    """sd ~ Exponential with this mean. Positive at 0: with two equal rows the posterior is improper.
+
+    Parameters
+    ----------
+    mean : above 0, in the units of the data; one number or (n_features,).
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.simulate(50, 1, 1, rng=1).X  # no two rows are equal
+    >>> prior = bg.Prior.for_data(X, std=bg.Exponential(mean=2.0))
+    >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
+    >>> bool(abs(posterior["posterior"]["stds"].mean() - X.std()) < 0.1)
+    True
+    """
 
     distribution = "Exponential"
     mean: ArrayLike
@@ -178,7 +262,21 @@ class Exponential(StdPrior):
 
 @dataclass(frozen=True, eq=False)
 class Fixed(StdPrior):
-    """The standard deviation is known."""
+    """The standard deviation is known, and the same in every component.
+
+    Parameters
+    ----------
+    value : above 0, in the units of the data; one number or (n_features,).
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_galaxies()
+    >>> prior = bg.Prior.for_data(X, std=bg.Fixed(4.5))
+    >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
+    >>> round(float(posterior["posterior"]["means"].std()), 1), round(4.5 / len(X) ** 0.5, 1)
+    (0.5, 0.5)
+    """
 
     distribution = ""
     value: ArrayLike
@@ -206,6 +304,16 @@ class Prior:
     ------
     InputError
         A value is not finite or, where it must be, not positive.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> std = bg.LogNormal(median=[0.5, 5.0])  # minutes, as the features are
+    >>> prior = bg.Prior(mean_location=[3.0, 70.0], mean_scale=[2.0, 20.0], std=std, concentration=2.0)
+    >>> posterior = bg.sample_posterior(X, 2, prior=prior, draws=200, rng=1, progress=False)
+    >>> sorted(posterior["posterior"]["weights"].mean(("chain", "draw")).values.round(1).tolist())
+    [0.4, 0.6]
     """
 
     mean_location: ArrayLike
@@ -245,7 +353,11 @@ class Prior:
         ----------
         X : (n_samples, n_features) array or data frame.
         covariance : structure; "spherical" has one standard deviation for all features.
-        changes : fields of `Prior` to set otherwise.
+        **changes : fields of `Prior` to set otherwise.
+
+        Returns
+        -------
+        Prior
 
         Raises
         ------

@@ -79,16 +79,29 @@ def sample_posterior(
 
     Returns
     -------
-    xarray.DataTree in ArviZ's schema. `posterior`: weights[chain, draw, component], means[..., component, feature],
-    stds, correlations, covariances. `sample_stats`: the sampler's, and total_log_likelihood; energy, diverging,
-    tree_depth and what else NUTS alone has are absent where the draws are not NUTS'. `observed_data`: X.
-    `modes`: a row a mode, and in `modes/1`, `modes/2`, ... `posterior` and `sample_stats` of the chains of others.
-    Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", with NUTS, or
-    "allocation", Gibbs sampling that gives each row to a component, of whose sweeps every tenth is kept;
-    `preconditioning_reason` and `pilots` say why; `stopped_by` is "convergence", "max_draws", "draws" or
-    "interruption"; `gradients_by` is what NUTS calls: "C functions", the slower "Python functions", or "PyTensor";
-    `seconds_mode`, `seconds_pilot` and `seconds_sampling` are wall clock. `partial` is 1 when Ctrl-C ended it early, and `chain_lengths` then has the draws
-    of each chain before they were cut to equal length.
+    xarray.DataTree
+        In ArviZ's schema. The groups are
+
+        - `posterior`: weights[chain, draw, component], means[..., component, feature], stds, correlations, covariances;
+          of a `pymc.Model` its own variables;
+        - `sample_stats` [chain, draw]: the sampler's, among them `lp`, the log posterior in unconstrained space
+          (energy, diverging, tree_depth and what else NUTS alone has are absent where the draws are not NUTS');
+          `total_log_likelihood` of all rows; `log_prior`, the log prior density of weights, means, standard deviations
+          and correlations up to a constant, by which `compare` finds what the prior pulls on. A `pymc.Model` has no
+          `log_prior`, and a log-likelihood only when its draws are mixtures of its observed `X`;
+        - `observed_data`: X;
+        - `modes`: a row a mode, see the notes; and `modes/1`, `modes/2`, ...: `posterior` and `sample_stats` of the
+          chains of other modes, where these got chains of their own. A `pymc.Model` has none of these.
+
+        Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", with NUTS, or
+        "allocation", Gibbs sampling that gives each row to a component, of whose sweeps every tenth is kept;
+        `preconditioning_reason` and `pilots` say why; `stopped_by` is "convergence", "max_draws", "draws" or
+        "interruption"; `gradients_by` is what NUTS calls: "C functions", the slower "Python functions", or "PyTensor";
+        `seconds_mode`, `seconds_pilot` and `seconds_sampling` are wall clock. `partial` is 1 when Ctrl-C ended it
+        early, and `chain_lengths` then has the draws of each chain before they were cut to equal length.
+        `empty_component_share` (not of a `pymc.Model`) is the share of the posterior in which some component holds no
+        row, by Laplace's formula for one component fewer: chains seldom go there, and `diagnose` tells when it is more
+        than 5 %.
 
     Raises
     ------
@@ -117,6 +130,17 @@ def sample_posterior(
     unknown and for a mode in the region of another; log_evidence, log of the integral of likelihood times prior over
     all orders of the components; log_posterior in unconstrained space and log_likelihood at the mode; n_starts, how
     many starts led to it.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_galaxies()
+    >>> starts = [optimum.parameters for optimum in bg.fit_em(X, 3, rng=1).optima]
+    >>> posterior = bg.sample_posterior(X, 3, start=starts, draws=500, rng=1, progress=False)
+    >>> dict(posterior["posterior"]["means"].sizes)
+    {'chain': 4, 'draw': 500, 'component': 3, 'feature': 1}
+    >>> posterior["modes"]["share"].values.round(1).tolist()  # the second of EM's maxima hardly matters
+    [1.0, 0.0]
     """
     draws = None if draws is None else check_count(draws, "draws", _FEWEST_DRAWS)
     max_draws, chains = check_count(max_draws, "max_draws", _FEWEST_DRAWS), check_count(chains, "chains")

@@ -32,8 +32,9 @@ def marginal(posterior: xr.DataTree, features: Sequence[str | int]) -> xr.DataTr
 
     Returns
     -------
-    A new DataTree: `posterior`, `sample_stats` without total_log_likelihood, and `observed_data` with these features
-    only, no other group; aligned if `posterior` was.
+    DataTree
+        A new one: `posterior`, `sample_stats` without total_log_likelihood, and `observed_data` with these features
+        only, no other group; aligned if `posterior` was.
 
     Raises
     ------
@@ -43,8 +44,7 @@ def marginal(posterior: xr.DataTree, features: Sequence[str | int]) -> xr.DataTr
     Examples
     --------
     >>> import bayesgmm as bg
-    >>> X = bg.datasets.load_faithful()
-    >>> posterior = bg.sample_posterior(X, 2, draws=1000, rng=1, progress=False)
+    >>> posterior = bg.sample_posterior(bg.datasets.load_faithful(), 2, draws=200, rng=1, progress=False)
     >>> waiting = bg.marginal(posterior, ["waiting"])
     >>> bg.predict_density(waiting, [55.0, 80.0]).log_density.round(1).tolist()
     [-3.7, -3.2]
@@ -74,15 +74,25 @@ def conditional(posterior: xr.DataTree, given: Mapping[str | int, float]) -> xr.
 
     Returns
     -------
-    A new DataTree: `posterior` with weights, means, covariances, stds and correlations of the other features, and
-    `sample_stats` without total_log_likelihood, no other group; aligned if `posterior` was. `attrs["given"]` says what
-    was known.
+    DataTree
+        A new one: `posterior` with weights, means, covariances, stds and correlations of the other features, and
+        `sample_stats` without total_log_likelihood, no other group; aligned if `posterior` was. `attrs["given"]` says
+        what was known.
 
     Raises
     ------
     InputError
         `given` is no mapping, names a feature that there is not or all of them, or has a value that is not finite; or
         the posterior describes no mixture.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_faithful(), 2, draws=200, rng=1, progress=False)
+    >>> draws = bg.conditional(posterior, {"eruptions": 2.0})["posterior"]  # how long to wait after two minutes?
+    >>> expected = (draws["weights"] * draws["means"].sel(feature="waiting")).sum("component")
+    >>> round(float(expected.mean()))
+    54
     """
     dataset, draws = mixture_dataset(posterior), mixture_draws(posterior)
     known, other, values = check_given(given, draws.features)

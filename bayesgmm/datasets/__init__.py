@@ -12,7 +12,22 @@ from bayesgmm.validation import as_generator, check_count, check_positive
 
 
 class Simulation(NamedTuple):
-    """X (n_samples, n_features), the labels (n_samples,) and the mixture that they were drawn from."""
+    """Rows of a known mixture.
+
+    Attributes
+    ----------
+    X : (n_samples, n_features) rows.
+    labels : (n_samples,) the component that each was drawn from.
+    parameters : MixtureParameters, the mixture.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> simulation = bg.datasets.simulate(500, 2, 1, rng=1)
+    >>> em = bg.fit_em(simulation.X, 2, rng=1)
+    >>> bool(em.log_likelihood > simulation.parameters.log_density(simulation.X).sum())  # than that of the truth
+    True
+    """
 
     X: NDArray[np.float64]
     labels: NDArray[np.intp]
@@ -24,6 +39,19 @@ def load_faithful() -> pd.DataFrame:
 
     Azzalini and Bowman (1990), A look at some data on the Old Faithful geyser, Applied Statistics 39, 357-365,
     in the version that R distributes. Many values are rounded and so tied.
+
+    Returns
+    -------
+    DataFrame
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> bg.datasets.load_faithful().describe().loc[["count", "min", "max"]]
+           eruptions  waiting
+    count      272.0    272.0
+    min          1.6     43.0
+    max          5.1     96.0
     """
     return _load("faithful.csv")
 
@@ -33,6 +61,17 @@ def load_galaxies() -> pd.DataFrame:
 
     Roeder (1990), Density estimation with confidence sets exemplified by superclusters and voids in the galaxies,
     JASA 85, 617-624; with the 78th value corrected to 26.69.
+
+    Returns
+    -------
+    DataFrame
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> velocity = bg.datasets.load_galaxies()["velocity"]
+    >>> len(velocity), float(velocity.min()), float(velocity.max())
+    (82, 9.172, 34.279)
     """
     return _load("galaxies.csv")
 
@@ -50,12 +89,23 @@ def simulate(
 
     Returns
     -------
-    Simulation with X, labels and parameters. Weights are drawn from Dirichlet(5, ..., 5), standard deviations from
-    0.7 to 1.4, correlations from a Wishart matrix with 2 D + 2 degrees of freedom.
+    Simulation
+        X, labels and parameters. Weights are drawn from Dirichlet(5, ..., 5), standard deviations from 0.7 to 1.4,
+        correlations from a Wishart matrix with 2 D + 2 degrees of freedom.
 
     Raises
     ------
-    InputError when a count is below 1 or `separation` is not above 0.
+    InputError
+        A count is below 1 or `separation` is not above 0.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X, labels, parameters = bg.datasets.simulate(500, 3, 2, separation=6.0, rng=1)
+    >>> X.shape, parameters.n_components
+    ((500, 2), 3)
+    >>> bool((parameters.predict(X) == labels).mean() > 0.98)
+    True
     """
     n, K = check_count(n_samples, "n_samples"), check_count(n_components, "n_components")
     D, separation = check_count(n_features, "n_features"), check_positive(separation, "separation")

@@ -71,8 +71,9 @@ def fit_em(
 
     Returns
     -------
-    EMFit, its components in decreasing order of weight (for a start given as parameters or responsibilities:
-    in the order of the start).
+    EMFit
+        Its components are in decreasing order of weight (for a start given as parameters or responsibilities: in the
+        order of the start).
 
     Raises
     ------
@@ -104,6 +105,8 @@ def fit_em(
     >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
     >>> round(em.log_likelihood, 3)
     -1130.264
+    >>> em.parameters.means.round(1).tolist()
+    [[4.3, 80.0], [2.0, 54.5]]
     """
     structure = structure_named(covariance)
     table = as_table(X)

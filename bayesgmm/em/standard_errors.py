@@ -65,6 +65,18 @@ class StandardErrors:
     replicates : (n, n_entries) the estimates of the replicates that did not fail, in the order of the table; of the
         jackknife those without each group.
     notes : what a reader should know of these numbers, in sentences.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> errors = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1).standard_errors()
+    >>> means = errors.table.query("parameter == 'means'")[["estimate", "standard_error", "lower", "upper"]]
+    >>> print(means.round(2).to_string(index_names=False))
+                         estimate  standard_error  lower  upper
+    means[0, eruptions]      4.29            0.03   4.24   4.34
+    means[0, waiting]       79.97            0.46  79.22  80.72
+    means[1, eruptions]      2.04            0.03   1.99   2.08
+    means[1, waiting]       54.48            0.59  53.51  55.45
     """
 
     table: pd.DataFrame

@@ -125,7 +125,28 @@ class MixtureParameters:
         return self.covariances / (stds[:, :, np.newaxis] * stds[:, np.newaxis, :])
 
     def permute(self, order: Sequence[int] | NDArray[np.int_]) -> "MixtureParameters":
-        """The same mixture with component `order[0]` first, `order[1]` second, ..."""
+        """The same mixture with component `order[0]` first, `order[1]` second, ...
+
+        Parameters
+        ----------
+        order : (n_components,) numbers of the components, each once.
+
+        Returns
+        -------
+        MixtureParameters
+
+        Raises
+        ------
+        InputError
+            `order` does not name each component once.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> mixture = bg.MixtureParameters([0.7, 0.3], [[0.0], [5.0]], [[[1.0]], [[2.0]]])
+        >>> mixture.permute([1, 0]).weights.tolist()
+        [0.3, 0.7]
+        """
         index = np.asarray(order)
         if index.dtype.kind not in "iu" or index.ndim != 1 or sorted(index) != list(range(self.n_components)):
             raise InputError(
@@ -134,30 +155,116 @@ class MixtureParameters:
         return MixtureParameters(self.weights[index], self.means[index], self.covariances[index], self.features)
 
     def log_density(self, X: ArrayLike) -> FloatArray:
-        """(n_samples,) log of sum_k w_k N(x | mu_k, Sigma_k), natural logarithm, density per unit of the data.
+        """Log of sum_k w_k N(x | mu_k, Sigma_k), natural logarithm, density per unit of the data.
 
-        Raises InputError when `X` has other columns than the mixture, or holds NaN or infinity.
+        Parameters
+        ----------
+        X : (n_samples, n_features) rows.
+
+        Returns
+        -------
+        (n_samples,) array
+
+        Raises
+        ------
+        InputError
+            `X` has other columns than the mixture, or holds NaN or infinity.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> X = bg.datasets.load_faithful()
+        >>> em = bg.fit_em(X, 2, rng=1)
+        >>> bool(abs(em.parameters.log_density(X).sum() - em.log_likelihood) < 1e-6)
+        True
         """
         rows, parameters = self._at(X)
         return rows.log_densities(parameters)
 
     def responsibilities(self, X: ArrayLike) -> FloatArray:
-        """(n_samples, n_components) probability of each component given each row; rows sum to 1.
+        """Probability of each component given each row.
 
-        r_ik = w_k N(x_i | mu_k, Sigma_k) / sum_j w_j N(x_i | mu_j, Sigma_j)      (Bishop 2006, eq. 9.23)
+            r_ik = w_k N(x_i | mu_k, Sigma_k) / sum_j w_j N(x_i | mu_j, Sigma_j)      (Bishop 2006, eq. 9.23)
 
-        Raises InputError when `X` has other columns than the mixture, or holds NaN or infinity.
+        Parameters
+        ----------
+        X : (n_samples, n_features) rows.
+
+        Returns
+        -------
+        (n_samples, n_components) array
+            Its rows sum to 1, also where every density underflows.
+
+        Raises
+        ------
+        InputError
+            `X` has other columns than the mixture, or holds NaN or infinity.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+        >>> em.parameters.responsibilities([[2.0, 55.0], [2.9, 67.0]]).round(2).tolist()
+        [[0.0, 1.0], [0.55, 0.45]]
         """
         rows, parameters = self._at(X)
         return rows.responsibilities(parameters)
 
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        """(n_samples,) the most probable component of each row."""
+        """The most probable component of each row.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) rows.
+
+        Returns
+        -------
+        (n_samples,) array
+            Numbers of components.
+
+        Raises
+        ------
+        InputError
+            `X` has other columns than the mixture, or holds NaN or infinity.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+        >>> em.parameters.predict([[2.0, 55.0], [4.5, 80.0]]).tolist()
+        [1, 0]
+        """
         rows, parameters = self._at(X)
         return np.concatenate([piece.responsibilities(parameters).argmax(axis=1) for piece in rows.pieces()])
 
     def sample(self, n_samples: int, rng: Any = None) -> tuple[FloatArray, NDArray[np.intp]]:
-        """Draw rows: X (n_samples, n_features) and the component (n_samples,) that each came from."""
+        """Draw rows.
+
+        Parameters
+        ----------
+        n_samples : how many, at least 1.
+        rng : int, numpy.random.Generator or None.
+
+        Returns
+        -------
+        (n_samples, n_features) array
+            The rows.
+        (n_samples,) array
+            The component that each came from.
+
+        Raises
+        ------
+        InputError
+            `n_samples` is below 1.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+        >>> X, labels = em.parameters.sample(1000, rng=1)
+        >>> X.shape, bool(abs((labels == 0).mean() - em.parameters.weights[0]) < 0.05)
+        ((1000, 2), True)
+        """
         n = check_count(n_samples, "n_samples")
         generator = as_generator(rng)
         labels = generator.choice(self.n_components, size=n, p=self.weights / self.weights.sum())
@@ -166,7 +273,28 @@ class MixtureParameters:
         return self.means[labels] + np.einsum("nij,nj->ni", choleskys[labels], noise), labels
 
     def marginal(self, features: Sequence[str | int]) -> "MixtureParameters":
-        """The mixture of some of the features, in the order given."""
+        """The mixture of some of the features, in the order given.
+
+        Parameters
+        ----------
+        features : names or numbers of the features to keep.
+
+        Returns
+        -------
+        MixtureParameters
+
+        Raises
+        ------
+        InputError
+            `features` is no list of features of the mixture, each once.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+        >>> em.parameters.marginal(["waiting"]).means.round(1).tolist()
+        [[80.0], [54.5]]
+        """
         index = feature_indices(features, self.features, "features")
         return MixtureParameters(
             self.weights,
@@ -180,6 +308,27 @@ class MixtureParameters:
 
         Component by component a Gaussian conditional (Bishop 2006, eqs. 2.81 and 2.82); the weights are the
         responsibilities of the marginal mixture at the given values.
+
+        Parameters
+        ----------
+        given : from names or numbers of features to their values, in the units of the data.
+
+        Returns
+        -------
+        MixtureParameters
+
+        Raises
+        ------
+        InputError
+            `given` is no mapping, names a feature that there is not or all of them, or has a value that is not finite.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+        >>> waiting = em.parameters.conditional({"eruptions": 2.0})
+        >>> waiting.features, (waiting.weights @ waiting.means).round(1).tolist()
+        (('waiting',), [54.2])
         """
         known, other, values = check_given(given, self.features)
         marginal = self.marginal(known)

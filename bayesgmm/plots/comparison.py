@@ -43,6 +43,16 @@ def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Figure
     ------
     InputError
         The table has more than 400 rows.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_galaxies()
+    >>> em = bg.fit_em(X, 1, rng=1)
+    >>> posterior = bg.sample_posterior(X, 1, start=em.parameters, draws=200, rng=1, progress=False)
+    >>> figure = bg.plots.plot_comparison(bg.compare(em, bg.align(posterior, em.parameters)))
+    >>> figure.axes[0].get_xlabel()
+    'distance from the posterior mean, in posterior standard deviations'
     """
     table = comparison.table
     if len(table) > _MOST_ROWS:

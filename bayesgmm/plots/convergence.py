@@ -54,6 +54,14 @@ def plot_convergence(em: EMFit, *, ax: Axes | None = None) -> Figure:
     -----
     When there are more rows than `fit_em` compares the starts on, short runs have log-likelihoods of a sample of the
     rows. They cannot be drawn on one axis with the others; the legend counts them.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+    >>> figure = bg.plots.plot_convergence(em)
+    >>> figure.axes[0].get_ylabel().splitlines()[0]
+    'log-likelihood below the best (nats)'
     """
     ax = ax or new_axes(9, 4.5)
     drawn = [run for run in em.restarts if not run.sampled]

@@ -71,15 +71,25 @@ def plot_density_difference(
     -------
     Figure
 
-    Notes
-    -----
-    The band and the standard deviations are of 400 draws, evenly spaced.
-
     Raises
     ------
     InputError
         The posterior holds no rows, or has other components or features than `em`; `features` are not one or two of the
         mixture's; `ax` is given with one feature; or `ci_prob` is out of range.
+
+    Notes
+    -----
+    The band and the standard deviations are of 400 draws, evenly spaced.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()[["waiting"]]
+    >>> em = bg.fit_em(X, 2, rng=1)
+    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
+    >>> figure = bg.plots.plot_density_difference(em, posterior)
+    >>> figure.axes[-1].get_ylabel().split()
+    ['difference', 'from', 'the', 'posterior', 'predictive']
     """
     ci_prob = check_fraction(ci_prob, "ci_prob")
     draws = mixture_draws(posterior, _N_DRAWS)

@@ -80,6 +80,16 @@ def plot_fit(
     InputError
         The posterior is not aligned, holds no rows, or has other components or features than `em`; more than ten
         features are to be drawn; `ax` is given with more than two; or an option is out of range.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> em = bg.fit_em(X, 2, rng=1)
+    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
+    >>> figure = bg.plots.plot_fit(em, bg.align(posterior, em.parameters))
+    >>> figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()
+    ('eruptions', 'waiting')
     """
     n_draws, ci_prob = check_count(n_draws, "n_draws"), check_fraction(ci_prob, "ci_prob")
     view = _view(em, posterior, features)

@@ -62,14 +62,24 @@ def plot_labels(
     -------
     Figure
 
-    Notes
-    -----
-    At most 4000 rows are drawn: the 2000 least sure, and others evenly chosen. The legend says when.
-
     Raises
     ------
     InputError
         As `row_uncertainty` does, or `features` are not one or two of the mixture's.
+
+    Notes
+    -----
+    At most 4000 rows are drawn: the 2000 least sure, and others evenly chosen. The legend says when.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()[["waiting"]]
+    >>> em = bg.fit_em(X, 2, rng=1)
+    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
+    >>> figure = bg.plots.plot_labels(em, bg.align(posterior, em.parameters))
+    >>> figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()
+    ('waiting', "probability that EM's label is wrong")
     """
     chosen = one_or_two(em.parameters, features)
     table = row_uncertainty(em, posterior, ci_prob=ci_prob)

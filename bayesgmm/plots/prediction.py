@@ -63,6 +63,14 @@ def plot_predictive_check(
     ------
     InputError
         As `predictive_check` and `marginal`; or more than ten features are to be drawn.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_galaxies(), 1, draws=200, rng=1, progress=False)
+    >>> figure = bg.plots.plot_predictive_check(posterior, n_draws=100, rng=1)
+    >>> figure.axes[0].get_xlabel()
+    'velocity'
     """
     n_draws, ci_prob = check_count(n_draws, "n_draws"), check_fraction(ci_prob, "ci_prob")
     if features is not None:

@@ -55,6 +55,14 @@ def plot_trace(
     InputError
         A name in `parameters` or `features` is not one of the posterior's, nothing that they name varies, or more than
         120 numbers are to be drawn.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_galaxies(), 1, draws=200, rng=1, progress=False)
+    >>> figure = bg.plots.plot_trace(posterior, parameters=["means", "stds"])
+    >>> [ax.get_title() for ax in figure.axes]
+    ['means[0, velocity]', 'stds[0, velocity]']
     """
     found = _entries(posterior, parameters, features)
     figure = _panels(az.plot_trace, posterior, found, 3, visuals={"trace": {"width": 0.5, "alpha": 0.8}})
@@ -78,7 +86,28 @@ def plot_rank(
     A line is the distribution function of a chain's ranks among all draws, less that of uniform ranks. Chains
     that agree stay in the grey band.
 
-    Parameters, result and errors are those of `plot_trace`.
+    Parameters
+    ----------
+    posterior : DataTree, as `align` returns it.
+    parameters : any of "weights", "means", "stds" and "correlations"; what the model fixes is left out.
+    features : names of the features whose parameters are drawn; by default all.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    InputError
+        As `plot_trace` does.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_galaxies(), 1, draws=200, rng=1, progress=False)
+    >>> figure = bg.plots.plot_rank(posterior, parameters=["means", "stds"])
+    >>> [ax.get_title() for ax in figure.axes]
+    ['means[0, velocity]', 'stds[0, velocity]']
     """
     found = _entries(posterior, parameters, features)
     visuals = {"ecdf_lines": {"width": 1}}
@@ -107,6 +136,14 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     ------
     InputError
         The sampler has no energy: `preconditioning` is "allocation".
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_galaxies(), 1, draws=200, rng=1, progress=False)
+    >>> fractions, energies = bg.plots.plot_energy(posterior).axes
+    >>> fractions.get_xlabel(), energies.get_xlabel()
+    ('E-BFMI', 'energy (nats)')
     """
     if "energy" not in posterior["sample_stats"].to_dataset():
         raise InputError(

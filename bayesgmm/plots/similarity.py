@@ -47,6 +47,16 @@ def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, 
     ------
     InputError
         The posterior holds no rows, or others than the partition, or has other features than `em`.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> em = bg.fit_em(X, 2, rng=1)
+    >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
+    >>> figure = bg.plots.plot_similarity(em, posterior, bg.point_partition(posterior, rng=1))
+    >>> figure.axes[0].get_xlabel()
+    'cluster of the partition'
     """
     values, together = rows_for(posterior, None), partition.co_clustering
     if len(values) != together.n_samples:

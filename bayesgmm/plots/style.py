@@ -21,7 +21,20 @@ LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 9, "handlelength": 3}
 
 
 class ComponentStyle(NamedTuple):
-    """How a component is drawn, in every figure."""
+    """How a component is drawn, in every figure.
+
+    Attributes
+    ----------
+    color : as #RRGGBB.
+    linestyle, marker : as Matplotlib writes them.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> color, linestyle, marker = bg.plots.component_style(1)
+    >>> linestyle, marker
+    ('--', 's')
+    """
 
     color: str
     linestyle: LineStyle
@@ -29,7 +42,22 @@ class ComponentStyle(NamedTuple):
 
 
 def component_style(component: int | str) -> ComponentStyle:
-    """The style of a component by its number, or of "all", for what the components share."""
+    """The style of a component by its number, or of "all", for what the components share.
+
+    Parameters
+    ----------
+    component : its number, from 0 on, or "all".
+
+    Returns
+    -------
+    ComponentStyle
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> bg.plots.component_style(0).color, bg.plots.component_style("all").color
+    ('#0072B2', '#222222')
+    """
     if component == ALL:
         return ComponentStyle(INK, "-", "d")
     k = int(component)
