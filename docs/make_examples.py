@@ -2,7 +2,7 @@
 
 A page is its own script. The Python blocks of docs/examples/PAGE.md run in order, in docs/images/examples, where they
 save their pictures, and those of docs/gallery.md in docs/images/gallery; what a block prints replaces the text block
-below it.
+below it. Two more pages are written so because PyTensor takes too long to compile their models at each build.
 """
 
 import os
@@ -23,6 +23,7 @@ from PIL import Image
 
 DOCS = Path(__file__).resolve().parent
 EXAMPLES, GALLERY = DOCS / "examples", DOCS / "gallery.md"
+OF_PYMC = [DOCS / "from-pymc.md", DOCS / "how-to" / "changing-the-model.md"]
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n(?P<below>\n```text\n.*?```\n)?", re.DOTALL)
 
 
@@ -62,7 +63,7 @@ def _times(folder: Path) -> dict[Path, int]:
 
 
 def main(names: list[str]) -> None:
-    pages = {page.stem: page for page in [*sorted(EXAMPLES.glob("*.md")), GALLERY]}
+    pages = {page.stem: page for page in [*sorted(EXAMPLES.glob("*.md")), GALLERY, *OF_PYMC]}
     for page in [pages[name] for name in names or pages]:
         folder = _pictures_of(page)
         folder.mkdir(parents=True, exist_ok=True)

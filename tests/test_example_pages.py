@@ -11,6 +11,7 @@ import bayesgmm as bg
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 GALLERY = DOCS / "gallery.md"
 PAGES = sorted((DOCS / "examples").glob("*.md"))
+OF_PYMC = [DOCS / "from-pymc.md", DOCS / "how-to" / "changing-the-model.md"]
 MOST_BYTES = {".png": 150_000, ".gif": 1_000_000}
 
 
@@ -45,7 +46,7 @@ def is_public(name):
     return True
 
 
-@pytest.mark.parametrize("page", [*PAGES, GALLERY], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, GALLERY, *OF_PYMC], ids=lambda page: page.stem)
 def test_the_code_of_a_page_uses_public_names_only(page):
     names = public_names(code_of(page))
     assert page.stem == "index" or "fit_em" in names

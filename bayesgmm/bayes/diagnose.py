@@ -79,6 +79,7 @@ class Diagnosis(Displayed):
 
     @property
     def ok(self) -> bool:
+        """Whether no problem was found."""
         return not self.problems
 
     def _card(self) -> Card:

@@ -60,6 +60,7 @@ class LOO(Displayed):
 
     @property
     def ok(self) -> bool:
+        """Whether nothing stands in the way of trusting `elpd`."""
         return not self.problems
 
     def _card(self) -> Card:

@@ -122,7 +122,7 @@ class LogNormal(StdPrior):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HalfNormal(StdPrior):
-    """sd ~ |Normal(0, sigma)|. Positive at 0: with two equal rows the posterior is improper.
+    """sd ~ abs(Normal(0, sigma)). Positive at 0: with two equal rows the posterior is improper.
 
     Parameters
     ----------

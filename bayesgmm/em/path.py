@@ -47,6 +47,7 @@ class EMPath:
 
     @property
     def n_iterations(self) -> int:
+        """Iterations after the start."""
         return len(self.history) - 1
 
     def __repr__(self) -> str:
