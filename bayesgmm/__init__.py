@@ -6,6 +6,8 @@ Names are loaded when they are first used, so that `import bayesgmm` and an EM f
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bayesgmm.caches import ensure_writable
+
 if TYPE_CHECKING:
     from bayesgmm import datasets as datasets
     from bayesgmm import plots as plots
@@ -137,6 +139,8 @@ _HOMES = {
 }
 
 __all__ = [*_HOMES]
+
+ensure_writable()
 
 
 def __getattr__(name: str) -> Any:

@@ -33,7 +33,7 @@ _N_ROWS = 5_000
 _PIECE = 4096
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PartitionAgreement:
     """Adjusted Rand index (Hubert and Arabie 1985, doi:10.1007/BF01908075) of EM's partition with the posterior's.
 
@@ -61,6 +61,12 @@ class PartitionAgreement:
     binder: float
     vi_partition: Partition
     binder_partition: Partition
+
+    def __repr__(self) -> str:
+        return (
+            f"PartitionAgreement: adjusted Rand index of EM's partition with the draws' {self.draws:.3f}, with the "
+            f"point partition by vi {self.vi:.3f}, by binder {self.binder:.3f}"
+        )
 
 
 def partition_agreement(

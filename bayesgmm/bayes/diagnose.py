@@ -19,6 +19,7 @@ from bayesgmm.bayes.problems import (
     problems_of,
     shares_in_words,
 )
+from bayesgmm.display import Card, Displayed, Grid, count
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.entries import PARAMETERS, Entry, entries, values_of
 from bayesgmm.mixture.parameters import log_densities_of_draws
@@ -27,10 +28,11 @@ from bayesgmm.thresholds import Thresholds, check_thresholds
 type FloatArray = NDArray[np.float64]
 
 _N_POINTS = 8
+_MOST_PROBLEMS = 3  # that a repr tells
 
 
-@dataclass(frozen=True, eq=False)
-class Diagnosis:
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagnosis(Displayed):
     """Convergence of a posterior.
 
     Attributes
@@ -40,7 +42,7 @@ class Diagnosis:
     parameters : DataFrame, the same for every parameter, after relabelling when `aligned`. When only these fail, the
         labels are what is unclear.
     n_divergences, n_chains, n_draws : counts; draws a chain.
-    bfmi : (n_chains,) energy fraction of missing information.
+    bfmi : (n_chains,) energy fraction of missing information; (0,) where the sampler has no energy.
     unclear : share of draws whose labels are not clear (`align`: label_clear); NaN when not aligned.
     labels : DataFrame, how firmly each component's labels stand (`label_report`: table); None when not aligned.
     aligned, partial : whether the draws were relabelled, whether sampling was interrupted.
@@ -80,12 +82,42 @@ class Diagnosis:
         """Whether no problem was found."""
         return not self.problems
 
+    def _card(self) -> Card:
+        n, partial = len(self.problems), " (interrupted)" if self.partial else ""
+        facts = [
+            f"{count(self.n_chains, 'chain')} x {count(self.n_draws, 'draw')}{partial}",
+            count(self.n_divergences, "divergence"),
+            f"lowest E-BFMI {self.bfmi.min():.2f}",
+        ]
+        if np.isfinite(self.unclear):
+            facts.append(f"{100 * self.unclear:.1f} % of the draws without clear labels")
+        if len(self.modes) > 1:
+            facts.append(f"{len(self.modes)} modes known")
+        parameters = "parameters, relabelled" if self.aligned else "parameters, not relabelled"
+        tables = {"label-free quantities": self.label_free, parameters: self.parameters}
+        notes = [f"problem: {problem.text}" for problem in self.problems[:_MOST_PROBLEMS]]
+        if n > _MOST_PROBLEMS:
+            notes.append(f"{n - _MOST_PROBLEMS} more in .problems; .summary() prints all.")
+        return Card(
+            f"Diagnosis: {count(n, 'problem') if n else 'no problem'} found",
+            ["; ".join(facts)],
+            Grid(
+                ["", "number", "R-hat at most", "ESS bulk at least", "ESS tail at least"],
+                [[name, str(len(table)), *_extremes(table)] for name, table in tables.items()],
+            ),
+            notes,
+        )
+
     def summary(self) -> str:
         """A few lines for a person."""
         labels = "after relabelling" if self.aligned else "not relabelled"
         lines = [
             f"{self.n_chains} chains x {self.n_draws} draws{' (interrupted)' if self.partial else ''}; "
-            f"{self.n_divergences} divergences; lowest E-BFMI {self.bfmi.min():.2f}",
+            + (
+                f"{self.n_divergences} divergences; lowest E-BFMI {self.bfmi.min():.2f}"
+                if self.bfmi.size
+                else "without gradients, so that there are no divergences and no E-BFMI"
+            ),
             f"label-free quantities: {_worst(self.label_free)}",
             f"parameters, {labels}: {_worst(self.parameters)}",
         ]
@@ -132,13 +164,17 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
     stats = posterior["sample_stats"].to_dataset()
     needed = {"weights", "means", "stds", "correlations", "covariances"}
     if not needed <= set(draws.data_vars):
-        raise InputError(f"posterior has no variable {', '.join(sorted(needed - set(draws.data_vars)))}.")
+        raise InputError(
+            f"posterior has no variable {', '.join(sorted(needed - set(draws.data_vars)))}. Pass what "
+            f"sample_posterior or align returned; a changed model has to keep these names."
+        )
     found, values = posterior_entries(posterior)
     parameters = convergence(values, [entry.name for entry in found])
     label_free = convergence(*_label_free(posterior, draws, stats))
     unclear = float(1 - stats["label_clear"].mean()) if "label_clear" in stats else float("nan")
-    n_divergences, n_all = int(stats["diverging"].sum()), stats["diverging"].size
-    bfmi = np.atleast_1d(np.asarray(az.bfmi(posterior)["energy"].values, dtype=np.float64))
+    n_divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
+    has_energy = "energy" in stats  # NUTS has; Gibbs sampling with allocations has neither
+    bfmi = np.atleast_1d(az.bfmi(posterior)["energy"].values).astype(np.float64) if has_energy else np.empty(0)
     modes = posterior["modes"].to_dataset().to_dataframe() if "modes" in posterior else pd.DataFrame()
     aligned, partial = bool(posterior.attrs.get("aligned", 0)), bool(posterior.attrs.get("partial", 0))
     return Diagnosis(
@@ -153,7 +189,7 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
         aligned=aligned,
         partial=partial,
         problems=(
-            *problems_of(label_free, parameters, n_divergences, n_all, bfmi, unclear, partial, thresholds),
+            *problems_of(label_free, parameters, n_divergences, stats["lp"].size, bfmi, unclear, partial, thresholds),
             *of_other_modes(modes, thresholds),
             *of_an_empty_component(posterior.attrs.get("empty_component_share", 0.0), thresholds),
         ),
@@ -250,10 +286,16 @@ def _spread(X: NDArray[Any]) -> NDArray[np.intp]:
     return np.asarray(np.argsort(scaled @ axis, kind="stable")[ranks])
 
 
-def _worst(table: pd.DataFrame) -> str:
+def _extremes(table: pd.DataFrame) -> tuple[str, str, str]:
+    """The largest R-hat and the fewest effective draws, bulk and tail; NaN where one is."""
     rhat = table["r_hat"].max(skipna=False)
     bulk, tail = table["ess_bulk"].min(skipna=False), table["ess_tail"].min(skipna=False)
-    return f"R-hat <= {rhat:.3f}, ESS bulk >= {bulk:.0f}, tail >= {tail:.0f}"
+    return f"{rhat:.3f}", f"{bulk:.0f}", f"{tail:.0f}"
+
+
+def _worst(table: pd.DataFrame) -> str:
+    rhat, bulk, tail = _extremes(table)
+    return f"R-hat <= {rhat}, ESS bulk >= {bulk}, tail >= {tail}"
 
 
 def _weakest(labels: pd.DataFrame | None) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.bayes.draws import check_memory, mixture_dataset, mixture_draws, observed_rows, spaced, with_group
 from bayesgmm.bayes.predict import log_mean
+from bayesgmm.display import Card, Displayed
 from bayesgmm.exceptions import InputError
 
 type FloatArray = NDArray[np.float64]
@@ -22,8 +23,8 @@ _WORST_K = 0.7
 _N_EFFICIENCY_ROWS = 50
 
 
-@dataclass(frozen=True, eq=False)
-class LOO:
+@dataclass(frozen=True, eq=False, repr=False)
+class LOO(Displayed):
     """Leave-one-out predictive accuracy of a posterior.
 
     Attributes
@@ -61,6 +62,9 @@ class LOO:
     def ok(self) -> bool:
         """Whether nothing stands in the way of trusting `elpd`."""
         return not self.problems
+
+    def _card(self) -> Card:
+        return Card("LOO: leave-one-out cross-validation", self.summary().split("\n"))
 
     def summary(self) -> str:
         """A few lines for a person."""

@@ -211,14 +211,18 @@ def given_start(task: Task, start: MixtureParameters | ArrayLike, table: Table) 
     responsibilities = as_numbers(start, "start, unless it is a strategy's name or a MixtureParameters,")
     if responsibilities.shape != (N, K):
         raise InputError(
-            f"start, as responsibilities, must have shape ({N}, {K}); it has shape {responsibilities.shape}."
+            f"start, as responsibilities, must have shape ({N}, {K}); it has shape {responsibilities.shape}. Give each "
+            f"row of X one number for each component."
         )
     if (
         not np.isfinite(responsibilities).all()
         or responsibilities.min() < 0
         or abs(responsibilities.sum(axis=1) - 1).max() > 1e-6
     ):
-        raise InputError("start, as responsibilities, must be finite and not negative, and each row must sum to 1.")
+        raise InputError(
+            "start, as responsibilities, must be finite and not negative, and each row must sum to 1. Divide each row "
+            "by its sum."
+        )
     try:
         with np.errstate(all="ignore"):
             point = from_responsibilities(task.rows, responsibilities, task.structure)

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.entries import Entry
 from bayesgmm.plots.chosen import MOST_NUMBERS, draws_of, entries_named
 from bayesgmm.plots.style import COLORS, INK, LEGEND, MUTED, literal, percent, tidy
@@ -65,7 +66,8 @@ def plot_trace(
     figure = _panels(az.plot_trace, posterior, found, 3, visuals={"trace": {"width": 0.5, "alpha": 0.8}})
     figure.supxlabel("draw", fontsize=9)
     handles = _chain_handles(posterior)
-    if posterior["sample_stats"].to_dataset()["diverging"].any():
+    stats = posterior["sample_stats"].to_dataset()
+    if "diverging" in stats and stats["diverging"].any():
         handles.append(Line2D([], [], color="black", marker="|", linestyle="", label="divergence"))
     figure.legend(handles=handles, loc="outside right upper", **LEGEND)
     return figure
@@ -128,6 +130,11 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     -------
     Figure
 
+    Raises
+    ------
+    InputError
+        The sampler has no energy: `preconditioning` is "allocation".
+
     Examples
     --------
     >>> import bayesgmm as bg
@@ -136,6 +143,11 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     >>> fractions.get_xlabel(), energies.get_xlabel()
     ('E-BFMI', 'energy (nats)')
     """
+    if "energy" not in posterior["sample_stats"].to_dataset():
+        raise InputError(
+            "posterior has no energy to draw: its sample_stats hold none, as where sample_posterior takes Gibbs "
+            "sampling with allocations. Look at plot_trace and plot_rank."
+        )
     least = Thresholds().min_bfmi
     collection = az.plot_energy(
         posterior,
