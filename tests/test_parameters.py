@@ -250,8 +250,14 @@ NO_MIXTURES = {
     "negative weight": (([-0.5, 1.5], [[1.0], [2.0]], np.ones((2, 1, 1))), "not be negative.*-0.5"),
     "NaN weight": (([np.nan, 1.0], [[1.0], [2.0]], np.ones((2, 1, 1))), "weights must be finite"),
     "too few weights": (([1.0], [[1.0], [2.0]], np.ones((2, 1, 1))), r"weights must have shape \(2,\).*it has \(1,\)"),
-    "weights as a column": (([[1.0]], [[1.0]], [[[1.0]]]), r"weights must have 1 dimensions; it has shape \(1, 1\)"),
-    "means in one dimension": (([1.0], [1.0], [[[1.0]]]), r"means must have 2 dimensions; it has shape \(1,\)"),
+    "weights as a column": (
+        ([[1.0]], [[1.0]], [[[1.0]]]),
+        r"weights must have 1 dimension, \(n_components,\); it has shape \(1, 1\)",
+    ),
+    "means in one dimension": (
+        ([1.0], [1.0], [[[1.0]]]),
+        r"means must have 2 dimensions, \(n_components, n_features\); it has shape \(1,\)",
+    ),
     "infinite mean": (([1.0], [[np.inf]], [[[1.0]]]), "means must be finite"),
     "no components": (([], np.empty((0, 1)), np.empty((0, 1, 1))), r"at least one component.*\(0, 1\)"),
     "no features": (([1.0], np.empty((1, 0)), np.empty((1, 0, 0))), r"at least one component.*\(1, 0\)"),
