@@ -98,6 +98,10 @@ class Analysis(Displayed):
         -----
         BayesgmmWarning
             A picture would have to hold too much and is left out.
+
+        Notes
+        -----
+        There is no energy.png where the sampler has no energy, see `plots.plot_energy`.
         """
         folder = prepare_folder(folder, overwrite=overwrite)
         (folder / _EM).write_text(json.dumps(self.em.to_dict(), indent=1))
@@ -120,6 +124,8 @@ class Analysis(Displayed):
             "energy": lambda: plots.plot_energy(self.posterior),
             "convergence": lambda: plots.plot_convergence(self.em),
         }
+        if "energy" not in self.posterior["sample_stats"].to_dataset():
+            del pictures["energy"]
         for name, draw in pictures.items():
             try:
                 figure = draw()

@@ -157,8 +157,8 @@ def row_uncertainty(
         - p_wrong = 1 - posterior_probability: the probability that the row is of another component. It needs clear
           labels (`diagnose`: unclear).
         - disagreement: expected share of the other rows that EM joins to this row and the posterior parts from it, or
-          the other way round: mean over j of |[EM joins i and j] - probability that i and j share a component|. Labels
-          do not matter. Its average over the rows is Binder's expected loss of EM's partition times n / (n - 1)
+          the other way round: mean over j of abs([EM joins i and j] - probability that i and j share a component).
+          Labels do not matter. Its average over the rows is Binder's expected loss of EM's partition times n / (n - 1)
           (Binder 1978, doi:10.1093/biomet/65.1.31).
 
     Raises

@@ -8,11 +8,11 @@ import numpy as np
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.bayes import choose, nuts, sample
+from bayesgmm.bayes import choose, sample
 from benchmarks.cases import Data, faithful, galaxies, iris, simulated
 from benchmarks.draws import bulk_ess
 
-CHOICES = ("whitened", "plain", "low-rank")
+CHOICES = ("whitened", "plain", "low-rank", "allocation")
 DATA = [
     Data("Old Faithful", faithful, 2),
     Data("Old Faithful", faithful, 3),
@@ -42,14 +42,10 @@ def forced(choice, X, K, start, seed, draws) -> xr.DataTree | None:
     """The same with one of CHOICES in place of the automatic one; None where the curvature gives no whitening."""
 
     def only(posterior, curvature, quantity, *, tune, start_width, rng, usual=""):
-        if choice == "whitened":
-            if curvature.whitening is None:
-                raise _NoWhiteningError
-            return choose.Choice(choose._whitened(curvature, tune), "forced")
-        tunes = {"plain": choose._TUNE_PLAIN, "low-rank": choose._TUNE_LOW_RANK}
-        adaptations = {"plain": "diag", "low-rank": "low_rank"}
-        settings = nuts.Settings(tune or tunes[choice], adaptations[choice])
-        return choose.Choice(choose.Coordinates(choice, curvature.mode, curvature.units, settings), "forced")
+        found = {at.name: at for at in choose.candidates_for(posterior, curvature, tune)}
+        if choice not in found:
+            raise _NoWhiteningError
+        return choose.Choice(found[choice], "forced")
 
     with patch.object(sample, "choose", only):
         try:
@@ -81,7 +77,7 @@ def samplers_table(data=tuple(DATA), draws=2000, repeats=3):
     print(f"\nChoice of sampler, 4 x {draws} draws: bulk-ESS of the log-likelihood a second of sampling, pilots apart")
     print(f"(medians of {repeats} turns; share: automatic over the best of the forced choices)")
     names = ("automatic", *CHOICES)
-    heads = " ".join(f"{name:>9}" for name in names)
+    heads = " ".join(f"{name:>10}" for name in names)
     print(f"{'':>29} {'K':>2} {heads} {'share':>7} {'pilots':>8}   chosen")
     for name, load, K in data:
         X = load()
@@ -100,7 +96,7 @@ def samplers_table(data=tuple(DATA), draws=2000, repeats=3):
                     chosen.add(posterior.attrs["preconditioning"])
         medians = {which: float(np.median(values)) for which, values in rates.items()}
         best = max(medians[choice] for choice in CHOICES)
-        shown = " ".join(f"{medians[which]:>9.0f}" for which in names)
+        shown = " ".join(f"{medians[which]:>10.0f}" for which in names)
         share = medians["automatic"] / best
         print(
             f"{name:>29} {K:>2} {shown} {share:>7.0%} {np.median(pilots):>6.2f} s   {', '.join(sorted(chosen))}",

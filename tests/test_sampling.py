@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.bayes import nuts
+from bayesgmm.bayes import choose, nuts
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.precondition import curvature_at, negative_hessian
 from bayesgmm.exceptions import SamplingError
@@ -157,7 +157,7 @@ def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(data, K, requ
         found.append(bg.sample_posterior(X, K, max_draws=1500, rng=9, progress=False))
     for name in ("preconditioning", "preconditioning_reason", "pilots", "stopped_by", "chain_lengths"):
         assert found[0].attrs[name] == found[1].attrs[name]
-    assert len(found[0].attrs["pilots"]) == (0 if K == 2 else 3)
+    assert len(found[0].attrs["pilots"]) == (0 if K == 2 else 4)
     np.testing.assert_array_equal(*(posterior["posterior"]["means"].values for posterior in found))
 
 
@@ -323,7 +323,7 @@ def test_seconds_of_each_stage_add_up(faithful):
 
 
 def test_no_starting_point_is_an_error_with_a_remedy(faithful, monkeypatch):
-    monkeypatch.setattr(nuts, "starting_within", lambda width, n_dim: lambda seed: np.full(n_dim, np.nan))
+    monkeypatch.setattr(choose, "starting_within", lambda width, n_dim: lambda seed: np.full(n_dim, np.nan))
     with pytest.raises(SamplingError, match="The sampler stopped"):
         bg.sample_posterior(faithful, 2, draws=20, rng=1, progress=False)
 

@@ -2,7 +2,7 @@
 
 Whitened: z with theta = mode + scale z, by the Hessian; right where the posterior is near a Gaussian. Plain: every
 parameter in its own width, and nutpie adapts a diagonal mass matrix. Low-rank: the same, and nutpie adapts to
-correlations too.
+correlations too. Allocation: no gradients but Gibbs sweeps, each row given to one component.
 """
 
 from collections.abc import Callable
@@ -12,27 +12,31 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesgmm.bayes.allocation_chains import SWEEPS, AllocationChains
 from bayesgmm.bayes.diagnose import convergence
-from bayesgmm.bayes.nuts import Chains, Posterior, Settings, starting_within
+from bayesgmm.bayes.nuts import Chains, Posterior, Sampling, Settings, starting_within
 from bayesgmm.bayes.precondition import Curvature
 
 type FloatArray = NDArray[np.float64]
 
 
-_LOW_RANK = "low-rank"
+WHITENED, PLAIN, LOW_RANK, ALLOCATION = "whitened", "plain", "low-rank", "allocation"
 # Below this misfit whitened sampling is as good as sampling gets. Old Faithful with K = 2 has 0.02, mixtures that
 # overlap more than 0.1.
 _NEAR_GAUSSIAN = 0.05
 # Tuning draws. Longer did not help.
-_TUNE_WHITENED, _TUNE_PLAIN, _TUNE_LOW_RANK = 200, 400, 800
+_TUNE_WHITENED, _TUNE_PLAIN, _TUNE_LOW_RANK, _TUNE_ALLOCATION = 200, 400, 800, 200
 _PILOT_CHAINS = 4
 # Pilots end at the first of these draws a chain at which the best has enough effective draws to be told apart.
 _PILOT_DRAWS = (500, 1000, 2000)
 _PILOT_ESS = 400
 # With one divergence in a hundred draws a candidate has to be half as efficient again.
 _DIVERGENCE_COST = 50.0
-# With few rows nutpie's low-rank adaptation takes a quarter to a half of a gradient's time itself.
-_LOW_RANK_COST = 1.25
+# What takes longer than a gradient. With few rows nutpie's low-rank adaptation takes a quarter to a half of a
+# gradient's time itself. A sweep is a pass over the rows as well, and draws from every conditional distribution: 2.9
+# gradients' time for 82 rows, 1 feature and 3 components, 4.1 with 6; 3.2 for 272 x 2, K = 3; 3.8 for 150 x 4, K = 3;
+# 1.6 for 5000 x 2, K = 3; 2.6 for 2000 x 5, K = 4; 4.7 for 1000 x 12, K = 3.
+_COSTS = {LOW_RANK: 1.25, ALLOCATION: 3.0}
 # Draws a chain that the tuning is spread over when candidates are compared.
 _USUAL_DRAWS = 1000
 
@@ -64,8 +68,8 @@ class Choice:
 class _Pilot:
     """Draws of a pilot in figures.
 
-    efficiency: effective draws per 1000 gradients of a run of usual length, its tuning included; less for divergences
-    and for what low-rank adaptation takes beside the gradients.
+    gradients: or sweeps; efficiency: effective draws per 1000 of them in a run of usual length, its tuning included;
+    less for divergences and for what takes longer than a gradient.
     """
 
     name: str
@@ -81,15 +85,14 @@ class _Pilot:
         if not np.isfinite(self.ess):
             return 0.0
         share_of_draws = _USUAL_DRAWS / (_USUAL_DRAWS + self.tune)
-        cost = 1 + _DIVERGENCE_COST * self.divergences / self.draws
-        if self.name == _LOW_RANK:
-            cost *= _LOW_RANK_COST
+        cost = (1 + _DIVERGENCE_COST * self.divergences / self.draws) * _COSTS.get(self.name, 1.0)
         return 1000 * self.ess / self.gradients * share_of_draws / cost
 
     def __str__(self) -> str:
+        what = "sweeps" if self.name == ALLOCATION else "gradients"
         return (
             f"{self.name}: {self.efficiency:.1f} effective draws per 1000 gradients ({self.draws} draws, "
-            f"{self.gradients} gradients, {self.ess:.0f} effective, R-hat {self.r_hat:.2f}, "
+            f"{self.gradients} {what}, {self.ess:.0f} effective, R-hat {self.r_hat:.2f}, "
             f"{self.divergences} divergences)"
         )
 
@@ -110,28 +113,62 @@ def choose(
     draws, those of each candidate by default; usual: the name of those that pilots around another mode of the same
     posterior have chosen. Counted in gradients, not seconds, the choice is the same on any machine.
     """
-    whitened = _whitened(curvature, tune)
-    if whitened is not None and curvature.misfit < _NEAR_GAUSSIAN:
+    candidates = candidates_for(posterior, curvature, tune)
+    if candidates[0].name == WHITENED and curvature.misfit < _NEAR_GAUSSIAN:
         reason = f"the posterior is near the Gaussian at its mode (misfit {curvature.misfit:.2g})"
-        return Choice(whitened, reason)
-    candidates = ([] if whitened is None else [whitened]) + [
-        Coordinates("plain", curvature.mode, curvature.units, Settings(tune or _TUNE_PLAIN, "diag")),
-        Coordinates(_LOW_RANK, curvature.mode, curvature.units, Settings(tune or _TUNE_LOW_RANK, "low_rank")),
-    ]
+        return Choice(candidates[0], reason)
     for candidate in candidates:
         if candidate.name == usual:
             return Choice(candidate, "of short pilots around the heaviest mode, it had the most effective draws")
     pilots = _pilots(posterior, candidates, quantity, start_width, rng)
     best = max(range(len(pilots)), key=lambda i: pilots[i].efficiency)
     flaw = curvature.flaw or f"the posterior is far from the Gaussian at its mode (misfit {curvature.misfit:.2g})"
-    reason = f"{flaw}; of short pilots, {candidates[best].name} had the most effective draws per gradient"
+    reason = f"{flaw}; of short pilots, {candidates[best].name} had the most effective draws for its work"
     return Choice(candidates[best], reason, tuple(map(str, pilots)))
 
 
-def _whitened(curvature: Curvature, tune: int | None) -> Coordinates | None:
-    if curvature.whitening is None:
-        return None
-    return Coordinates("whitened", curvature.mode, curvature.whitening, Settings(tune or _TUNE_WHITENED, "diag"))
+def begin(
+    posterior: Posterior,
+    at: Coordinates,
+    *,
+    start_width: float,
+    limit: int,
+    chains: int,
+    seed: int,
+    progress: bool,
+) -> Sampling:
+    """Chains in these coordinates, from points z uniform in (-start_width, start_width)."""
+    start = starting_within(start_width, posterior.n_dim)
+    if at.name == ALLOCATION and posterior.density is not None:
+        return AllocationChains(
+            posterior.density,
+            at.centre,
+            at.scale,
+            start,
+            tune=at.settings.tune,
+            limit=limit,
+            chains=chains,
+            seed=seed,
+            progress=progress,
+        )
+    sampler = posterior.sampler(at.centre, at.scale, start)
+    return Chains(sampler, at.settings, limit=limit, chains=chains, seed=seed, progress=progress)
+
+
+def candidates_for(posterior: Posterior, curvature: Curvature, tune: int | None = None) -> list[Coordinates]:
+    """What there is to choose from: whitened first, where the curvature gives a whitening."""
+    ways = [
+        (WHITENED, curvature.whitening, _TUNE_WHITENED, "diag"),
+        (PLAIN, curvature.units, _TUNE_PLAIN, "diag"),
+        (LOW_RANK, curvature.units, _TUNE_LOW_RANK, "low_rank"),
+    ]
+    if posterior.density is not None:  # a model that the user wrote has no allocations that are known
+        ways.append((ALLOCATION, curvature.units, _TUNE_ALLOCATION, ""))
+    return [
+        Coordinates(name, curvature.mode, scale, Settings(tune or usual_tune, adaptation))
+        for name, scale, usual_tune, adaptation in ways
+        if scale is not None
+    ]
 
 
 def _pilots(
@@ -141,31 +178,29 @@ def _pilots(
     start_width: float,
     rng: np.random.Generator,
 ) -> list[_Pilot]:
-    running: list[Chains] = []
+    running: list[Sampling] = []
     seed = int(rng.integers(2**63))
     try:
         for n in _PILOT_DRAWS:
             pilots = []
             for i, candidate in enumerate(candidates):
                 if i == len(running):  # one candidate runs at a time
-                    start = starting_within(start_width, posterior.n_dim)
-                    sampler = posterior.sampler(candidate.centre, candidate.scale, start)
-                    running.append(
-                        Chains(
-                            sampler,
-                            candidate.settings,
-                            limit=_PILOT_DRAWS[-1],
-                            chains=_PILOT_CHAINS,
-                            seed=seed,
-                            progress=False,
-                        )
+                    sampling = begin(
+                        posterior,
+                        candidate,
+                        start_width=start_width,
+                        limit=_PILOT_DRAWS[-1],
+                        chains=_PILOT_CHAINS,
+                        seed=seed,
+                        progress=False,
                     )
+                    running.append(sampling)
                 pilots.append(_figures(candidate, running[i].first(n), quantity))
             if max((pilot.ess for pilot in pilots if np.isfinite(pilot.ess)), default=0.0) >= _PILOT_ESS:
                 break
     finally:
-        for chains in running:
-            chains.stop()
+        for sampling in running:
+            sampling.stop()
     return pilots
 
 
@@ -174,12 +209,13 @@ def _figures(
 ) -> _Pilot:
     stats = draws["sample_stats"].to_dataset()
     found = convergence(quantity(draws, candidate)[..., np.newaxis], ["quantity"]).iloc[0]
+    n_draws, has_gradients = stats["logp"].size, "n_steps" in stats
     return _Pilot(
         candidate.name,
         candidate.settings.tune,
-        stats["logp"].size,
+        n_draws,
         float(found["ess_bulk"]),
         float(found["r_hat"]),
-        int(stats["n_steps"].sum()),
-        int(stats["diverging"].sum()),
+        int(stats["n_steps"].sum()) if has_gradients else SWEEPS * n_draws,
+        int(stats["diverging"].sum()) if has_gradients else 0,
     )

@@ -55,6 +55,7 @@ class CompiledModel:
     """A PyMC model's log posterior in its unconstrained space, and the nutpie model that samples it."""
 
     calls = PYTENSOR
+    density = None
 
     def __init__(self, model: pm.Model) -> None:
         self.model = model

@@ -92,6 +92,14 @@ class MixtureDensity:
         s = self.structure
         return s.diagonal or self.values.shape[1] == 1, s.shared, s.spherical, self._std_kind
 
+    @property
+    def arrays(self) -> tuple[FloatArray, ...]:
+        """Origin (D,), prior's location and scale of means (D,), its table of standard deviations, and three numbers.
+
+        See `log_posterior.header`.
+        """
+        return self._arrays
+
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Log posterior density and gradient (P,) at theta (P,)."""
         P = self.n_dim

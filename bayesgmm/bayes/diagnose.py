@@ -42,7 +42,7 @@ class Diagnosis(Displayed):
     parameters : DataFrame, the same for every parameter, after relabelling when `aligned`. When only these fail, the
         labels are what is unclear.
     n_divergences, n_chains, n_draws : counts; draws a chain.
-    bfmi : (n_chains,) energy fraction of missing information.
+    bfmi : (n_chains,) energy fraction of missing information; (0,) where the sampler has no energy.
     unclear : share of draws whose labels are not clear (`align`: label_clear); NaN when not aligned.
     labels : DataFrame, how firmly each component's labels stand (`label_report`: table); None when not aligned.
     aligned, partial : whether the draws were relabelled, whether sampling was interrupted.
@@ -79,6 +79,7 @@ class Diagnosis(Displayed):
 
     @property
     def ok(self) -> bool:
+        """Whether no problem was found."""
         return not self.problems
 
     def _card(self) -> Card:
@@ -112,7 +113,11 @@ class Diagnosis(Displayed):
         labels = "after relabelling" if self.aligned else "not relabelled"
         lines = [
             f"{self.n_chains} chains x {self.n_draws} draws{' (interrupted)' if self.partial else ''}; "
-            f"{self.n_divergences} divergences; lowest E-BFMI {self.bfmi.min():.2f}",
+            + (
+                f"{self.n_divergences} divergences; lowest E-BFMI {self.bfmi.min():.2f}"
+                if self.bfmi.size
+                else "without gradients, so that there are no divergences and no E-BFMI"
+            ),
             f"label-free quantities: {_worst(self.label_free)}",
             f"parameters, {labels}: {_worst(self.parameters)}",
         ]
@@ -167,8 +172,9 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
     parameters = convergence(values, [entry.name for entry in found])
     label_free = convergence(*_label_free(posterior, draws, stats))
     unclear = float(1 - stats["label_clear"].mean()) if "label_clear" in stats else float("nan")
-    n_divergences, n_all = int(stats["diverging"].sum()), stats["diverging"].size
-    bfmi = np.atleast_1d(np.asarray(az.bfmi(posterior)["energy"].values, dtype=np.float64))
+    n_divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
+    has_energy = "energy" in stats  # NUTS has; Gibbs sampling with allocations has neither
+    bfmi = np.atleast_1d(az.bfmi(posterior)["energy"].values).astype(np.float64) if has_energy else np.empty(0)
     modes = posterior["modes"].to_dataset().to_dataframe() if "modes" in posterior else pd.DataFrame()
     aligned, partial = bool(posterior.attrs.get("aligned", 0)), bool(posterior.attrs.get("partial", 0))
     return Diagnosis(
@@ -183,7 +189,7 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
         aligned=aligned,
         partial=partial,
         problems=(
-            *problems_of(label_free, parameters, n_divergences, n_all, bfmi, unclear, partial, thresholds),
+            *problems_of(label_free, parameters, n_divergences, stats["lp"].size, bfmi, unclear, partial, thresholds),
             *of_other_modes(modes, thresholds),
             *of_an_empty_component(posterior.attrs.get("empty_component_share", 0.0), thresholds),
         ),

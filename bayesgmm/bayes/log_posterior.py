@@ -151,6 +151,28 @@ def _vine_row(unconstrained, i, at, row, partial, rest):
 
 
 @njit(nogil=True, error_model="numpy")
+def log_std_at(t, std_kind, std, d):
+    """Logarithm of the standard deviation of feature d that t stands for."""
+    if std_kind == LOG_SCALE:
+        return t
+    share = 1.0 / (1.0 + np.exp(-t))
+    return np.log(std[0, d] * (1.0 - share) + std[1, d] * share)
+
+
+@njit(nogil=True, error_model="numpy")
+def log_scale_prior(u, up, down, std, d):
+    """Log density of log sd at v0 + u, with up = e^u and down = e^-u; two parts, to be added (`StdPrior`)."""
+    of_logarithm = std[1, d] + std[2, d] * u + std[3, d] * u * u
+    return of_logarithm, std[4, d] * up + std[5, d] * down + std[6, d] * up * up
+
+
+@njit(nogil=True, error_model="numpy")
+def log_logistic(t):
+    """Log density of a standard logistic variable, what a uniform one on (0, 1) is on the scale of logits."""
+    return -(abs(t) + 2.0 * np.log1p(np.exp(-abs(t))))
+
+
+@njit(nogil=True, error_model="numpy")
 def _natural(theta, K, D, shared, spherical, std_kind, location, mean_scale, std, log_weights, means, log_stds):
     """Fill log weights (K,), means (K, D), log standard deviations (K, D); returns where the vine begins."""
     largest = 0.0
@@ -177,11 +199,7 @@ def _natural(theta, K, D, shared, spherical, std_kind, location, mean_scale, std
                 log_stds[k, d] = std[0, d]
                 continue
             t = theta[at + (k if spherical else d if shared else k * D + d)]
-            if std_kind == LOG_SCALE:
-                log_stds[k, d] = t
-            else:
-                share = 1.0 / (1.0 + np.exp(-t))
-                log_stds[k, d] = np.log(std[0, d] * (1.0 - share) + std[1, d] * share)
+            log_stds[k, d] = log_std_at(t, std_kind, std, d)
     if std_kind != FIXED:
         at += K if spherical else D if shared else K * D
     return at
@@ -270,14 +288,15 @@ def _log_posterior(sizes, theta, gradient):
         for m in range(n_stds):
             t = theta[at + m]
             if std_kind == INTERVAL:
-                value -= abs(t) + 2.0 * np.log1p(np.exp(-abs(t)))
+                value += log_logistic(t)
                 gradient[at + m] -= np.tanh(0.5 * t)
             else:
                 d = 0 if spherical else m % D
                 u = t - std[0, d]
                 up, down = np.exp(u), np.exp(-u)
-                value += std[1, d] + std[2, d] * u + std[3, d] * u * u
-                value += std[4, d] * up + std[5, d] * down + std[6, d] * up * up
+                of_logarithm, of_powers = log_scale_prior(u, up, down, std, d)
+                value += of_logarithm
+                value += of_powers
                 gradient[at + m] += (
                     std[2, d] + 2.0 * std[3, d] * u + std[4, d] * up - std[5, d] * down + 2.0 * std[6, d] * up * up
                 )
@@ -302,7 +321,7 @@ def _log_posterior(sizes, theta, gradient):
                 for j in range(i):
                     t = theta[index]
                     b = eta + 0.5 * (D - 2 - j)
-                    value -= b * (abs(t) + 2.0 * np.log1p(np.exp(-abs(t))))
+                    value += b * log_logistic(t)
                     gradient[index] -= b * np.tanh(0.5 * t)
                     index += 1
     return value

@@ -34,6 +34,11 @@ class Posterior(Protocol):
     def n_dim(self) -> int: ...
 
     @property
+    def density(self) -> MixtureDensity | None:
+        """The default model's density; None for a PyMC model."""
+        ...
+
+    @property
     def calls(self) -> str:
         """What nutpie calls for each gradient."""
         ...
@@ -53,8 +58,12 @@ class CompiledDensity:
     """
 
     def __init__(self, density: MixtureDensity) -> None:
-        self.density = density
+        self._density = density
         self.calls = C_FUNCTIONS
+
+    @property
+    def density(self) -> MixtureDensity:
+        return self._density
 
     @property
     def n_dim(self) -> int:
@@ -227,8 +236,16 @@ def starting_within(width: float, n_dim: int) -> StartingPoint:
     return lambda seed: np.random.default_rng(seed).uniform(-width, width, n_dim)
 
 
+class Sampling(Protocol):
+    """Chains of any sampler: `Chains`, or those with allocations. What they leave has z and `logp`."""
+
+    def first(self, n: int) -> xr.DataTree: ...
+
+    def stop(self) -> xr.DataTree: ...
+
+
 def run(
-    chains: Callable[[], Chains],
+    chains: Callable[[], Sampling],
     checkpoints: Iterable[int],
     read: Callable[[xr.DataTree], xr.DataTree],
     enough: Callable[[xr.DataTree], bool],

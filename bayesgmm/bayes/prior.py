@@ -60,7 +60,7 @@ class StdPrior:
         raise NotImplementedError
 
     def log_density(self, stds: FloatArray) -> FloatArray:
-        """(...,) log density of standard deviations (..., K, D), up to a constant."""
+        """(...,) log density of standard deviations (..., K, D)."""
         v0, c0, c1, c2, c3, c4, c5 = self.log_scale_coefficients()
         log_stds = np.log(stds)
         u = log_stds - v0
@@ -122,7 +122,7 @@ class LogNormal(StdPrior):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HalfNormal(StdPrior):
-    """sd ~ |Normal(0, sigma)|. Positive at 0: with two equal rows the posterior is improper.
+    """sd ~ abs(Normal(0, sigma)). Positive at 0: with two equal rows the posterior is improper.
 
     Parameters
     ----------
@@ -234,7 +234,9 @@ class Uniform(StdPrior):
             )
 
     def log_density(self, stds: FloatArray) -> FloatArray:
-        return np.zeros(stds.shape[:-2])
+        lower, upper = np.asarray(self.lower), np.asarray(self.upper)
+        inside = (stds >= lower) & (stds <= upper)
+        return np.asarray(np.where(inside, -np.log(upper - lower), -np.inf).sum(axis=(-2, -1)))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -23,7 +23,7 @@ DIMS = {
     "correlations": ("component", "feature", "feature_other"),
     "covariances": ("component", "feature", "feature_other"),
 }
-# What is kept of nutpie's statistics, under ArviZ's names.
+# What is kept of the sampler's statistics, under ArviZ's names. All but the first are NUTS' own.
 _STATISTICS = {
     "logp": "lp",
     "energy": "energy",
@@ -54,7 +54,9 @@ class Target:
 
 def read(target: Target, tree: xr.DataTree, at: Coordinates) -> xr.DataTree:
     """What the sampler left, in ArviZ's schema."""
-    stats = tree["sample_stats"].to_dataset()[list(_STATISTICS)].rename(_STATISTICS)
+    left = tree["sample_stats"].to_dataset()
+    names = {name: ours for name, ours in _STATISTICS.items() if name in left}
+    stats = left[list(names)].rename(names)
     groups: dict[str, xr.Dataset] = {}
     if target.density is not None and target.table is not None:
         groups["posterior"] = draws = _mixtures(target.density, target.table, thetas_of(tree, at), stats)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.bayes import nuts
-from bayesgmm.bayes.choose import choose
+from bayesgmm.bayes.choose import ALLOCATION, begin, choose
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.diagnose import converged
 from bayesgmm.bayes.empty import empty_component_share
@@ -56,7 +56,7 @@ def sample_posterior(
     rng: Any = None,
     progress: bool = True,
 ) -> xr.DataTree:
-    """Draw from the posterior of a Gaussian mixture with NUTS, its assignments summed out.
+    """Draw from the posterior of a Gaussian mixture: with NUTS, its assignments summed out, or by Gibbs sampling.
 
     Parameters
     ----------
@@ -71,7 +71,8 @@ def sample_posterior(
         on labels (log posterior, log-likelihood, log density at a few rows) have R-hat at most 1.01 and 400 effective
         draws, bulk and tail, or until `max_draws`. It looks after 1000, 2000, 4000, ... draws.
     max_draws : the most draws a chain when `draws` is not given.
-    tune : tuning draws a chain; by default 200 when the sampling is whitened, 400 when it is plain, 800 when low-rank.
+    tune : tuning draws a chain; by default 200 when the sampling is whitened, 400 when it is plain, 800 when low-rank,
+        200 with allocations.
     chains : number of chains; a single one has no R-hat, so that without `draws` it goes on until `max_draws`.
     rng : int, numpy.random.Generator or None. The same seed gives the same draws on any number of cores.
     progress : show progress on a terminal or in a notebook; elsewhere there is none.
@@ -83,7 +84,8 @@ def sample_posterior(
 
         - `posterior`: weights[chain, draw, component], means[..., component, feature], stds, correlations, covariances;
           of a `pymc.Model` its own variables;
-        - `sample_stats` [chain, draw]: the sampler's, among them `lp`, the log posterior in unconstrained space;
+        - `sample_stats` [chain, draw]: the sampler's, among them `lp`, the log posterior in unconstrained space
+          (energy, diverging, tree_depth and what else NUTS alone has are absent where the draws are not NUTS');
           `total_log_likelihood` of all rows; `log_prior`, the log prior density of weights, means, standard deviations
           and correlations up to a constant, by which `compare` finds what the prior pulls on. A `pymc.Model` has no
           `log_prior`, and a log-likelihood only when its draws are mixtures of its observed `X`;
@@ -91,11 +93,12 @@ def sample_posterior(
         - `modes`: a row a mode, see the notes; and `modes/1`, `modes/2`, ...: `posterior` and `sample_stats` of the
           chains of other modes, where these got chains of their own. A `pymc.Model` has none of these.
 
-        Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank",
-        `preconditioning_reason` and `pilots` why; `stopped_by` is "convergence", "max_draws", "draws" or
-        "interruption"; `gradients_by` is what the sampler calls: "C functions", the slower "Python functions", or
-        "PyTensor"; `seconds_mode`, `seconds_pilot` and `seconds_sampling` are wall clock. `partial` is 1 when Ctrl-C
-        ended it early, and `chain_lengths` then has the draws of each chain before they were cut to equal length.
+        Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", with NUTS, or
+        "allocation", Gibbs sampling that gives each row to a component, of whose sweeps every tenth is kept;
+        `preconditioning_reason` and `pilots` say why; `stopped_by` is "convergence", "max_draws", "draws" or
+        "interruption"; `gradients_by` is what NUTS calls: "C functions", the slower "Python functions", or "PyTensor";
+        `seconds_mode`, `seconds_pilot` and `seconds_sampling` are wall clock. `partial` is 1 when Ctrl-C ended it
+        early, and `chain_lengths` then has the draws of each chain before they were cut to equal length.
         `empty_component_share` (not of a `pymc.Model`) is the share of the posterior in which some component holds no
         row, by Laplace's formula for one component fewer: chains seldom go there, and `diagnose` tells when it is more
         than 5 %.
@@ -222,16 +225,16 @@ def _chains(
     clock.append(time.perf_counter())
     at, draws = choice.coordinates, options.draws
     seed = int(rng.integers(2**63))
-    sampler = posterior.sampler(at.centre, at.scale, nuts.starting_within(_START_WIDTH, posterior.n_dim))
 
     def read_mixtures(tree: xr.DataTree) -> xr.DataTree:
         with _of_mixtures(tree):
             return read(target, tree, at)
 
     run = nuts.run(
-        lambda: nuts.Chains(
-            sampler,
-            at.settings,
+        lambda: begin(
+            posterior,
+            at,
+            start_width=_START_WIDTH,
             limit=draws or options.max_draws,
             chains=options.chains,
             seed=seed,
@@ -243,12 +246,13 @@ def _chains(
     )
     clock.append(time.perf_counter())
     result = run.draws
+    library = "bayesgmm" if at.name == ALLOCATION else "nutpie"
     stopped_by = "interruption" if run.partial else "draws" if draws else "convergence" if run.enough else "max_draws"
     result.attrs |= target.attributes | {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "bayesgmm_version": version("bayesgmm"),
-        "inference_library": "nutpie",
-        "inference_library_version": version("nutpie"),
+        "inference_library": library,
+        "inference_library_version": version(library),
         "gradients_by": posterior.calls,
         "preconditioning": at.name,
         "preconditioning_reason": choice.reason,

@@ -141,10 +141,12 @@ class EMFit(Displayed):
 
     @property
     def converged(self) -> bool:
+        """Whether the best run stopped because it had converged."""
         return self.status is Status.CONVERGED
 
     @property
     def n_iterations(self) -> int:
+        """Iterations of the best run."""
         return len(self.history) - 1
 
     @property

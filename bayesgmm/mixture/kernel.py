@@ -231,6 +231,43 @@ def sufficient_statistics(
     return log_likelihood
 
 
+@njit(nogil=True, error_model="numpy")
+def _draw(rng, r, n):
+    """Each row's responsibilities r (K, rows) made 1 for a component drawn by them, and 0 for the others."""
+    K = r.shape[0]
+    for b in range(n):
+        left, drawn = rng.random() - r[0, b], 0
+        while left >= 0.0 and drawn < K - 1:
+            drawn += 1
+            left -= r[drawn, b]
+        for k in range(K):
+            r[k, b] = 1.0 if k == drawn else 0.0
+
+
+@njit(nogil=True, error_model="numpy")
+def allocated_statistics(rng, X, origin, log_scales, means, whiteners, diagonal, counts, first, second):
+    """What `sufficient_statistics` leaves, of rows that are each in one component, drawn by the responsibilities.
+
+    Of `second` the lower triangle.
+    """
+    K, D = means.shape
+    x, y, r, log_density, difference, weighted = _workspace(D, K, 1 if diagonal else K * D)
+    for begin in range(0, X.shape[0], BLOCK):
+        n = min(BLOCK, X.shape[0] - begin)
+        n_vectors = -(-n // LANES)
+        _load(X, begin, n, origin, x)
+        _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density)
+        _draw(rng, r, n)
+        for k in range(K):
+            for b in range(n, n_vectors * LANES):
+                r[k, b] = 0.0
+        _count(r, n, counts)
+        if diagonal:
+            _scatter_diagonal(r, x, n_vectors, means, whiteners, first, second)
+        else:
+            _scatter(r, y, n_vectors, weighted, first, second)
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def rows_under(X, start, stop, origin, log_scales, means, whiteners, diagonal, log_densities, responsibilities):
     """Log densities (N,) and responsibilities (N, K) of rows start..stop; an array of length 0 is left alone."""

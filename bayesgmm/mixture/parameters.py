@@ -109,10 +109,12 @@ class MixtureParameters(Displayed):
 
     @property
     def n_components(self) -> int:
+        """K, the number of components."""
         return int(self.means.shape[0])
 
     @property
     def n_features(self) -> int:
+        """D, the number of features."""
         return int(self.means.shape[1])
 
     @property
