@@ -270,7 +270,7 @@ NO_MIXTURES = {
     "text": (("a", [[1.0]], [[[1.0]]]), "weights must be real numbers; received str"),
     "complex": (([1.0], np.array([[1j]]), [[[1.0]]]), "means must be real numbers; received ndarray of dtype complex"),
     "ragged": (([1.0], [[1.0], [2.0, 3.0]], EYE), "means must be real numbers; received list: .*inhomogeneous"),
-    "None": ((None, [[1.0]], [[[1.0]]]), "weights must have 1 dimensions"),
+    "None": ((None, [[1.0]], [[[1.0]]]), "weights must have 1 dimension,"),
     "one name for two features": (([1.0], [[1.0, 2.0]], EYE, ("a",)), r"2 different names.*received \('a',\)"),
     "the same name twice": (([1.0], [[1.0, 2.0]], EYE, ("a", "a")), r"2 different names.*received \('a', 'a'\)"),
     "a word for names": (([1.0], [[1.0, 2.0]], EYE, "ab"), "2 different names.*received 'ab'"),
