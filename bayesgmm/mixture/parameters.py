@@ -413,7 +413,7 @@ _SHAPES = {1: ", (n_components,)", 2: ", (n_components, n_features)", 3: ", (n_c
 def _finite(value: ArrayLike, name: str, ndim: int) -> FloatArray:
     array = np.array(as_numbers(value, name))
     if array.ndim != ndim:
-        raise InputError(f"{name} must have {ndim} dimensions{_SHAPES[ndim]}; it has shape {array.shape}.")
+        raise InputError(f"{name} must have {count(ndim, 'dimension')}{_SHAPES[ndim]}; it has shape {array.shape}.")
     if not np.isfinite(array).all():
         raise InputError(f"{name} must be finite; it holds NaN or infinity. Leave that component out, or fit again.")
     return array
