@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: setup demo pages test test-slow test-lowest lint benchmark lock clean distclean help
+.PHONY: setup demo pages docs test test-slow test-lowest lint benchmark lock clean distclean help
 
 SHELL := /bin/sh
 PYTHON :=
@@ -106,7 +106,7 @@ setup: .venv/.installed  ## make .venv: the locked dependencies and this package
 demo: .venv/.installed  ## compare EM and the posterior on Old Faithful; the result is in demo-output
 	.venv/bin/bayesgmm analyze --dataset faithful --components 2 --seed 1 --out demo-output --overwrite
 
-pages: .venv/.installed  ## run the example pages in docs/examples; ARGS="iris galaxies" for some of them
+pages: .venv/.installed  ## run the pages that keep their output: examples, gallery, PyMC; ARGS="iris gallery" for some of them
 	.venv/bin/python docs/make_examples.py $(ARGS)
 
 test: .venv/.installed  ## the tests, but for the slow ones; ARGS="-k kernel" is handed to pytest
@@ -118,6 +118,11 @@ test-slow: .venv/.installed  ## the slow tests
 # Old releases warn of their own age; those warnings are not ours.
 test-lowest: .venv-lowest/.installed  ## the tests with the oldest supported dependencies; needs Python 3.12
 	.venv-lowest/bin/python -m pytest -W default $(ARGS)
+
+docs: .venv/.installed  ## build the documentation, its pages run, into docs/_build/html
+	rm -rf docs/_build docs/reference/generated
+	.venv/bin/python -m sphinx --fail-on-warning --keep-going --nitpicky --jobs 2 --quiet docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
 
 lint: .venv/.installed  ## ruff and mypy
 	.venv/bin/python -m ruff check .
@@ -145,7 +150,7 @@ lock:  ## write requirements/lock.txt and benchmark.txt anew, from pyproject.tom
 	wc -l requirements/lock.txt requirements/benchmark.txt
 
 clean:  ## remove outputs and caches
-	rm -rf demo-output dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf demo-output dist build docs/_build docs/reference/generated .pytest_cache .mypy_cache .ruff_cache
 	find . -name '.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## remove the environments as well

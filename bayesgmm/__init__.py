@@ -6,6 +6,8 @@ Names are loaded when they are first used, so that `import bayesgmm` and an EM f
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bayesgmm.caches import ensure_writable
+
 if TYPE_CHECKING:
     from bayesgmm import datasets as datasets
     from bayesgmm import plots as plots
@@ -54,9 +56,13 @@ if TYPE_CHECKING:
     from bayesgmm.densities import density_difference as density_difference
     from bayesgmm.densities import density_distances as density_distances
     from bayesgmm.em.fit import fit_em as fit_em
+    from bayesgmm.em.path import EMPath as EMPath
+    from bayesgmm.em.path import em_path as em_path
     from bayesgmm.em.result import EMFit as EMFit
     from bayesgmm.em.result import Status as Status
     from bayesgmm.em.standard_errors import StandardErrors as StandardErrors
+    from bayesgmm.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture as BayesianGaussianMixture
+    from bayesgmm.estimators.gaussian_mixture import GaussianMixture as GaussianMixture
     from bayesgmm.exceptions import BayesgmmError as BayesgmmError
     from bayesgmm.exceptions import BayesgmmWarning as BayesgmmWarning
     from bayesgmm.exceptions import FitError as FitError
@@ -115,9 +121,13 @@ _HOMES = {
     "density_difference": "densities",
     "density_distances": "densities",
     "fit_em": "em.fit",
+    "EMPath": "em.path",
+    "em_path": "em.path",
     "EMFit": "em.result",
     "Status": "em.result",
     "StandardErrors": "em.standard_errors",
+    "BayesianGaussianMixture": "estimators.bayesian_gaussian_mixture",
+    "GaussianMixture": "estimators.gaussian_mixture",
     "BayesgmmError": "exceptions",
     "BayesgmmWarning": "exceptions",
     "FitError": "exceptions",
@@ -129,6 +139,8 @@ _HOMES = {
 }
 
 __all__ = [*_HOMES]
+
+ensure_writable()
 
 
 def __getattr__(name: str) -> Any:

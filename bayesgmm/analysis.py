@@ -18,6 +18,7 @@ from bayesgmm.bayes.labels import align
 from bayesgmm.bayes.prior import Prior
 from bayesgmm.bayes.sample import sample_posterior
 from bayesgmm.comparison import Comparison, compare
+from bayesgmm.display import Card, Displayed, count, rows_in_words
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import BayesgmmWarning, InputError
@@ -28,8 +29,8 @@ from bayesgmm.validation import as_generator, check_fraction
 _EM, _POSTERIOR, _COMPARISON, _SETTINGS = "em.json", "posterior.nc", "comparison.csv", "settings.json"
 
 
-@dataclass(frozen=True, eq=False)
-class Analysis:
+@dataclass(frozen=True, eq=False, repr=False)
+class Analysis(Displayed):
     """An EM fit, the posterior aligned to it, its diagnosis, and their comparison.
 
     Attributes
@@ -53,6 +54,23 @@ class Analysis:
     posterior: xr.DataTree
     diagnosis: Diagnosis
     comparison: Comparison
+
+    def _card(self) -> Card:
+        em, diagnosis, comparison = self.em, self.diagnosis, self.comparison
+        p, n = em.parameters, len(diagnosis.problems)
+        return Card(
+            f"Analysis: {comparison.verdict}",
+            [
+                f"{count(p.n_components, 'component')}, {count(p.n_features, 'feature')}, covariance {em.covariance}, "
+                f"{rows_in_words(em.n_samples)}",
+                f"EM: log-likelihood {em.log_likelihood:.4f}, BIC {em.bic:.2f}; {em.status.text}",
+                f"posterior: {count(diagnosis.n_chains, 'chain')} x {count(diagnosis.n_draws, 'draw')}; "
+                f"{count(n, 'problem') if n else 'no problem'} found",
+                f"comparison: {comparison.table['differs'].sum()} of {count(len(comparison.table), 'number')} differ. "
+                f"{comparison.reasons[0]}",
+            ],
+            notes=["Parts: .em, .posterior, .diagnosis, .comparison. .summary() prints all, .save(folder) keeps it."],
+        )
 
     def summary(self) -> str:
         """EM, sampling and comparison, for a person."""
@@ -229,7 +247,9 @@ def load(folder: str | Path) -> Analysis:
         with xr.open_datatree(folder / _POSTERIOR, engine="h5netcdf") as tree:
             posterior = tree.load()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} holds a damaged analysis: {error}") from error
+        raise InputError(
+            f"{folder} holds a damaged analysis: {error}. Save it again, or make it again with analyze()."
+        ) from error
     em, diagnosis = _with_rows(em, posterior), diagnose(posterior, thresholds)
     comparison = compare(em, posterior, diagnosis=diagnosis, ci_prob=ci_prob, thresholds=thresholds)
     return Analysis(em, posterior, diagnosis, comparison)

@@ -33,7 +33,7 @@ _N_ROWS = 5_000
 _PIECE = 4096
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PartitionAgreement:
     """Adjusted Rand index (Hubert and Arabie 1985, doi:10.1007/BF01908075) of EM's partition with the posterior's.
 
@@ -61,6 +61,12 @@ class PartitionAgreement:
     binder: float
     vi_partition: Partition
     binder_partition: Partition
+
+    def __repr__(self) -> str:
+        return (
+            f"PartitionAgreement: adjusted Rand index of EM's partition with the draws' {self.draws:.3f}, with the "
+            f"point partition by vi {self.vi:.3f}, by binder {self.binder:.3f}"
+        )
 
 
 def partition_agreement(
@@ -151,8 +157,8 @@ def row_uncertainty(
         - p_wrong = 1 - posterior_probability: the probability that the row is of another component. It needs clear
           labels (`diagnose`: unclear).
         - disagreement: expected share of the other rows that EM joins to this row and the posterior parts from it, or
-          the other way round: mean over j of |[EM joins i and j] - probability that i and j share a component|. Labels
-          do not matter. Its average over the rows is Binder's expected loss of EM's partition times n / (n - 1)
+          the other way round: mean over j of abs([EM joins i and j] - probability that i and j share a component).
+          Labels do not matter. Its average over the rows is Binder's expected loss of EM's partition times n / (n - 1)
           (Binder 1978, doi:10.1093/biomet/65.1.31).
 
     Raises

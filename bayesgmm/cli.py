@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bayesgmm.display import is_watched
 from bayesgmm.exceptions import FitError, InputError, SamplingError
 from bayesgmm.io import prepare_folder, read_table, select_columns
 
@@ -59,14 +60,14 @@ def analyze(
         typer.Option(help="Folder for em.json, posterior.nc, comparison.csv and the pictures. Must be new or empty."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into --out even if it is not empty.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on a terminal; elsewhere there is none.")] = False,
 ) -> None:
     """Fit a mixture by EM, sample its posterior, and print how they compare.
 
     Exit code 0: done, whatever the verdict; 2: bad input; 3: done, but the sampling cannot be relied on, see the text;
     1: EM or the sampler failed.
     """
-    say = Console(stderr=True, quiet=quiet, highlight=False, markup=False)
+    say = Console(stderr=True, quiet=quiet or not is_watched(), highlight=False, markup=False)
     # What can be refused is refused before anything slow is imported or computed.
     if (data is None) == (dataset is None):
         raise InputError("Name one thing to analyze: a file DATA or --dataset.")

@@ -13,10 +13,11 @@ from bayesgmm.assignments import agreement_with_draws
 from bayesgmm.bayes.diagnose import Diagnosis, diagnose, posterior_entries
 from bayesgmm.bayes.draws import check_aligned, check_same_shape, interval_names, mixture_draws, rows_for
 from bayesgmm.densities import DensityDistances, distances_of
+from bayesgmm.display import Card, Displayed
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import FitError, InputError
 from bayesgmm.mixture.entries import PARAMETERS, values_of
-from bayesgmm.tables import to_latex, to_markdown
+from bayesgmm.tables import to_grid, to_latex, to_markdown
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.validation import check_fraction
 from bayesgmm.verdict import agreement, differences, few_divergences, likely_causes, obstacles
@@ -27,10 +28,11 @@ type Verdict = Literal["agree", "differ", "not comparable"]
 # Distances and partitions are averaged over this many draws, evenly spaced.
 _N_DRAWS = 200
 _N_POINTS = 2**9  # of each of 8 sequences
+_MOST_NUMBERS = 8  # that a repr shows
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Displayed):
     """EM against the posterior.
 
     Attributes
@@ -71,6 +73,29 @@ class Comparison:
     densities: DensityDistances
     partition_agreement: float
     notes: tuple[str, ...] = ()
+
+    def _card(self) -> Card:
+        table, hellinger = self.table, self.densities.hellinger
+        # Their order in the table is kept; where z cannot be said, the number is shown first.
+        order = np.argsort(table["z"].abs().to_numpy())[::-1]
+        shown = sorted(order[:_MOST_NUMBERS])
+        grid, notes = to_grid(self._written().iloc[shown])
+        if len(shown) < len(table):
+            notes = [
+                f"The {len(shown)} of {len(table)} numbers that are farthest from the posterior mean; .summary() "
+                f"shows all, .table every digit."
+            ]
+        more = f" ({len(self.reasons) - 1} more in .reasons)" if len(self.reasons) > 1 else ""
+        return Card(
+            f"Comparison: {self.verdict}",
+            [
+                f"{self.reasons[0]}{more}",
+                f"{table['differs'].sum()} of {len(table)} numbers differ; Hellinger distance of the densities "
+                f"{hellinger.value:.3f}, of 95 % of the posterior's own draws up to {hellinger.typical:.3f}",
+            ],
+            grid,
+            [*notes, "z: EM's distance from the posterior mean, in posterior standard deviations."],
+        )
 
     def summary(self) -> str:
         """Text for a person: the verdict in two sentences, the other reasons, the table, and what is free of labels."""

@@ -12,6 +12,7 @@ from scipy.stats import norm, qmc
 
 from bayesgmm.bayes.draws import check_same_shape, interval_names, mixture_draws, rows_for
 from bayesgmm.bayes.predict import interval, log_mean
+from bayesgmm.display import Card, Displayed
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.draws import MixtureDraws
@@ -54,8 +55,8 @@ class Distance:
     share_beyond: float
 
 
-@dataclass(frozen=True)
-class DensityDistances:
+@dataclass(frozen=True, repr=False)
+class DensityDistances(Displayed):
     """Distances of EM's density p from the posterior predictive density q, which is the mean of the draws' densities.
 
     Attributes
@@ -80,6 +81,9 @@ class DensityDistances:
     kl_from_em: Distance
     kl_from_predictive: Distance
     n_draws: int
+
+    def _card(self) -> Card:
+        return Card("DensityDistances: EM's density and the posterior predictive", self.summary().split("\n"))
 
     def summary(self) -> str:
         """A few lines for a person."""

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from bayesgmm.display import Grid, left_out, rows_shown
+
 _LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _LATEX |= {character: "\\" + character for character in "&%$#_"}
 
@@ -33,3 +35,10 @@ def to_latex(table: pd.DataFrame) -> str:
 
 def _rows(table: pd.DataFrame) -> list[list[str]]:
     return [[str(name), *map(str, cells)] for name, cells in zip(table.index, table.to_numpy(), strict=True)]
+
+
+def to_grid(table: pd.DataFrame, name: str = "") -> tuple[Grid, list[str]]:
+    """The first lines of a table of text, and a sentence on those that are left out. name: title of the index."""
+    shown = _rows(table.head(rows_shown(len(table))))
+    missing = left_out(len(table), len(shown), "row")
+    return Grid([name, *table.columns], shown), [f"Not shown: {text}." for text in missing]

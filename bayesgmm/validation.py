@@ -94,7 +94,7 @@ def _feature_index(feature: Any, features: tuple[str, ...]) -> int:
     is_number = isinstance(feature, Integral) and not isinstance(feature, bool)
     if is_number and 0 <= int(feature) < len(features):
         return int(feature)
-    raise InputError(f"There is no feature {feature!r}; this mixture has {', '.join(features)}.")
+    raise InputError(f"There is no feature {feature!r}; this mixture has {', '.join(features)}. Name one of these.")
 
 
 def check_given(given: Any, features: tuple[str, ...]) -> tuple[list[int], list[int], FloatArray]:

@@ -1,7 +1,8 @@
-"""Write what the example pages print and draw: `python docs/make_examples.py [PAGE ...]`, or `make pages` for all.
+"""Write what the pages print and draw: `python docs/make_examples.py [PAGE ...]`, or `make pages` for all.
 
 A page is its own script. The Python blocks of docs/examples/PAGE.md run in order, in docs/images/examples, where they
-save their pictures; what a block prints replaces the text block below it.
+save their pictures, and those of docs/gallery.md in docs/images/gallery; what a block prints replaces the text block
+below it. Two more pages are written so because PyTensor takes too long to compile their models at each build.
 """
 
 import os
@@ -21,7 +22,8 @@ import matplotlib.pyplot as plt
 from PIL import Image
 
 DOCS = Path(__file__).resolve().parent
-PAGES, PICTURES = DOCS / "examples", DOCS / "images" / "examples"
+EXAMPLES, GALLERY = DOCS / "examples", DOCS / "gallery.md"
+OF_PYMC = [DOCS / "from-pymc.md", DOCS / "how-to" / "changing-the-model.md"]
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n(?P<below>\n```text\n.*?```\n)?", re.DOTALL)
 
 
@@ -52,16 +54,27 @@ def _shrink(picture: Path) -> None:
     small.save(picture, optimize=True)
 
 
+def _pictures_of(page: Path) -> Path:
+    return DOCS / "images" / ("gallery" if page == GALLERY else "examples")
+
+
+def _times(folder: Path) -> dict[Path, int]:
+    return {picture: picture.stat().st_mtime_ns for picture in folder.iterdir()}
+
+
 def main(names: list[str]) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    os.chdir(PICTURES)
-    for page in [PAGES / f"{name}.md" for name in names] or sorted(PAGES.glob("*.md")):
-        before = {picture: picture.stat().st_mtime_ns for picture in PICTURES.glob("*.png")}
+    pages = {page.stem: page for page in [*sorted(EXAMPLES.glob("*.md")), GALLERY, *OF_PYMC]}
+    for page in [pages[name] for name in names or pages]:
+        folder = _pictures_of(page)
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chdir(folder)
+        before = _times(folder)
         page.write_text(written(page.read_text()))
-        changed = [picture for picture in PICTURES.glob("*.png") if picture.stat().st_mtime_ns != before.get(picture)]
-        for picture in sorted(changed):
-            _shrink(picture)
-        print(f"{page.name}: {', '.join(sorted(picture.name for picture in changed)) or 'no pictures'}")
+        changed = sorted(picture for picture, time in _times(folder).items() if time != before.get(picture))
+        for picture in changed:
+            if picture.suffix == ".png":
+                _shrink(picture)
+        print(f"{page.name}: {', '.join(picture.name for picture in changed) or 'no pictures'}")
 
 
 if __name__ == "__main__":

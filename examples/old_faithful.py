@@ -1,10 +1,10 @@
-"""The main job in Python: fit Old Faithful by EM, sample its posterior, compare, and keep the results.
+"""Old Faithful: the main job. Fit by EM, sample the posterior, compare, and keep the results with their pictures.
 
-Run it with `python examples/old_faithful.py [FOLDER]`; without a folder the results go to a temporary one.
+Run it with `python examples/old_faithful.py [FOLDER]`; everything goes to FOLDER/old-faithful, `example-output` by
+default.
 """
 
 import sys
-import tempfile
 from pathlib import Path
 
 import bayesgmm as bg
@@ -19,20 +19,16 @@ def main(folder: Path) -> None:
     diagnosis = bg.diagnose(aligned)
     comparison = bg.compare(em, aligned, diagnosis=diagnosis)
 
-    print(em.summary())
-    print(diagnosis.summary())
-    print(comparison.summary())
+    print(em, "\n")
+    print(diagnosis, "\n")
+    print(comparison.summary(), "\n")
 
     # The same in one call, saved and read again.
     analysis = bg.analyze(X, n_components=2, rng=1, progress=False)
-    analysis.save(folder, overwrite=True)
-    again = bg.load(folder)
-    print(f"\nSaved to {folder} and read again: verdict {again.comparison.verdict}")
+    analysis.save(folder / "old-faithful", overwrite=True)
+    again = bg.load(folder / "old-faithful")
+    print(again)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
-    else:
-        with tempfile.TemporaryDirectory() as temporary:
-            main(Path(temporary))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "example-output"))

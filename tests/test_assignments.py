@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from posteriors import em_claiming, permuted, posterior_of, random_draws
+from posteriors import em_claiming, permuted, posterior_of, similar_draws
 from scipy.stats import multivariate_normal
 from sklearn.metrics import adjusted_rand_score
 
@@ -14,7 +14,7 @@ from bayesgmm import assignments
 def case():
     """30 draws, 60 rows, and EM's fit at the draws' average: labels are clear, rows between components are not."""
     rng = np.random.default_rng(21)
-    draws = random_draws(30, 3, 2, rng, spread=0.3)
+    draws = similar_draws(30, 3, 2, rng, spread=0.3)
     parameters = bg.MixtureParameters(*(array.mean(axis=0) for array in draws))
     X, truth = parameters.sample(60, rng=2)
     return em_claiming(parameters, X), draws, X, truth
@@ -76,7 +76,7 @@ def test_rows_are_mislabelled_as_often_as_said():
     Fails by chance in fewer than 1 of 10,000 runs; p_wrong half as large as it should be is 10 standard errors off.
     """
     rng = np.random.default_rng(31)
-    draws = random_draws(40, 2, 1, rng, spread=0.1)
+    draws = similar_draws(40, 2, 1, rng, spread=0.1)
     draws[1][:] = np.array([[-1.5], [1.5]]) + 0.1 * rng.normal(size=(40, 2, 1))
     draws[2][:] = 1.0
     parameters = bg.MixtureParameters(*(array.mean(axis=0) for array in draws))

@@ -5,8 +5,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
-from made import normal_draws, posterior_of, random_draws
 from numba import config
+from posteriors import normal_draws, posterior_of, unrelated_draws
 from scipy.stats import kurtosis, norm, skew
 
 import bayesgmm as bg
@@ -24,7 +24,7 @@ def closed_figures():
 
 def test_replicates_have_the_moments_of_their_draw():
     """200,000 rows: a mean off by 5 standard errors, or a covariance by 5 %, happens once in a million runs."""
-    weights, means, covariances = random_draws(2, 3, 2)
+    weights, means, covariances = unrelated_draws(2, 3, 2)
     n = 200_000
     posterior = bg.add_posterior_predictive(posterior_of(weights, means, covariances), n, n_draws=2, rng=1)
     X = posterior["posterior_predictive"]["X"].values
@@ -68,7 +68,7 @@ def test_replicates_are_in_the_schema_that_arviz_reads(faithful_posterior, tmp_p
 
 def test_statistics_are_scipys():
     X = np.random.default_rng(1).gamma(2, size=(50, 3))
-    weights, means, covariances = random_draws(6, 2, 3)
+    weights, means, covariances = unrelated_draws(6, 2, 3)
     table = bg.predictive_check(posterior_of(weights, means, covariances, X), n_draws=6, rng=1)
     for d in range(3):
         expected = {
@@ -292,7 +292,7 @@ def test_features_of_the_picture_can_be_chosen(faithful_posterior, tmp_path):
     assert [ax.get_xlabel() for ax in figure.axes[:-1]] == ["waiting"]
     figure.savefig(tmp_path / "figure.png")
     X = np.random.default_rng(1).normal(size=(20, 11))
-    many = posterior_of(*random_draws(4, 2, 11), X, features=[f"${d}" for d in range(11)])
+    many = posterior_of(*unrelated_draws(4, 2, 11), X, features=[f"${d}" for d in range(11)])
     with pytest.raises(bg.InputError, match="1 to 10 features"):
         plots.plot_predictive_check(many)
     plots.plot_predictive_check(many, features=[3, 4], rng=1).savefig(tmp_path / "figure.png")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from posteriors import em_claiming, permuted, posterior_of, random_draws
+from posteriors import em_claiming, permuted, posterior_of, similar_draws
 from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 
@@ -65,8 +65,8 @@ def test_distances_of_two_gaussians_have_closed_forms(case):
 def test_yardsticks_are_the_same_distances_of_the_draws():
     """One feature, three draws, against quadrature."""
     rng = np.random.default_rng(1)
-    draws = random_draws(3, 2, 1, rng)
-    em = bg.MixtureParameters(*(array[0] for array in random_draws(1, 2, 1, np.random.default_rng(1), spread=0.8)))
+    draws = similar_draws(3, 2, 1, rng)
+    em = bg.MixtureParameters(*(array[0] for array in similar_draws(1, 2, 1, np.random.default_rng(1), spread=0.8)))
     found = densities.distances_of(em, MixtureDraws(*draws, ()), 2048)
 
     def density(weights, means, covariances):
@@ -98,7 +98,7 @@ def test_yardsticks_are_the_same_distances_of_the_draws():
 @pytest.fixture(scope="module")
 def case():
     rng = np.random.default_rng(8)
-    draws = random_draws(40, 3, 2, rng, spread=0.2)
+    draws = similar_draws(40, 3, 2, rng, spread=0.2)
     X = 3 * rng.normal(size=(50, 2))
     parameters = bg.MixtureParameters(*(array[0] for array in draws))
     return em_claiming(parameters, X), draws, X

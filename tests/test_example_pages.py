@@ -8,8 +8,11 @@ import pytest
 
 import bayesgmm as bg
 
-PAGES = sorted((Path(__file__).resolve().parent.parent / "docs" / "examples").glob("*.md"))
-MOST_BYTES = 150_000
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+GALLERY = DOCS / "gallery.md"
+PAGES = sorted((DOCS / "examples").glob("*.md"))
+OF_PYMC = [DOCS / "from-pymc.md", DOCS / "how-to" / "changing-the-model.md"]
+MOST_BYTES = {".png": 150_000, ".gif": 1_000_000}
 
 
 def code_of(page):
@@ -43,7 +46,7 @@ def is_public(name):
     return True
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, GALLERY, *OF_PYMC], ids=lambda page: page.stem)
 def test_the_code_of_a_page_uses_public_names_only(page):
     names = public_names(code_of(page))
     assert page.stem == "index" or "fit_em" in names
@@ -56,13 +59,22 @@ def test_names_that_are_not_public_are_found():
     assert public_names("bg.plots.plot_fit(bg.fit(x)).savefig(y)") == {"plots.plot_fit", "plots", "fit"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, GALLERY], ids=lambda page: page.stem)
 def test_every_link_of_a_page_leads_to_a_file_and_every_picture_it_saves_is_shown(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
     assert [link for link in links if not (page.parent / link).is_file()] == []
-    pictures = [page.parent / link for link in links if link.endswith(".png")]
-    assert sorted(re.findall(r'savefig\("(.*?)"', code_of(page))) == sorted(picture.name for picture in pictures)
-    assert [picture.name for picture in pictures if picture.stat().st_size > MOST_BYTES] == []
+    pictures = [page.parent / link for link in links if link.endswith((".png", ".gif"))]
+    saved = re.findall(r'\.save(?:fig)?\("(.*?)"', code_of(page))
+    assert sorted(saved) == sorted(picture.name for picture in pictures)
+    assert [picture.name for picture in pictures if picture.stat().st_size > MOST_BYTES[picture.suffix]] == []
+
+
+def test_the_gallery_shows_every_picture_that_there_is():
+    pictures = {name for name in bg.plots.__all__ if name.startswith(("plot_", "animate_"))}
+    drawn = {name.removeprefix("plots.") for name in public_names(code_of(GALLERY))}
+    assert sorted(pictures - drawn) == []
+    shown = {Path(link).name for link in re.findall(r"\]\((images/.*?)\)", GALLERY.read_text())}
+    assert shown == {picture.name for picture in (DOCS / "images" / "gallery").iterdir()}
 
 
 def test_the_index_tells_the_verdict_of_every_page():

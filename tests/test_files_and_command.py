@@ -454,10 +454,12 @@ def test_a_sampler_that_fails_is_one_line_and_exit_code_1(command, monkeypatch):
     assert errors == "bayesgmm: The sampler stopped: no point has a finite density. Pass another start.\n"
 
 
-def test_progress_goes_to_standard_error_unless_told_to_be_quiet(command, monkeypatch):
+def test_progress_goes_to_a_terminal_unless_told_to_be_quiet(command, monkeypatch):
     monkeypatch.setattr(bg, "analyze", lambda *arguments, **options: (_ for _ in ()).throw(bg.FitError("stopped")))
-    loud = ("--dataset", "faithful", "--seed", 1)
-    assert "272 rows, columns eruptions, waiting; 2 components, covariance full\n" in command(*loud)[2]
+    loud, told = ("--dataset", "faithful", "--seed", 1), "272 rows, columns eruptions, waiting; 2 components"
+    assert command(*loud)[2] == "bayesgmm: stopped\n"
+    monkeypatch.setattr(cli, "is_watched", lambda: True)
+    assert told in command(*loud)[2]
     assert command(*loud, "--quiet")[2] == "bayesgmm: stopped\n"
 
 
@@ -470,11 +472,11 @@ def test_help_explains_every_option():
         assert code in " ".join(shown.output.split())
 
 
-def test_the_command_is_installed():
+def test_the_command_is_installed_and_is_what_the_module_runs():
     (script,) = entry_points(group="console_scripts", name="bayesgmm")
     assert script.load() is cli.main
     done = subprocess.run(
-        [sys.executable, "-c", "from bayesgmm.cli import main; main()", "analyze", "nowhere.csv"],
+        [sys.executable, "-m", "bayesgmm", "analyze", "nowhere.csv"],
         capture_output=True,
         text=True,
         timeout=120,

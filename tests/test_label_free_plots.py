@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
-from posteriors import em_claiming, posterior_of, random_draws
+from posteriors import em_claiming, posterior_of, similar_draws
 
 import bayesgmm as bg
 from bayesgmm import plots
@@ -23,7 +23,7 @@ def closed_figures():
 
 def case(K, D, N=80, features=()):
     rng = np.random.default_rng(K + 10 * D)
-    draws = random_draws(30, K, D, rng, spread=0.3)
+    draws = similar_draws(30, K, D, rng, spread=0.3)
     parameters = bg.MixtureParameters(*(array.mean(axis=0) for array in draws), features=features)
     X = parameters.sample(N, rng=1)[0]
     posterior = posterior_of(*draws, X)

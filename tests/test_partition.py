@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from posteriors import permuted, posterior_of, random_draws
+from posteriors import permuted, posterior_of, similar_draws
 from scipy.stats import multivariate_normal
 from sklearn.metrics import adjusted_rand_score, mutual_info_score
 
@@ -53,7 +53,7 @@ def hard_posterior(partitions, repeats, rng):
         means += n * [centers]
         covariances += n * [np.broadcast_to(np.diag(stds**2), (8, D, D))]
     order = rng.permutation(len(weights))
-    return posterior_of(*(np.array(array)[order] for array in (weights, means, covariances)), X)
+    return posterior_of(*(np.array(array)[order] for array in (weights, means, covariances)), X, chains=1)
 
 
 def all_partitions(n):
@@ -84,7 +84,7 @@ LOSSES = {"vi": vi, "binder": binder}
 @pytest.fixture(scope="module")
 def small():
     rng = np.random.default_rng(11)
-    draws = random_draws(30, 3, 2, rng, spread=1.0)
+    draws = similar_draws(30, 3, 2, rng, spread=1.0)
     X = 3 * rng.normal(size=(7, 2))
     return draws, X
 
@@ -180,7 +180,7 @@ def test_no_partition_of_eight_rows_is_better(loss, seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_no_partition_is_better_by_the_summed_out_binder_loss(seed):
     rng = np.random.default_rng(100 + seed)
-    posterior = posterior_of(*random_draws(40, 3, 2, rng, spread=1.0), 3 * rng.normal(size=(8, 2)))
+    posterior = posterior_of(*similar_draws(40, 3, 2, rng, spread=1.0), 3 * rng.normal(size=(8, 2)))
     found = bg.point_partition(posterior, loss="binder", rng=seed)
     losses = np.abs(together(all_partitions(8)) - found.co_clustering.probabilities).mean(axis=(1, 2))
     assert found.expected_loss == pytest.approx(losses.min(), abs=1e-9)
@@ -230,7 +230,7 @@ def test_the_same_seed_gives_the_same_partition(small):
 def test_five_hundred_more_orders_find_nothing_better(loss):
     """Overlapping components: the default search is within 0.1 % of the best of 500 more starts."""
     rng = np.random.default_rng(9)
-    draws = random_draws(300, 5, 2, rng)
+    draws = similar_draws(300, 5, 2, rng)
     X = bg.MixtureParameters(*(array[0] for array in draws)).sample(200, rng=1)[0]
     found = bg.point_partition(posterior_of(*draws, X), loss=loss, rng=1)
     drawn = np.empty((200, 300), dtype=np.int32)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from made import posterior_of, random_draws
 from numba import config
+from posteriors import posterior_of, unrelated_draws
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
@@ -36,7 +36,7 @@ def quantiles(values, ci_prob):
 @pytest.mark.parametrize("diagonal", [False, True])
 @pytest.mark.parametrize(("S", "K", "D"), SHAPES)
 def test_prediction_is_the_average_over_the_draws(S, K, D, diagonal):
-    weights, means, covariances = random_draws(S, K, D)
+    weights, means, covariances = unrelated_draws(S, K, D)
     if diagonal:
         covariances = covariances * np.eye(D)
     X = np.random.default_rng(1).normal(size=(300, D), scale=3)
@@ -69,7 +69,7 @@ def test_one_normal_of_uncertain_mean_has_the_closed_form():
 
 
 def test_the_cut_of_the_rows_and_the_threads_change_nothing(monkeypatch):
-    posterior = posterior_of(*random_draws(50, 3, 2))
+    posterior = posterior_of(*unrelated_draws(50, 3, 2))
     X = np.random.default_rng(1).normal(size=(3000, 2))
     whole = bg.predict(posterior, X)
     monkeypatch.setattr(draws_module, "PIECE_BYTES", 100_000)
@@ -95,18 +95,19 @@ def peak_bytes(function):
 def test_memory_does_not_grow_with_rows_times_draws(monkeypatch):
     """20,000 rows x 500 draws x (4 responsibilities and a density) would be 400 MB, the results are 3."""
     monkeypatch.setattr(config, "NUMBA_NUM_THREADS", 2)
-    posterior = posterior_of(*random_draws(500, 4, 2))
+    posterior = posterior_of(*unrelated_draws(500, 4, 2))
     X = np.random.default_rng(1).normal(size=(20_000, 2))
     bg.predict(posterior, X[:10])  # compiled before
     assert peak_bytes(lambda: bg.predict(posterior, X)) < 40e6
-    with_rows = posterior_of(*random_draws(500, 4, 2), X)
+    with_rows = posterior_of(*unrelated_draws(500, 4, 2), X)
+    bg.loo(posterior_of(*unrelated_draws(500, 4, 2), X[:10]))  # ArviZ loaded before
     assert peak_bytes(lambda: bg.loo(with_rows)) < 80e6  # and the fits of the tails
     # The twin, which keeps them: 80 MB of log densities alone.
     assert peak_bytes(lambda: bg.add_log_likelihood(with_rows)) > 80e6
 
 
 def test_labels_matter_to_the_components_and_not_to_the_density():
-    weights, means, covariances = random_draws(200, 3, 2)
+    weights, means, covariances = unrelated_draws(200, 3, 2)
     means = means + np.array([[-5.0], [0.0], [5.0]])
     X = np.random.default_rng(1).normal(size=(50, 2), scale=4)
     right = posterior_of(weights, means, covariances)
@@ -124,7 +125,7 @@ def test_labels_matter_to_the_components_and_not_to_the_density():
 
 
 def test_fewer_draws_are_evenly_spaced_ones():
-    weights, means, covariances = random_draws(100, 2, 2)
+    weights, means, covariances = unrelated_draws(100, 2, 2)
     X = np.random.default_rng(1).normal(size=(20, 2))
     some = bg.predict(posterior_of(weights, means, covariances), X, n_draws=12)
     chosen = np.arange(0, 100, 9)
@@ -186,7 +187,7 @@ def parameters_of(posterior, s):
 @pytest.mark.parametrize("features", [["c"], ["d", "a"], [2, 0, 1]])
 def test_a_marginal_is_the_marginal_of_every_draw(features):
     X = np.random.default_rng(1).normal(size=(10, 4))
-    posterior = posterior_of(*random_draws(30, 3, 4), X, features="abcd")
+    posterior = posterior_of(*unrelated_draws(30, 3, 4), X, features="abcd")
     found = bg.marginal(posterior, features)
     for s in range(30):
         one, expected = parameters_of(found, s), parameters_of(posterior, s).marginal(features)
@@ -202,7 +203,7 @@ def test_a_marginal_is_the_marginal_of_every_draw(features):
 
 @pytest.mark.parametrize("given", [{"b": 0.3}, {"d": -1.0, "a": 2.0}, {0: 1.0, 1: 0.5, 2: 0.0}, {"c": 40.0}])
 def test_a_conditional_is_the_conditional_of_every_draw(given):
-    posterior = posterior_of(*random_draws(30, 3, 4), features="abcd")
+    posterior = posterior_of(*unrelated_draws(30, 3, 4), features="abcd")
     found = bg.conditional(posterior, given)
     draws = found["posterior"].to_dataset()
     for s in range(30):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from made import posterior_of, random_draws
+from posteriors import posterior_of, unrelated_draws
 
 import bayesgmm as bg
 from bayesgmm.bayes.sensitivity import prior_sensitivity
@@ -223,6 +223,6 @@ def test_tables_are_exported(tmp_path):
 
 def test_a_posterior_without_the_priors_density_has_no_such_cause():
     """Draws from elsewhere carry no log prior."""
-    weights, means, covariances = random_draws(40, 2, 1)
+    weights, means, covariances = unrelated_draws(40, 2, 1)
     posterior = posterior_of(weights, means, covariances, np.linspace(-1, 1, 30)[:, np.newaxis])
     assert prior_sensitivity(posterior, weights.reshape(2, 20, 2)) is None

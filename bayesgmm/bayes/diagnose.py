@@ -19,6 +19,7 @@ from bayesgmm.bayes.problems import (
     problems_of,
     shares_in_words,
 )
+from bayesgmm.display import Card, Displayed, Grid, count
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.entries import PARAMETERS, Entry, entries, values_of
 from bayesgmm.mixture.parameters import log_densities_of_draws
@@ -27,10 +28,11 @@ from bayesgmm.thresholds import Thresholds, check_thresholds
 type FloatArray = NDArray[np.float64]
 
 _N_POINTS = 8
+_MOST_PROBLEMS = 3  # that a repr tells
 
 
-@dataclass(frozen=True, eq=False)
-class Diagnosis:
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagnosis(Displayed):
     """Convergence of a posterior.
 
     Attributes
@@ -77,7 +79,34 @@ class Diagnosis:
 
     @property
     def ok(self) -> bool:
+        """Whether no problem was found."""
         return not self.problems
+
+    def _card(self) -> Card:
+        n, partial = len(self.problems), " (interrupted)" if self.partial else ""
+        facts = [
+            f"{count(self.n_chains, 'chain')} x {count(self.n_draws, 'draw')}{partial}",
+            count(self.n_divergences, "divergence"),
+            f"lowest E-BFMI {self.bfmi.min():.2f}",
+        ]
+        if np.isfinite(self.unclear):
+            facts.append(f"{100 * self.unclear:.1f} % of the draws without clear labels")
+        if len(self.modes) > 1:
+            facts.append(f"{len(self.modes)} modes known")
+        parameters = "parameters, relabelled" if self.aligned else "parameters, not relabelled"
+        tables = {"label-free quantities": self.label_free, parameters: self.parameters}
+        notes = [f"problem: {problem.text}" for problem in self.problems[:_MOST_PROBLEMS]]
+        if n > _MOST_PROBLEMS:
+            notes.append(f"{n - _MOST_PROBLEMS} more in .problems; .summary() prints all.")
+        return Card(
+            f"Diagnosis: {count(n, 'problem') if n else 'no problem'} found",
+            ["; ".join(facts)],
+            Grid(
+                ["", "number", "R-hat at most", "ESS bulk at least", "ESS tail at least"],
+                [[name, str(len(table)), *_extremes(table)] for name, table in tables.items()],
+            ),
+            notes,
+        )
 
     def summary(self) -> str:
         """A few lines for a person."""
@@ -135,7 +164,10 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
     stats = posterior["sample_stats"].to_dataset()
     needed = {"weights", "means", "stds", "correlations", "covariances"}
     if not needed <= set(draws.data_vars):
-        raise InputError(f"posterior has no variable {', '.join(sorted(needed - set(draws.data_vars)))}.")
+        raise InputError(
+            f"posterior has no variable {', '.join(sorted(needed - set(draws.data_vars)))}. Pass what "
+            f"sample_posterior or align returned; a changed model has to keep these names."
+        )
     found, values = posterior_entries(posterior)
     parameters = convergence(values, [entry.name for entry in found])
     label_free = convergence(*_label_free(posterior, draws, stats))
@@ -254,10 +286,16 @@ def _spread(X: NDArray[Any]) -> NDArray[np.intp]:
     return np.asarray(np.argsort(scaled @ axis, kind="stable")[ranks])
 
 
-def _worst(table: pd.DataFrame) -> str:
+def _extremes(table: pd.DataFrame) -> tuple[str, str, str]:
+    """The largest R-hat and the fewest effective draws, bulk and tail; NaN where one is."""
     rhat = table["r_hat"].max(skipna=False)
     bulk, tail = table["ess_bulk"].min(skipna=False), table["ess_tail"].min(skipna=False)
-    return f"R-hat <= {rhat:.3f}, ESS bulk >= {bulk:.0f}, tail >= {tail:.0f}"
+    return f"{rhat:.3f}", f"{bulk:.0f}", f"{tail:.0f}"
+
+
+def _worst(table: pd.DataFrame) -> str:
+    rhat, bulk, tail = _extremes(table)
+    return f"R-hat <= {rhat}, ESS bulk >= {bulk}, tail >= {tail}"
 
 
 def _weakest(labels: pd.DataFrame | None) -> str:

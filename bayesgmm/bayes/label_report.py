@@ -6,13 +6,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesgmm.display import Card, Displayed
 from bayesgmm.exceptions import InputError
+from bayesgmm.tables import to_grid
 
 _LOW = 0.05
 
 
-@dataclass(frozen=True, eq=False)
-class LabelReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelReport(Displayed):
     """How an aligned posterior got its labels, and how firmly they stand.
 
     Attributes
@@ -51,11 +53,30 @@ class LabelReport:
     non_permutation_rate: float
     notes: tuple[str, ...]
 
+    def _card(self) -> Card:
+        grid, notes = to_grid(self._written(), "component")
+        title, found = self._opening().split(": ", 1)
+        return Card(f"LabelReport: {title}", [found, *self.notes], grid, [*notes, self._closing()])
+
     def summary(self) -> str:
         """A few lines and the table, for a person."""
+        notes = [f"- {note}" for note in self.notes]
+        return "\n".join([f"Labels by {self._opening()}", *notes, self._written().to_string(), self._closing()])
+
+    def _opening(self) -> str:
         rows = f", {self.n_rows} rows read" if self.n_rows else ""
         passes = f", {self.n_iterations} iterations" if self.n_iterations > 1 else ""
-        shown = pd.DataFrame(
+        return (
+            f"{self.method}{rows}{passes}: {self.share_changed:.1%} of the draws changed their order, "
+            f"{self.non_permutation_rate:.1%} have components that are not the reference's one by one"
+        )
+
+    def _closing(self) -> str:
+        return f"Margins are in {self.unit}: what the best labelling without this component in its place would lose."
+
+    def _written(self) -> pd.DataFrame:
+        """The table in few digits."""
+        return pd.DataFrame(
             {
                 "weight": self.table["weight_mean"].map("{:.3f}".format),
                 "changed": self.table["share_changed"].map("{:.1%}".format),
@@ -64,15 +85,6 @@ class LabelReport:
                 "5 % margin": self.table["margin_q05"].map("{:.4g}".format),
                 "expected rows": self.table["expected_rows"].map("{:.1f}".format),
             }
-        )
-        return "\n".join(
-            [
-                f"Labels by {self.method}{rows}{passes}: {self.share_changed:.1%} of the draws changed their order, "
-                f"{self.non_permutation_rate:.1%} have components that are not the reference's one by one",
-                *(f"- {note}" for note in self.notes),
-                shown.to_string(),
-                f"Margins are in {self.unit}: what the best labelling without this component in its place would lose.",
-            ]
         )
 
 

@@ -128,13 +128,14 @@ def _mixtures(draws: xr.Dataset, reference: MixtureParameters) -> list[FloatArra
     missing = set(_NAMES) - set(draws.data_vars)
     if missing:
         raise InputError(
-            f"posterior has no variable {', '.join(sorted(missing))}; align needs weights, means and covariances."
+            f"posterior has no variable {', '.join(sorted(missing))}; align needs weights, means and covariances. "
+            f"Pass what sample_posterior returned; a changed model has to keep these names."
         )
     K, D = draws.sizes["component"], draws.sizes["feature"]
     if reference.means.shape != (K, D):
         raise InputError(
             f"reference has {reference.n_components} components of {reference.n_features} features; the posterior has "
-            f"{K} of {D}."
+            f"{K} of {D}. Pass the parameters of a fit with the same n_components to the same columns."
         )
     flat = [np.asarray(draws[name].values, np.float64).reshape(-1, *draws[name].shape[2:]) for name in _NAMES]
     finite = np.logical_and.reduce([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in flat])

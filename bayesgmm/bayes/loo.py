@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.bayes.draws import check_memory, mixture_dataset, mixture_draws, observed_rows, spaced, with_group
 from bayesgmm.bayes.predict import log_mean
+from bayesgmm.display import Card, Displayed
 from bayesgmm.exceptions import InputError
 
 type FloatArray = NDArray[np.float64]
@@ -22,8 +23,8 @@ _WORST_K = 0.7
 _N_EFFICIENCY_ROWS = 50
 
 
-@dataclass(frozen=True, eq=False)
-class LOO:
+@dataclass(frozen=True, eq=False, repr=False)
+class LOO(Displayed):
     """Leave-one-out predictive accuracy of a posterior.
 
     Attributes
@@ -59,7 +60,11 @@ class LOO:
 
     @property
     def ok(self) -> bool:
+        """Whether nothing stands in the way of trusting `elpd`."""
         return not self.problems
+
+    def _card(self) -> Card:
+        return Card("LOO: leave-one-out cross-validation", self.summary().split("\n"))
 
     def summary(self) -> str:
         """A few lines for a person."""
@@ -194,11 +199,14 @@ def _leave_out(log_densities: FloatArray, efficiency: float) -> FloatArray:
     # still, have no Pareto distribution, and ArviZ refuses them: they are left as they are, and k is NaN.
     n_tail = int(min(S / 5, 3 * np.sqrt(S / efficiency)))
     lowest = np.partition(log_densities, n_tail - 1, axis=-1)[:, :n_tail]
-    smoothed = np.ptp(lowest, axis=-1) > 0
-    elpd = -log_mean(-log_densities)
-    found = np.array([elpd, np.full_like(elpd, np.nan), log_mean(log_densities) - elpd])
-    if smoothed.any():
-        found[:, smoothed] = array_stats.loo(log_densities[smoothed], chain_axis=None, r_eff=efficiency)
+    still = np.ptp(lowest, axis=-1) == 0
+    found = np.empty((3, len(log_densities)))
+    if still.any():
+        logs = log_densities[still]
+        elpd = -log_mean(-logs)
+        found[:, still] = elpd, np.full_like(elpd, np.nan), log_mean(logs) - elpd
+    if not still.all():
+        found[:, ~still] = array_stats.loo(log_densities[~still], chain_axis=None, r_eff=efficiency)
     return found
 
 

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm.bayes import partition_search
 from bayesgmm.bayes.draws import mixture_draws, rows_for, spaced
+from bayesgmm.display import Card, Displayed, count
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters, responsibilities_of_draws
@@ -32,7 +33,7 @@ _MOST_CLUSTERS, _MOST_CLUSTERS_PER_COMPONENT = 64, 4
 _N_BEST, _N_ORDERS, _N_OFFERED_DRAWS = 8, 8, 10
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CoClustering:
     """How probable it is that two rows share a component.
 
@@ -60,6 +61,12 @@ class CoClustering:
     def __post_init__(self) -> None:
         _freeze(self.probabilities, self.rows)
 
+    def __repr__(self) -> str:
+        return (
+            f"CoClustering: probability that two rows share a component, {len(self.rows)} of "
+            f"{count(self.n_samples, 'row')}, over {count(self.n_draws, 'draw')}"
+        )
+
 
 class Bound(NamedTuple):
     """A partition drawn from the posterior, at the edge of a credible ball.
@@ -82,6 +89,9 @@ class Bound(NamedTuple):
     labels: Labels
     n_clusters: int
     distance: float
+
+    def __repr__(self) -> str:
+        return f"Bound({count(self.n_clusters, 'cluster')}, distance {self.distance:.4g})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +127,8 @@ class CredibleBall:
     horizontal: Bound
 
 
-@dataclass(frozen=True, eq=False)
-class Partition:
+@dataclass(frozen=True, eq=False, repr=False)
+class Partition(Displayed):
     """The partition of the rows with the least posterior expected loss that was found.
 
     Attributes
@@ -150,6 +160,10 @@ class Partition:
 
     def __post_init__(self) -> None:
         _freeze(self.labels, *(bound.labels for bound in (self.ball.upper, self.ball.lower, self.ball.horizontal)))
+
+    def _card(self) -> Card:
+        title, *lines = self.summary().split("\n")
+        return Card(title, lines)
 
     def summary(self) -> str:
         """A few lines for a person."""

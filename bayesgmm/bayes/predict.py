@@ -9,12 +9,13 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.bayes.draws import check_aligned, mixture_draws
+from bayesgmm.display import count
 from bayesgmm.validation import as_table, check_count, check_fraction
 
 type FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PredictiveDensity:
     """The posterior predictive density at rows, and how uncertain the density is there.
 
@@ -41,6 +42,12 @@ class PredictiveDensity:
     ci_prob: float
     n_draws: int
 
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}: {count(len(self.log_density), 'row')}, averaged over "
+            f"{count(self.n_draws, 'draw')}, {100 * self.ci_prob:g} % intervals; .as_frame() has a line a row"
+        )
+
     def as_frame(self) -> pd.DataFrame:
         """One line a row of `X`: log_density and its interval, `log_density_eti90_lb` and `..._ub` at ci_prob 0.9."""
         return pd.DataFrame(self._columns("log_density", self.log_density, self.log_density_interval))
@@ -50,7 +57,7 @@ class PredictiveDensity:
         return {name: values, f"{stem}_lb": interval[:, 0], f"{stem}_ub": interval[:, 1]}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction(PredictiveDensity):
     """Components of rows with their uncertainty, and the predictive density.
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
+from bayesgmm.display import Card, Displayed, Grid, left_out, rows_shown
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.rows import rows_of
@@ -17,7 +18,7 @@ from bayesgmm.validation import as_numbers, as_table
 type FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StdPrior:
     """Prior of a standard deviation; each parameter a number, or (n_features,) one a feature.
 
@@ -43,6 +44,10 @@ class StdPrior:
                 f"{shapes}."
             )
 
+    def __repr__(self) -> str:
+        parts = [f"{name}={_written(getattr(self, name))}" for name in (field.name for field in fields(self))]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
     def arguments(self) -> Mapping[str, FloatArray]:
         """Keyword arguments of the PyMC distribution."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -55,7 +60,7 @@ class StdPrior:
         raise NotImplementedError
 
     def log_density(self, stds: FloatArray) -> FloatArray:
-        """(...,) log density of standard deviations (..., K, D), up to a constant."""
+        """(...,) log density of standard deviations (..., K, D)."""
         v0, c0, c1, c2, c3, c4, c5 = self.log_scale_coefficients()
         log_stds = np.log(stds)
         u = log_stds - v0
@@ -86,7 +91,7 @@ class StdPrior:
         return replace(self, **values)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LogNormal(StdPrior):
     """log(sd) ~ Normal(log(median), log_sd). Vanishes at 0 faster than any power of sd.
 
@@ -115,9 +120,9 @@ class LogNormal(StdPrior):
         return _rows(np.log(np.asarray(self.median)), c0=-np.log(sigma) - 0.5 * np.log(2 * np.pi), c2=-0.5 / sigma**2)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HalfNormal(StdPrior):
-    """sd ~ |Normal(0, sigma)|. Positive at 0: with two equal rows the posterior is improper.
+    """sd ~ abs(Normal(0, sigma)). Positive at 0: with two equal rows the posterior is improper.
 
     Parameters
     ----------
@@ -140,7 +145,7 @@ class HalfNormal(StdPrior):
         return _rows(np.log(np.asarray(self.sigma)), c0=0.5 * np.log(2 / np.pi), c1=1.0, c5=-0.5)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gamma(StdPrior):
     """sd ~ Gamma(alpha, beta), mean alpha / beta.
 
@@ -170,7 +175,7 @@ class Gamma(StdPrior):
         return _rows(-np.log(np.asarray(self.beta)), c0=-gammaln(alpha), c1=alpha, c3=-1.0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class InverseGamma(StdPrior):
     """sd ~ InverseGamma(alpha, beta), mode beta / (alpha + 1). Vanishes at 0 faster than any power of sd.
 
@@ -198,7 +203,7 @@ class InverseGamma(StdPrior):
         return _rows(np.log(np.asarray(self.beta)), c0=-gammaln(alpha), c1=-alpha, c4=-1.0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Uniform(StdPrior):
     """sd ~ Uniform(lower, upper). lower is above 0: a uniform that reaches 0 has an improper posterior under ties.
 
@@ -229,10 +234,12 @@ class Uniform(StdPrior):
             )
 
     def log_density(self, stds: FloatArray) -> FloatArray:
-        return np.zeros(stds.shape[:-2])
+        lower, upper = np.asarray(self.lower), np.asarray(self.upper)
+        inside = (stds >= lower) & (stds <= upper)
+        return np.asarray(np.where(inside, -np.log(upper - lower), -np.inf).sum(axis=(-2, -1)))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Exponential(StdPrior):
     """sd ~ Exponential with this mean. Positive at 0: with two equal rows the posterior is improper.
 
@@ -260,7 +267,7 @@ class Exponential(StdPrior):
         return _rows(np.log(np.asarray(self.mean)), c1=1.0, c3=-1.0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fixed(StdPrior):
     """The standard deviation is known, and the same in every component.
 
@@ -285,8 +292,8 @@ class Fixed(StdPrior):
         return np.zeros(stds.shape[:-2])
 
 
-@dataclass(frozen=True, eq=False)
-class Prior:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prior(Displayed):
     """Prior of a Gaussian mixture, in the units of the data; the same for every component.
 
     weights ~ Dirichlet(concentration); means ~ Normal(mean_location, mean_scale), features independent;
@@ -340,6 +347,35 @@ class Prior:
                 f"Prior.std must be a prior of standard deviations such as LogNormal(median=1.0); "
                 f"received {self.std!r}."
             )
+
+    def _card(self) -> Card:
+        columns = {"mean's location": self.mean_location, "mean's scale": self.mean_scale}
+        columns |= {f"sd's {field.name}": getattr(self.std, field.name) for field in fields(self.std)}
+        arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(value)) for value in columns.values()))
+        n, of_one = len(arrays[0]), all(np.ndim(value) == 0 for value in columns.values())
+        shown = rows_shown(n)
+        rows = [
+            ["every feature" if of_one else f"feature {i}", *(f"{array[i]:.5g}" for array in arrays)]
+            for i in range(shown)
+        ]
+        missing = [f"Not shown: {text}." for text in left_out(n, shown, "feature")]
+        return Card(
+            f"Prior: weights ~ Dirichlet({self.concentration:g}), means ~ Normal, standard deviations (sd) ~ "
+            f"{type(self.std).__name__}, correlations ~ LKJ({self.correlation_eta:g})",
+            grid=Grid(["", *columns], rows),
+            notes=["The same for every component, in the units of the data.", *missing],
+        )
+
+    def expression(self) -> str:
+        """The call that makes this prior, every digit of it."""
+
+        def call(value: Any) -> str:
+            if not isinstance(value, Prior | StdPrior):
+                return repr(np.asarray(value).tolist())
+            arguments = ", ".join(f"{field.name}={call(getattr(value, field.name))}" for field in fields(value))
+            return f"{type(value).__name__}({arguments})"
+
+        return call(self)
 
     @classmethod
     def for_data(cls, X: ArrayLike, covariance: str = "full", **changes: Any) -> "Prior":
@@ -439,6 +475,16 @@ def _rows(
     c5: ArrayLike = 0.0,
 ) -> FloatArray:
     return np.stack(np.broadcast_arrays(v0, c0, c1, c2, c3, c4, c5))
+
+
+def _written(value: ArrayLike) -> str:
+    """A number, or the first of several."""
+    array = np.asarray(value)
+    if array.ndim == 0:
+        return f"{array:.5g}"
+    n = rows_shown(array.size)
+    more = [f"... {array.size - n} more"] if n < array.size else []
+    return f"[{', '.join([*(f'{number:.5g}' for number in array[:n]), *more])}]"
 
 
 def _is_spherical(structure: CovarianceStructure) -> bool:

@@ -75,7 +75,7 @@ def sample_posterior(
         200 with allocations.
     chains : number of chains; a single one has no R-hat, so that without `draws` it goes on until `max_draws`.
     rng : int, numpy.random.Generator or None. The same seed gives the same draws on any number of cores.
-    progress : show progress on standard error.
+    progress : show progress on a terminal or in a notebook; elsewhere there is none.
 
     Returns
     -------
@@ -352,7 +352,7 @@ def _default_target(
     searches = [[density.unconstrain(start)] for start in starts] or [
         [density.unconstrain(mixture) for mixture in _random_mixtures(density.values, K, rng)]
     ]
-    attributes = {"model": "default", "covariance": structure.name, "prior": repr(density.prior)}
+    attributes = {"model": "default", "covariance": structure.name, "prior": density.prior.expression()}
     return Target(nuts.CompiledDensity(density), searches, density, (), table, attributes)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from bayesgmm.display import is_watched
 from bayesgmm.em import steps
 from bayesgmm.em.fit import bounds_of
 from bayesgmm.em.steps import Bounds, Point
@@ -211,7 +212,7 @@ class _Progress:
     """Counts replicates on standard error where a person looks at it."""
 
     def __init__(self, n: int, progress: bool) -> None:
-        self._n, self._shown, self._last = n, progress and sys.stderr.isatty(), 0.0
+        self._n, self._shown, self._last = n, progress and is_watched(), 0.0
 
     def __enter__(self) -> Self:
         return self

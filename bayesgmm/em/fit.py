@@ -10,7 +10,7 @@ from bayesgmm.em.climb import Problem, climb
 from bayesgmm.em.optima import by_weight, optima_of
 from bayesgmm.em.restarts import Task, n_ahead, restarts, together
 from bayesgmm.em.result import EMFit, Restart, Status
-from bayesgmm.em.start import STRATEGIES, from_responsibilities
+from bayesgmm.em.start import from_responsibilities, strategy_named
 from bayesgmm.em.steps import Bounds, Point
 from bayesgmm.exceptions import FitError, InputError
 from bayesgmm.mixture.covariance import FULL, CovarianceStructure, n_free_parameters, structure_named
@@ -108,32 +108,17 @@ def fit_em(
     >>> em.parameters.means.round(1).tolist()
     [[4.3, 80.0], [2.0, 54.5]]
     """
-    structure = structure_named(covariance)
-    table = as_table(X)
-    weights = check_weights(sample_weight, table.n_samples)
-    K = check_n_components(n_components, table, weights)
-    tol, max_iter, n_init = (
-        check_positive(tol, "tol"),
-        check_count(max_iter, "max_iter"),
-        check_count(n_init, "n_init"),
-    )
-    generator = as_generator(rng)
-    rows = rows_of(table.values, weights)
-    bounds = bounds_of(rows, table.features, structure)
-    task = Task(rows, structure, K, Problem(structure.shape, bounds, tol, max_iter))
+    task, table = task_of(X, n_components, covariance, sample_weight, tol, max_iter)
+    rows, structure, K, problem = task
+    n_init, tol, generator = check_count(n_init, "n_init"), problem.tol, as_generator(rng)
     ordered = isinstance(start, str)
 
     if isinstance(start, str):
-        if start not in STRATEGIES:
-            raise InputError(
-                f"start must be one of {', '.join(STRATEGIES)}, a MixtureParameters or responsibilities; "
-                f"received {start!r}."
-            )
         # With one component every start leads to the same closed-form fit.
-        runs = restarts(task, STRATEGIES[start], n_init if K > 1 else 1, generator)
+        runs = restarts(task, strategy_named(start), n_init if K > 1 else 1, generator)
     else:
-        point, described = _given(task, start, table)
-        runs = together(rows, [climb(task.problem, point, described)])
+        point, described = given_start(task, start, table)
+        runs = together(rows, [climb(problem, point, described)])
     records: list[Restart] = []
     best: tuple[Point, Restart] | None = None
     n_usable = 0
@@ -162,7 +147,7 @@ def fit_em(
     point, record = best
     if ordered:
         point = by_weight(point)
-    stds = np.linalg.norm(bounds.total_cholesky, axis=1)
+    stds = np.linalg.norm(problem.bounds.total_cholesky, axis=1)
     optima = optima_of(runs, (point, record), tol, stds, rows.origin, table.features)
     return EMFit(
         parameters=optima[0].parameters,
@@ -177,6 +162,20 @@ def fit_em(
         entropy=_entropy(task, point),
         rows=rows,
     )
+
+
+def task_of(
+    X: ArrayLike, n_components: int, covariance: str, sample_weight: ArrayLike | None, tol: float, max_iter: int
+) -> tuple[Task, Table]:
+    """What is to be fitted, checked. Raises InputError as `fit_em` does."""
+    structure = structure_named(covariance)
+    table = as_table(X)
+    weights = check_weights(sample_weight, table.n_samples)
+    K = check_n_components(n_components, table, weights)
+    tol, max_iter = check_positive(tol, "tol"), check_count(max_iter, "max_iter")
+    rows = rows_of(table.values, weights)
+    bounds = bounds_of(rows, table.features, structure)
+    return Task(rows, structure, K, Problem(structure.shape, bounds, tol, max_iter)), table
 
 
 def bounds_of(rows: Rows, features: tuple[str, ...], structure: CovarianceStructure) -> Bounds:
@@ -194,7 +193,7 @@ def bounds_of(rows: Rows, features: tuple[str, ...], structure: CovarianceStruct
     )
 
 
-def _given(task: Task, start: MixtureParameters | ArrayLike, table: Table) -> tuple[Point, str]:
+def given_start(task: Task, start: MixtureParameters | ArrayLike, table: Table) -> tuple[Point, str]:
     """The point that the user's start stands for, and what it was given as."""
     N, K = table.n_samples, task.n_components
     if isinstance(start, MixtureParameters):
@@ -212,14 +211,18 @@ def _given(task: Task, start: MixtureParameters | ArrayLike, table: Table) -> tu
     responsibilities = as_numbers(start, "start, unless it is a strategy's name or a MixtureParameters,")
     if responsibilities.shape != (N, K):
         raise InputError(
-            f"start, as responsibilities, must have shape ({N}, {K}); it has shape {responsibilities.shape}."
+            f"start, as responsibilities, must have shape ({N}, {K}); it has shape {responsibilities.shape}. Give each "
+            f"row of X one number for each component."
         )
     if (
         not np.isfinite(responsibilities).all()
         or responsibilities.min() < 0
         or abs(responsibilities.sum(axis=1) - 1).max() > 1e-6
     ):
-        raise InputError("start, as responsibilities, must be finite and not negative, and each row must sum to 1.")
+        raise InputError(
+            "start, as responsibilities, must be finite and not negative, and each row must sum to 1. Divide each row "
+            "by its sum."
+        )
     try:
         with np.errstate(all="ignore"):
             point = from_responsibilities(task.rows, responsibilities, task.structure)

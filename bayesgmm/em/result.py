@@ -1,16 +1,18 @@
 """`EMFit`: what EM found, and how each run ended."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.display import Card, Displayed, count, rows_in_words
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters, kernel_parameters
 from bayesgmm.mixture.rows import Rows, SufficientStatistics, rows_of
+from bayesgmm.mixture.shown import component_table
 from bayesgmm.validation import as_table, check_weights
 
 if TYPE_CHECKING:
@@ -75,6 +77,13 @@ class Restart(NamedTuple):
         """Passes over the rows, the first of which gives the log-likelihood of the start."""
         return len(self.history) + self.n_failed
 
+    def __repr__(self) -> str:
+        of = " of a sample of the rows" if self.sampled else ""
+        return (
+            f"Restart({self.start}, {self.status.text} after {count(len(self.history) - 1, 'iteration')}, "
+            f"log-likelihood{of} {self.log_likelihood:.4f})"
+        )
+
 
 class Optimum(NamedTuple):
     """A maximum of the likelihood. n_runs: how many of the runs that went on to the end reached it."""
@@ -83,9 +92,12 @@ class Optimum(NamedTuple):
     log_likelihood: float
     n_runs: int
 
+    def __repr__(self) -> str:
+        return f"Optimum(log-likelihood {self.log_likelihood:.4f}, reached by {count(self.n_runs, 'run')})"
 
-@dataclass(frozen=True, eq=False)
-class EMFit:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EMFit(Displayed):
     """A mixture fitted by EM.
 
     Attributes
@@ -124,15 +136,17 @@ class EMFit:
     n_samples: float
     n_free: int
     entropy: float
-    rows: Rows | None = field(default=None, repr=False)
+    rows: Rows | None = None
     optima: tuple[Optimum, ...] = ()
 
     @property
     def converged(self) -> bool:
+        """Whether the best run stopped because it had converged."""
         return self.status is Status.CONVERGED
 
     @property
     def n_iterations(self) -> int:
+        """Iterations of the best run."""
         return len(self.history) - 1
 
     @property
@@ -149,6 +163,25 @@ class EMFit:
     def icl(self) -> float:
         """BIC + 2 entropy (Biernacki, Celeux and Govaert 2000, doi:10.1109/34.865189); smaller is better."""
         return self.bic + 2 * self.entropy
+
+    def _card(self) -> Card:
+        p = self.parameters
+        grid, notes = component_table(p.weights, p.means, p.stds, p.features, self.n_samples)
+        collapsed = sum(run.status is Status.COLLAPSED for run in self.restarts)
+        runs = f"{count(len(self.restarts), 'start')}, {collapsed} collapsed"
+        if len(self.optima) > 1:
+            runs += f"; {len(self.optima)} distinct maxima, see .optima"
+        return Card(
+            f"EMFit: {count(p.n_components, 'component')}, {count(p.n_features, 'feature')}, covariance "
+            f"{self.covariance}, {rows_in_words(self.n_samples)}",
+            [
+                f"log-likelihood {self.log_likelihood:.4f}; AIC {self.aic:.2f}, BIC {self.bic:.2f}, ICL {self.icl:.2f} "
+                f"({count(self.n_free, 'free parameter')})",
+                f"{self.status} after {count(self.n_iterations, 'iteration')}; {runs}",
+            ],
+            grid,
+            notes,
+        )
 
     def summary(self) -> str:
         """A few lines for a person."""
@@ -204,7 +237,7 @@ class EMFit:
         n_replicates : replicates of a bootstrap, 999 by default; groups of the jackknife.
         rng : int, numpy.random.Generator or None, for the methods that draw. The same seed gives the same digits on any
             number of threads.
-        progress : count replicates on standard error while it is a terminal.
+        progress : count replicates on standard error while that is a terminal or a notebook.
 
         Returns
         -------

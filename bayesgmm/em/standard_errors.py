@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
+from bayesgmm.display import Card, Displayed
 from bayesgmm.em.bootstrap import (
     Replicates,
     bootstrap,
@@ -28,6 +29,7 @@ from bayesgmm.em.result import EMFit
 from bayesgmm.em.uncertainty import Maximum, curvature, jacobian, maximum_of, sandwich
 from bayesgmm.exceptions import BayesgmmWarning, FitError, InputError
 from bayesgmm.mixture.entries import PARAMETERS, values_of
+from bayesgmm.tables import to_grid
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
 type FloatArray = NDArray[np.float64]
@@ -47,8 +49,8 @@ _SCALES: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class StandardErrors:
+@dataclass(frozen=True, eq=False, repr=False)
+class StandardErrors(Displayed):
     """Standard errors of an EM fit.
 
     Attributes
@@ -89,9 +91,18 @@ class StandardErrors:
     replicates: FloatArray
     notes: tuple[str, ...]
 
+    def _card(self) -> Card:
+        counts = f", {self.n_replicates} replicates, {self.n_failed} failed" if self.n_replicates else ""
+        grid, notes = to_grid(self._written())
+        return Card(f"StandardErrors: {self.method}{counts}", self.notes, grid, notes)
+
     def summary(self) -> str:
         """Text for a person: the method and the table."""
-        shown = pd.DataFrame(
+        return "\n".join([f"Standard errors of EM: {self.method}", *self.notes, "", self._written().to_string()])
+
+    def _written(self) -> pd.DataFrame:
+        """The table in few digits."""
+        return pd.DataFrame(
             {
                 "estimate": self.table["estimate"].map("{:.5g}".format),
                 "standard error": self.table["standard_error"].map("{:.2g}".format),
@@ -102,7 +113,6 @@ class StandardErrors:
             },
             index=self.table.index,
         )
-        return "\n".join([f"Standard errors of EM: {self.method}", *self.notes, "", shown.to_string()])
 
 
 def standard_errors(
@@ -238,7 +248,8 @@ def _result(
     if max(n_failed, fits.n_ambiguous) > _MOST_DOUBTFUL * n:
         warnings.warn(
             f"Of {n} replicates {n_failed} failed and {fits.n_ambiguous} have no clear labels: read these standard "
-            f"errors as a sign that the components are poorly determined.",
+            f"errors as a sign that the components are poorly determined. Ask for fewer components, or describe "
+            f"the fit by the posterior.",
             BayesgmmWarning,
             stacklevel=5,
         )

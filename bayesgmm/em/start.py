@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from bayesgmm.em.steps import Point
+from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.mixture.rows import Rows
 
@@ -57,6 +58,16 @@ STRATEGIES = {
     strategy.name: strategy
     for strategy in (StartStrategy("k-means++", _k_means_plus_plus), StartStrategy("random", _random_points))
 }
+
+
+def strategy_named(start: str) -> StartStrategy:
+    """Look a strategy up by its name."""
+    if start not in STRATEGIES:
+        raise InputError(
+            f"start must be one of {', '.join(STRATEGIES)}, a MixtureParameters or responsibilities; "
+            f"received {start!r}."
+        )
+    return STRATEGIES[start]
 
 
 def sample_of(rows: Rows, rng: np.random.Generator) -> Rows:

@@ -64,7 +64,8 @@ def maximum_of(em: EMFit) -> Maximum:
     statistics = statistics_at(em)
     if em.status is not Status.CONVERGED:
         raise FitError(
-            f"EM {em.status}. Standard errors belong to a maximum of the likelihood, and this fit may not be one."
+            f"EM {em.status}. Standard errors belong to a maximum of the likelihood, and this fit may not be one: fit "
+            f"again until it has converged."
         )
     p, structure = em.parameters, structure_named(em.covariance)
     if len(found := entries(p.n_components, p.features, em.covariance)) > _MOST_PARAMETERS:

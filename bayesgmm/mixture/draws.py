@@ -13,6 +13,7 @@ from bayesgmm.mixture import kernel
 from bayesgmm.mixture.kernel import KernelParameters
 from bayesgmm.mixture.parameters import kernel_parameters
 from bayesgmm.mixture.rows import Rows, on_threads
+from bayesgmm.validation import as_generator, check_count
 
 type FloatArray = NDArray[np.float64]
 
@@ -58,6 +59,15 @@ class MixtureDraws:
         """The mixtures of some of the features, by their numbers, in that order."""
         covariances = self.covariances[:, :, index][..., index]
         return MixtureDraws(self.weights, self.means[:, :, index], covariances, tuple(self.features[i] for i in index))
+
+    def sample(self, n_samples: int, rng: Any = None) -> tuple[FloatArray, NDArray[np.intp]]:
+        """Draw rows (n_samples, D), each from a mixture picked at random, and the component (n_samples,) of each."""
+        n, generator = check_count(n_samples, "n_samples"), as_generator(rng)
+        picked = generator.integers(self.n_draws, size=n)
+        cumulative = self.weights.cumsum(axis=1)[picked]
+        labels = (generator.random(n)[:, np.newaxis] * cumulative[:, -1:] >= cumulative).sum(axis=1)
+        noise = generator.standard_normal((n, self.n_features))
+        return self.means[picked, labels] + np.einsum("nij,nj->ni", self.choleskys[picked, labels], noise), labels
 
     def log_densities(self, s: int, values: NDArray[Any]) -> FloatArray:
         """(N,) log density of rows (N, D) under mixture s, on the calling thread."""

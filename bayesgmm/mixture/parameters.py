@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.display import Card, Displayed, count
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.kernel import KernelParameters
 from bayesgmm.mixture.rows import Rows
+from bayesgmm.mixture.shown import component_table
 from bayesgmm.mixture.whitening import log_scales_and_whiteners
 from bayesgmm.validation import (
     as_generator,
@@ -35,8 +37,8 @@ def kernel_parameters(
     return KernelParameters(log_scales, np.ascontiguousarray(means), whiteners, diagonal)
 
 
-@dataclass(frozen=True, eq=False)
-class MixtureParameters:
+@dataclass(frozen=True, eq=False, repr=False)
+class MixtureParameters(Displayed):
     """Weights, means and covariances of a Gaussian mixture.
 
     Parameters
@@ -80,6 +82,7 @@ class MixtureParameters:
         if weights.min() < 0 or abs(weights.sum() - 1) > 1e-8:
             raise InputError(
                 f"weights must not be negative and must sum to 1; received {weights.tolist()}, sum {weights.sum():.6g}."
+                f" Divide them by their sum."
             )
         scale = np.sqrt(np.abs(np.einsum("kii->ki", covariances)))
         asymmetry = np.abs(covariances - covariances.transpose(0, 2, 1))
@@ -106,10 +109,12 @@ class MixtureParameters:
 
     @property
     def n_components(self) -> int:
+        """K, the number of components."""
         return int(self.means.shape[0])
 
     @property
     def n_features(self) -> int:
+        """D, the number of features."""
         return int(self.means.shape[1])
 
     @property
@@ -349,13 +354,18 @@ class MixtureParameters:
         if self.means.shape != (K, D):
             raise InputError(
                 f"start has {self.n_components} components of {self.n_features} features; X and n_components need "
-                f"{K} of {D}."
+                f"{K} of {D}. Pass a start of that many, or leave it out."
             )
         if names_clash(self.features, features):
             raise InputError(
                 f"start describes {', '.join(self.features)}; the columns of X are {', '.join(features)}. Pass a start "
                 f"for the same columns in the same order."
             )
+
+    def _card(self) -> Card:
+        grid, notes = component_table(self.weights, self.means, self.stds, self.features)
+        size = f"{count(self.n_components, 'component')}, {count(self.n_features, 'feature')}"
+        return Card(f"MixtureParameters: {size}", grid=grid, notes=notes)
 
     def _at(self, X: Any) -> tuple[Rows, KernelParameters]:
         table = as_table(X, features=self.features)
@@ -397,10 +407,13 @@ def _at_draws(
         yield rows, kernel_parameters(w, mean, cholesky)
 
 
+_SHAPES = {1: ", (n_components,)", 2: ", (n_components, n_features)", 3: ", (n_components, n_features, n_features)"}
+
+
 def _finite(value: ArrayLike, name: str, ndim: int) -> FloatArray:
     array = np.array(as_numbers(value, name))
     if array.ndim != ndim:
-        raise InputError(f"{name} must have {ndim} dimensions; it has shape {array.shape}.")
+        raise InputError(f"{name} must have {ndim} dimensions{_SHAPES[ndim]}; it has shape {array.shape}.")
     if not np.isfinite(array).all():
-        raise InputError(f"{name} must be finite; it holds NaN or infinity.")
+        raise InputError(f"{name} must be finite; it holds NaN or infinity. Leave that component out, or fit again.")
     return array

@@ -20,12 +20,12 @@ from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.chosen import float_rows, limits, one_or_two
+from bayesgmm.plots.shapes import MOST_POINTS, rows_text
 from bayesgmm.plots.style import INK, LEGEND, MUTED, figure_of, literal, new_axes, percent, tidy
 from bayesgmm.validation import check_fraction
 
 type FloatArray = NDArray[np.float64]
 
-_MOST_POINTS = 4_000
 _N_DRAWS = 400
 _LINE, _SIDE = 500, 120  # points of a line, and along each side of a map
 _LEVELS = (-3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0)
@@ -119,7 +119,7 @@ def _draw_lines(view: _View, ci_prob: float) -> Figure:
     below.fill_between(x, lower - predictive, upper - predictive, **_BAND)
     below.axhline(0, **_PREDICTIVE)
     below.plot(x, table["em"] - predictive, **_EM)
-    shown = view.rows[spaced(len(view.rows), _MOST_POINTS), 0]
+    shown = view.rows[spaced(len(view.rows), MOST_POINTS), 0]
     alpha = float(np.clip(10 / np.sqrt(len(shown)), 0.2, 0.8))
     above.vlines(
         shown,
@@ -146,7 +146,7 @@ def _draw_lines(view: _View, ci_prob: float) -> Figure:
         Line2D([], [], **_EM, label="EM: density"),
         Line2D([], [], **_PREDICTIVE, label="posterior predictive density"),
         Patch(**_BAND, label=band),
-        Line2D([], [], color=INK, marker="|", linestyle="", label=_rows_text(len(view.rows))),
+        Line2D([], [], color=INK, marker="|", linestyle="", label=rows_text(len(view.rows))),
     ]
     above.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, **LEGEND)
     return figure
@@ -157,12 +157,12 @@ def _draw_map(ax: Axes, view: _View) -> Figure:
     x, y = (np.linspace(*limits(rows[:, d]), _SIDE) for d in (0, 1))
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     at_grid = difference_at(grid, view.parameters, view.draws, 0.9)
-    at_rows = difference_at(rows[spaced(len(rows), _MOST_POINTS)], view.parameters, view.draws, 0.9)
+    at_rows = difference_at(rows[spaced(len(rows), MOST_POINTS)], view.parameters, view.draws, 0.9)
     empty = at_grid["predictive"] < at_rows["predictive"].min()
     z = np.ma.masked_array(at_grid["z"].to_numpy(), empty.to_numpy(), copy=True).reshape(_SIDE, _SIDE)
     ax.set_facecolor(_EMPTY)
     filled = ax.contourf(x, y, z, levels=_LEVELS, cmap="RdBu_r", extend="both")
-    shown = rows[spaced(len(rows), _MOST_POINTS)]
+    shown = rows[spaced(len(rows), MOST_POINTS)]
     alpha = float(np.clip(20 / np.sqrt(len(shown)), 0.3, 0.8))
     ax.scatter(shown[:, 0], shown[:, 1], s=9, color=INK, alpha=alpha, linewidths=0, rasterized=True)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
@@ -173,12 +173,8 @@ def _draw_map(ax: Axes, view: _View) -> Figure:
     bar.set_label("EM's log density less the posterior's,\nin posterior standard deviations", fontsize=9)
     bar.ax.tick_params(labelsize=9)
     handles = [
-        Line2D([], [], color=INK, marker="o", markersize=3, linestyle="", label=_rows_text(len(rows))),
+        Line2D([], [], color=INK, marker="o", markersize=3, linestyle="", label=rows_text(len(rows))),
         Patch(color=_EMPTY, label="posterior predictive density below that of every row"),
     ]
     ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, **LEGEND)
     return figure_of(ax)
-
-
-def _rows_text(n: int) -> str:
-    return f"{n:,} rows" if n <= _MOST_POINTS else f"{len(spaced(n, _MOST_POINTS)):,} of the {n:,} rows"

@@ -14,13 +14,22 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from bayesgmm.bayes.draws import check_aligned, check_same_shape, mixture_draws, observed_rows, spaced
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws
+from bayesgmm.plots.shapes import (
+    BARS,
+    MOST_POINTS,
+    RADIUS,
+    draw_component_densities,
+    draw_components,
+    ellipses,
+    n_bins,
+    rows_text,
+)
 from bayesgmm.plots.style import (
     INK,
     LEGEND,
@@ -38,12 +47,8 @@ from bayesgmm.validation import check_count, check_fraction
 
 type FloatArray = NDArray[np.float64]
 
-# A 2-D Gaussian has 1 - exp(-2^2 / 2) = 86 % of its mass within 2 standard deviations.
-_RADIUS = 2.0
 _MOST_FEATURES = 10
-_MOST_POINTS = 4_000  # rows drawn as points; histograms have all rows
 _BAND_DRAWS = 400
-_BARS: dict[str, Any] = {"color": "#DDDDDD"}
 _BAND: dict[str, Any] = {"color": INK, "alpha": 0.3, "linewidth": 0}
 
 
@@ -128,7 +133,7 @@ class _View(NamedTuple):
 
     def limits(self, feature: int) -> tuple[float, float]:
         """They hold the rows and EM's ellipses; a stray draw does not stretch them."""
-        center, reach = self.parameters.means[:, feature], _RADIUS * self.parameters.stds[:, feature]
+        center, reach = self.parameters.means[:, feature], RADIUS * self.parameters.stds[:, feature]
         low = min(self.X[:, feature].min(), (center - reach).min())
         high = max(self.X[:, feature].max(), (center + reach).max())
         margin = 0.07 * (high - low)
@@ -153,41 +158,25 @@ def _view(em: EMFit, posterior: xr.DataTree, features: Sequence[str | int] | Non
 
 
 def _draw_ellipses(ax: Axes, view: _View, n_draws: int) -> None:
-    p, points = view.parameters, view.X[spaced(len(view.X), _MOST_POINTS)]
+    p, points = view.parameters, view.X[spaced(len(view.X), MOST_POINTS)]
     draws = view.draws.some(spaced(view.draws.n_draws, n_draws))
     alpha = float(np.clip(20 / np.sqrt(len(points)), 0.3, 0.8))
     ax.scatter(points[:, 0], points[:, 1], s=12, color=MUTED, alpha=alpha, linewidths=0, rasterized=True, zorder=1)
     for k in range(p.n_components):
-        style = component_style(k)
-        moved = _ellipses(draws.means[:, k], draws.covariances[:, k])
-        ax.add_collection(LineCollection(list(moved), colors=style.color, linewidths=0.6, alpha=0.3, zorder=2))
-        x, y = _ellipses(p.means[k], p.covariances[k]).T
-        ax.plot(x, y, color="white", linewidth=4, zorder=3)  # sets EM's line off from the draws' of the same colour
-        ax.plot(x, y, color=style.color, linestyle=style.linestyle, linewidth=2, zorder=3)
-        ax.plot(*p.means[k], color=style.color, marker=style.marker, markersize=8, markeredgecolor="white", zorder=4)
+        moved, color = ellipses(draws.means[:, k], draws.covariances[:, k]), component_style(k).color
+        ax.add_collection(LineCollection(list(moved), colors=color, linewidths=0.6, alpha=0.3, zorder=2))
+    draw_components(ax, p)
     ax.set(xlim=view.limits(0), ylim=view.limits(1))
-
-
-def _ellipses(means: FloatArray, covariances: FloatArray) -> FloatArray:
-    """(..., 121, 2) points at Mahalanobis distance 2 from means (..., 2) under covariances (..., 2, 2)."""
-    angles = np.linspace(0, 2 * np.pi, 121)
-    circle = _RADIUS * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    choleskys = np.linalg.cholesky(covariances)
-    return np.asarray(means[..., np.newaxis, :] + circle @ choleskys.swapaxes(-1, -2))
 
 
 def _draw_density(ax: Axes, view: _View, ci_prob: float) -> None:
     p, x = view.parameters, view.X[:, 0]
     grid = np.linspace(*view.limits(0), 400)
-    n_bins = int(np.clip(2 * np.sqrt(len(x)), 10, 60))
-    ax.hist(x, bins=n_bins, density=True, zorder=1, **_BARS)
+    ax.hist(x, bins=n_bins(len(x)), density=True, zorder=1, **BARS)
     lower, upper = _density_band(view, grid, ci_prob)
     ax.fill_between(grid, lower, upper, zorder=2, **_BAND)
     ax.plot(grid, np.exp(p.log_density(grid)), color=INK, linewidth=2, zorder=3)
-    for k in range(p.n_components):
-        style = component_style(k)
-        density = p.weights[k] * norm.pdf(grid, p.means[k, 0], p.stds[k, 0])
-        ax.plot(grid, density, color=style.color, linestyle=style.linestyle, linewidth=1.5, zorder=4)
+    draw_component_densities(ax, p, grid)
     ax.set_xlim(view.limits(0))
     ax.set_ylim(bottom=0)
 
@@ -229,19 +218,18 @@ def _plot_pairs(view: _View, n_draws: int, ci_prob: float) -> Figure:
 
 
 def _legend(view: _View, n_draws: int, ci_prob: float, *, density: bool, ellipses: bool) -> list[Any]:
-    N, n_points = len(view.X), len(spaced(len(view.X), _MOST_POINTS))
+    N = len(view.X)
     handles: list[Any] = []
     if ellipses:
-        rows = f"{N:,} rows" if n_points == N else f"{n_points:,} of the {N:,} rows"
         n_draws = len(spaced(view.draws.n_draws, n_draws))
         handles += [
-            Line2D([], [], color=MUTED, marker="o", markersize=4, linestyle="", label=rows),
+            Line2D([], [], color=MUTED, marker="o", markersize=4, linestyle="", label=rows_text(N)),
             Line2D([], [], color=INK, linewidth=0.8, alpha=0.6, label=f"posterior: 2-sd ellipses\nof {n_draws} draws"),
         ]
     if density:
         band = f"posterior: density, pointwise\n{percent(ci_prob)} equal-tailed interval"
         handles += [
-            Patch(**_BARS, label=f"histogram of {N:,} rows"),
+            Patch(**BARS, label=f"histogram of {N:,} rows"),
             Patch(**_BAND, label=band),
             Line2D([], [], color=INK, linewidth=2, label="EM: density"),
         ]

@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from bayesgmm.assignments import row_uncertainty
-from bayesgmm.bayes.draws import interval_names, spaced
+from bayesgmm.bayes.draws import interval_names
 from bayesgmm.em.result import EMFit
-from bayesgmm.plots.chosen import float_rows, limits, one_or_two
+from bayesgmm.plots.chosen import float_rows, least_sure_last, limits, one_or_two
 from bayesgmm.plots.style import (
     INK,
     component_handles,
@@ -29,7 +29,6 @@ from bayesgmm.plots.style import (
 
 type FloatArray = NDArray[np.float64]
 
-_MOST_POINTS = 4_000
 # Marks grow from the first diameter (points), of a row whose label is certain, to the second.
 _SMALL, _LARGE = 3.5, 13.0
 _SHOWN = (0.0, 0.1, 0.5, 1.0)
@@ -85,7 +84,7 @@ def plot_labels(
     table = row_uncertainty(em, posterior, ci_prob=ci_prob)
     points = float_rows(posterior)[:, chosen]
     names = [literal(em.parameters.features[d]) for d in chosen]
-    shown = _shown(table["p_wrong"].to_numpy())
+    shown = least_sure_last(table["p_wrong"].to_numpy())
     ax = ax or new_axes(8.5, 5)
     draw = _draw_strip if len(chosen) == 1 else _draw_rows
     draw(ax, points[shown], table.iloc[shown], ci_prob)
@@ -94,16 +93,6 @@ def plot_labels(
     tidy(ax)
     legend_beside(ax, _legend(em, table, len(shown), ci_prob, strip=len(chosen) == 1))
     return figure_of(ax)
-
-
-def _shown(p_wrong: FloatArray) -> NDArray[np.intp]:
-    """The rows drawn, the least sure last, so that they lie on top."""
-    order = np.argsort(p_wrong, kind="stable")
-    if len(order) <= _MOST_POINTS:
-        return order
-    half = _MOST_POINTS // 2
-    sure = np.sort(order[:-half])  # as they come, so that evenly chosen ones are no choice by probability
-    return np.concatenate([sure[spaced(len(sure), half)], order[-half:]])
 
 
 def _diameters(p_wrong: Any) -> Any:

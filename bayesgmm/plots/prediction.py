@@ -19,6 +19,7 @@ from bayesgmm.bayes.criticism import over_replicates, predictive_check, varying_
 from bayesgmm.bayes.draws import mixture_draws
 from bayesgmm.bayes.subsets import marginal
 from bayesgmm.exceptions import InputError
+from bayesgmm.plots.shapes import n_bins
 from bayesgmm.plots.style import COLORS, INK, LEGEND, literal, percent, tidy
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
@@ -102,8 +103,7 @@ def plot_predictive_check(
 def _edges(x: FloatArray) -> FloatArray:
     """Of bins over the rows and a little more: the posterior's data may reach farther."""
     margin = 0.1 * (x.max() - x.min())
-    n_bins = int(np.clip(2 * np.sqrt(len(x)), 10, 60))
-    return np.linspace(x.min() - margin, x.max() + margin, n_bins + 1)
+    return np.linspace(x.min() - margin, x.max() + margin, n_bins(len(x)) + 1)
 
 
 def _histograms(X: FloatArray, edges: list[FloatArray]) -> list[FloatArray]:

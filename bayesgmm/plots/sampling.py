@@ -14,15 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from bayesgmm.bayes.diagnose import posterior_entries
 from bayesgmm.exceptions import InputError
-from bayesgmm.mixture.entries import ALL, PARAMETERS, Entry, values_of
+from bayesgmm.mixture.entries import Entry
+from bayesgmm.plots.chosen import MOST_NUMBERS, draws_of, entries_named
 from bayesgmm.plots.style import COLORS, INK, LEGEND, MUTED, literal, percent, tidy
 from bayesgmm.thresholds import Thresholds
 
-_MOST_PANELS = 120
 _ENVELOPE = 0.99
 # ArviZ 1.1 draws an envelope only. Later releases prefer "mtc_c", which takes draws for independent and flags one
 # parameter in twenty of sound samples.
@@ -64,7 +62,7 @@ def plot_trace(
     >>> [ax.get_title() for ax in figure.axes]
     ['means[0, velocity]', 'stds[0, velocity]']
     """
-    found = _entries(posterior, parameters, features)
+    found = entries_named(posterior, parameters, features)
     figure = _panels(az.plot_trace, posterior, found, 3, visuals={"trace": {"width": 0.5, "alpha": 0.8}})
     figure.supxlabel("draw", fontsize=9)
     handles = _chain_handles(posterior)
@@ -109,7 +107,7 @@ def plot_rank(
     >>> [ax.get_title() for ax in figure.axes]
     ['means[0, velocity]', 'stds[0, velocity]']
     """
-    found = _entries(posterior, parameters, features)
+    found = entries_named(posterior, parameters, features)
     visuals = {"ecdf_lines": {"width": 1}}
     posterior = _thinned(posterior, found)
     options = {"thin": False, "envelope_prob": _ENVELOPE, "stats": _RANK_STATS, **_RANK_METHOD}
@@ -177,39 +175,17 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     return figure
 
 
-def _entries(posterior: xr.DataTree, parameters: Sequence[str], features: Sequence[str] | None) -> list[Entry]:
-    names = tuple(map(str, posterior["posterior"].to_dataset()["feature"].values))
-    chosen = names if features is None else tuple(features)
-    for what, received, known in (("parameters", parameters, PARAMETERS), ("features", features or (), names)):
-        if isinstance(received, str) or not set(received) <= set(known):
-            raise InputError(f"{what} must be a list of names among {', '.join(known)}; received {received!r}.")
-    index = {names.index(name) for name in chosen}
-    found = [
-        entry
-        for entry in posterior_entries(posterior)[0]
-        if entry.parameter in parameters and (entry.feature == ALL or index.issuperset(entry.index[1:]))
-    ]
-    if not found:
-        raise InputError(f"nothing that parameters={list(parameters)} names varies in this posterior. Name others.")
-    if len(found) > _MOST_PANELS:
-        raise InputError(
-            f"{len(found)} numbers are to be drawn; one picture holds at most {_MOST_PANELS}. Choose with parameters= "
-            f"and features=, such as parameters=['weights']."
-        )
-    return found
-
-
 def _panels(
     plot: Any, posterior: xr.DataTree, found: list[Entry], n_columns: int, visuals: dict[str, Any], **options: Any
 ) -> Figure:
     """One of ArviZ's plots with a panel a number."""
-    draws, values = posterior["posterior"].to_dataset(), _values(posterior, found)
+    draws, values = posterior["posterior"].to_dataset(), draws_of(posterior, found)
     # One variable, as the names of features may hold a "/", and names of variables in a DataTree may not.
     coords = {"chain": draws["chain"], "draw": draws["draw"], "number": np.arange(len(found))}
     variable = xr.DataArray(values, coords, ("chain", "draw", "number"))
     groups = {"posterior": xr.Dataset({"x": variable}), "sample_stats": posterior["sample_stats"].to_dataset()}
     height = 0.8 + 1.6 * -(-len(found) // n_columns)
-    with az.rc_context({"plot.max_subplots": _MOST_PANELS}):
+    with az.rc_context({"plot.max_subplots": MOST_NUMBERS}):
         collection = plot(
             xr.DataTree.from_dict(groups),
             backend="matplotlib",
@@ -226,18 +202,12 @@ def _panels(
     return figure
 
 
-def _values(posterior: xr.DataTree, found: list[Entry]) -> NDArray[np.float64]:
-    """(chain, draw, number)."""
-    draws = posterior["posterior"].to_dataset()
-    return values_of(found, {name: draws[name].values for name in PARAMETERS})
-
-
 def _thinned(posterior: xr.DataTree, found: list[Entry]) -> xr.DataTree:
     """Every so many draws, so that those left are about independent within their chain.
 
     ArviZ thins by the effective draws of all chains together, and leaves a handful when chains disagree.
     """
-    values = _values(posterior, found)
+    values = draws_of(posterior, found)
     n_draws = values.shape[1]
     alone = xr.Dataset({"x": (("chain", "draw", "each"), np.moveaxis(values, 0, -1).reshape(1, n_draws, -1))})
     effective = np.minimum(*(az.ess(alone, method=method)["x"].values for method in ("bulk", "tail"))).mean()

@@ -3,9 +3,12 @@
 from typing import Any, Literal, NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from bayesgmm.mixture.entries import ALL
 
@@ -62,6 +65,12 @@ def component_style(component: int | str) -> ComponentStyle:
         return ComponentStyle(INK, "-", "d")
     k = int(component)
     return ComponentStyle(COLORS[k % len(COLORS)], LINESTYLES[k % len(LINESTYLES)], MARKERS[k % len(MARKERS)])
+
+
+def mixed_colors(responsibilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 3) red, green and blue of rows: the components' colours, each as much as its responsibility (N, K) says."""
+    colors = [to_rgb(component_style(k).color) for k in range(responsibilities.shape[1])]
+    return np.asarray(np.clip(responsibilities @ np.array(colors), 0, 1))
 
 
 def component_handles(n_components: int, *, marker: bool) -> list[Line2D]:
