@@ -275,6 +275,7 @@ def test_what_nuts_alone_has_is_absent_and_missed_nowhere(galaxies, tmp_path):
     assert diagnosis.bfmi.shape == (0,)
     assert diagnosis.n_divergences == 0
     assert "no E-BFMI" in diagnosis.summary()
+    assert "no E-BFMI" in repr(diagnosis)
     assert not {"energy", "divergences"} & {problem.kind for problem in diagnosis.problems}
     assert bg.compare(em, aligned).verdict
     with pytest.raises(bg.InputError, match="has no energy to draw"):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bayesgmm.bayes.allocations import Model, advance
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.nuts import StartingPoint, Z
+from bayesgmm.display import is_watched
 
 type FloatArray = NDArray[np.float64]
 
@@ -52,7 +53,7 @@ class AllocationChains:
         self._log_posteriors = np.full((chains, limit), np.nan)
         self._tune, self._done = tune, [-tune] * chains
         self._piece = max(1, _LOOK // (SWEEPS * density.n_components * len(density.values)))
-        self._progress = progress
+        self._progress = progress and is_watched()
         self._threads = ThreadPoolExecutor(min(chains, config.NUMBA_NUM_THREADS), thread_name_prefix="bayesgmm-chain")
 
     def first(self, n: int) -> xr.DataTree:

@@ -35,8 +35,9 @@ _DIVERGENCE_COST = 50.0
 # What takes longer than a gradient. With few rows nutpie's low-rank adaptation takes a quarter to a half of a
 # gradient's time itself. A sweep is a pass over the rows as well, and draws from every conditional distribution: 2.9
 # gradients' time for 82 rows, 1 feature and 3 components, 4.1 with 6; 3.2 for 272 x 2, K = 3; 3.8 for 150 x 4, K = 3;
-# 1.6 for 5000 x 2, K = 3; 2.6 for 2000 x 5, K = 4; 4.7 for 1000 x 12, K = 3.
-_COSTS = {LOW_RANK: 1.25, ALLOCATION: 3.0}
+# 1.6 for 5000 x 2, K = 3; 2.6 for 2000 x 5, K = 4; 4.7 for 1000 x 12, K = 3. With few rows a step of NUTS takes far
+# longer than its gradient: by seconds of sampling, a sweep was 1.1 of them for 82 rows and 3 components.
+_COSTS = {LOW_RANK: 1.25, ALLOCATION: 2.0}
 # Draws a chain that the tuning is spread over when candidates are compared.
 _USUAL_DRAWS = 1000
 

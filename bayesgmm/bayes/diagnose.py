@@ -28,6 +28,7 @@ from bayesgmm.thresholds import Thresholds, check_thresholds
 type FloatArray = NDArray[np.float64]
 
 _N_POINTS = 8
+_WITHOUT_GRADIENTS = "without gradients, so that there are no divergences and no E-BFMI"
 _MOST_PROBLEMS = 3  # that a repr tells
 
 
@@ -86,8 +87,11 @@ class Diagnosis(Displayed):
         n, partial = len(self.problems), " (interrupted)" if self.partial else ""
         facts = [
             f"{count(self.n_chains, 'chain')} x {count(self.n_draws, 'draw')}{partial}",
-            count(self.n_divergences, "divergence"),
-            f"lowest E-BFMI {self.bfmi.min():.2f}",
+            *(
+                [count(self.n_divergences, "divergence"), f"lowest E-BFMI {self.bfmi.min():.2f}"]
+                if self.bfmi.size
+                else [_WITHOUT_GRADIENTS]
+            ),
         ]
         if np.isfinite(self.unclear):
             facts.append(f"{100 * self.unclear:.1f} % of the draws without clear labels")
@@ -116,7 +120,7 @@ class Diagnosis(Displayed):
             + (
                 f"{self.n_divergences} divergences; lowest E-BFMI {self.bfmi.min():.2f}"
                 if self.bfmi.size
-                else "without gradients, so that there are no divergences and no E-BFMI"
+                else _WITHOUT_GRADIENTS
             ),
             f"label-free quantities: {_worst(self.label_free)}",
             f"parameters, {labels}: {_worst(self.parameters)}",
