@@ -30,7 +30,7 @@ class BayesianGaussianMixture(MixtureEstimator):
     """The posterior of a Gaussian mixture, with the names and the contract of scikit-learn's mixtures.
 
     scikit-learn's class of this name finds the nearest of a family of simpler distributions (variational inference);
-    this one samples the posterior by NUTS, from the modes that EM's optima lead to, and gives the draws EM's labels.
+    this one samples the posterior, from the modes that EM's optima lead to, and gives the draws EM's labels.
     Predictions are averaged over the draws. See `docs/from-scikit-learn.md`.
 
     Parameters
