@@ -44,7 +44,7 @@ def case(K=3, D=2, N=80):
     draws = similar_draws(40, K, D, rng, spread=0.3)
     parameters = bg.MixtureParameters(*(array.mean(axis=0) for array in draws))
     X = parameters.sample(N, rng=1)[0]
-    posterior = posterior_of(*draws, X)
+    posterior = posterior_of(*draws, X, chains=1)
     mixture = posterior["posterior"].to_dataset()
     stds = np.sqrt(np.einsum("...ii->...i", mixture["covariances"].values))
     correlations = mixture["covariances"].values / (stds[..., np.newaxis] * stds[..., np.newaxis, :])
