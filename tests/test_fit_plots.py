@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from matplotlib.colors import to_rgb
 from PIL import Image
-from posteriors import em_claiming, posterior_of, random_draws
+from posteriors import em_claiming, posterior_of, similar_draws
 from scipy.spatial.distance import mahalanobis
 from scipy.stats import beta, multivariate_normal, norm
 from sklearn.mixture import GaussianMixture
@@ -41,10 +41,10 @@ def line():
 def case(K=3, D=2, N=80):
     """A fit, a posterior that is around it, and its rows."""
     rng = np.random.default_rng(K + 10 * D)
-    draws = random_draws(40, K, D, rng, spread=0.3)
+    draws = similar_draws(40, K, D, rng, spread=0.3)
     parameters = bg.MixtureParameters(*(array.mean(axis=0) for array in draws))
     X = parameters.sample(N, rng=1)[0]
-    posterior = posterior_of(*draws, X)
+    posterior = posterior_of(*draws, X, chains=1)
     mixture = posterior["posterior"].to_dataset()
     stds = np.sqrt(np.einsum("...ii->...i", mixture["covariances"].values))
     correlations = mixture["covariances"].values / (stds[..., np.newaxis] * stds[..., np.newaxis, :])

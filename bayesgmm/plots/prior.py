@@ -124,7 +124,7 @@ def _checked(prior: Prior, posterior: xr.DataTree, n_features: int) -> Prior:
     covariance = str(posterior.attrs.get("covariance") or "full")
     known = prior.for_features(n_features, structure_named(covariance))
     recorded = posterior.attrs.get("prior", "")
-    if recorded and recorded != repr(known):
+    if recorded and recorded != known.expression():
         warnings.warn(
             f"The prior drawn is not the one that the posterior was sampled under. Pass that one: {recorded}.",
             BayesgmmWarning,
