@@ -93,17 +93,17 @@ def peak_bytes(function):
 
 
 def test_memory_does_not_grow_with_rows_times_draws(monkeypatch):
-    """20,000 rows x 500 draws x (4 responsibilities and a density) would be 400 MB, the results are 3."""
+    """4000 rows x 500 draws x (4 responsibilities and a density) would be 80 MB, the results are 0.6."""
     monkeypatch.setattr(config, "NUMBA_NUM_THREADS", 2)
-    posterior = posterior_of(*unrelated_draws(500, 4, 2))
-    X = np.random.default_rng(1).normal(size=(20_000, 2))
+    monkeypatch.setattr(draws_module, "PIECE_BYTES", 1_600_000)
+    X = np.random.default_rng(1).normal(size=(4000, 2))
+    posterior = posterior_of(*unrelated_draws(500, 4, 2), X)
     bg.predict(posterior, X[:10])  # compiled before
-    assert peak_bytes(lambda: bg.predict(posterior, X)) < 40e6
-    with_rows = posterior_of(*unrelated_draws(500, 4, 2), X)
+    assert peak_bytes(lambda: bg.predict(posterior, X)) < 8e6
     bg.loo(posterior_of(*unrelated_draws(500, 4, 2), X[:10]))  # ArviZ loaded before
-    assert peak_bytes(lambda: bg.loo(with_rows)) < 80e6  # and the fits of the tails
-    # The twin, which keeps them: 80 MB of log densities alone.
-    assert peak_bytes(lambda: bg.add_log_likelihood(with_rows)) > 80e6
+    assert peak_bytes(lambda: bg.loo(posterior)) < 16e6
+    # The twin, which keeps them: 16 MB of log densities alone.
+    assert peak_bytes(lambda: bg.add_log_likelihood(posterior)) > 16e6
 
 
 def test_labels_matter_to_the_components_and_not_to_the_density():
