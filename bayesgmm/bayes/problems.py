@@ -129,8 +129,8 @@ def of_an_empty_component(share: float, thresholds: Thresholds) -> list[Problem]
     return [
         Problem(
             "empty component",
-            f"{held} of the posterior has a component without rows (Laplace's formula for one component fewer), and "
-            f"chains from EM's fit seldom go there and seldom come back. Ask for fewer components.",
+            f"{held} of the posterior has a component without rows (Laplace's formula for one component fewer), where "
+            f"EM's fit is not; chains may seldom pass between the two. Ask for fewer components.",
         )
     ]
 

@@ -100,8 +100,8 @@ def sample_posterior(
         `seconds_mode`, `seconds_pilot` and `seconds_sampling` are wall clock. `partial` is 1 when Ctrl-C ended it
         early, and `chain_lengths` then has the draws of each chain before they were cut to equal length.
         `empty_component_share` (not of a `pymc.Model`) is the share of the posterior in which some component holds no
-        row, by Laplace's formula for one component fewer: chains seldom go there, and `diagnose` tells when it is more
-        than 5 %.
+        row, by Laplace's formula for one component fewer: chains may seldom go there, and `diagnose` tells when it is
+        more than 5 %.
 
     Raises
     ------
