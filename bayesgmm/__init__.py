@@ -38,15 +38,15 @@ if TYPE_CHECKING:
     from bayesgmm.bayes.predict import PredictiveDensity as PredictiveDensity
     from bayesgmm.bayes.predict import predict as predict
     from bayesgmm.bayes.predict import predict_density as predict_density
-    from bayesgmm.bayes.prior import Exponential as Exponential
-    from bayesgmm.bayes.prior import Fixed as Fixed
-    from bayesgmm.bayes.prior import Gamma as Gamma
-    from bayesgmm.bayes.prior import HalfNormal as HalfNormal
-    from bayesgmm.bayes.prior import InverseGamma as InverseGamma
-    from bayesgmm.bayes.prior import LogNormal as LogNormal
     from bayesgmm.bayes.prior import Prior as Prior
-    from bayesgmm.bayes.prior import Uniform as Uniform
     from bayesgmm.bayes.sample import sample_posterior as sample_posterior
+    from bayesgmm.bayes.std_priors import Exponential as Exponential
+    from bayesgmm.bayes.std_priors import Fixed as Fixed
+    from bayesgmm.bayes.std_priors import Gamma as Gamma
+    from bayesgmm.bayes.std_priors import HalfNormal as HalfNormal
+    from bayesgmm.bayes.std_priors import InverseGamma as InverseGamma
+    from bayesgmm.bayes.std_priors import LogNormal as LogNormal
+    from bayesgmm.bayes.std_priors import Uniform as Uniform
     from bayesgmm.bayes.subsets import conditional as conditional
     from bayesgmm.bayes.subsets import marginal as marginal
     from bayesgmm.comparison import Comparison as Comparison
@@ -103,14 +103,14 @@ _HOMES = {
     "Partition": "bayes.partition",
     "co_clustering": "bayes.partition",
     "point_partition": "bayes.partition",
-    "Exponential": "bayes.prior",
-    "Fixed": "bayes.prior",
-    "Gamma": "bayes.prior",
-    "HalfNormal": "bayes.prior",
-    "InverseGamma": "bayes.prior",
-    "LogNormal": "bayes.prior",
+    "Exponential": "bayes.std_priors",
+    "Fixed": "bayes.std_priors",
+    "Gamma": "bayes.std_priors",
+    "HalfNormal": "bayes.std_priors",
+    "InverseGamma": "bayes.std_priors",
+    "LogNormal": "bayes.std_priors",
     "Prior": "bayes.prior",
-    "Uniform": "bayes.prior",
+    "Uniform": "bayes.std_priors",
     "sample_posterior": "bayes.sample",
     "conditional": "bayes.subsets",
     "marginal": "bayes.subsets",

@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 from sklearn.metrics import adjusted_rand_score, mutual_info_score
 
 import bayesgmm as bg
-from bayesgmm.bayes import partition, partition_search
+from bayesgmm.bayes import partition, partition_losses, partition_search
 
 
 def responsibilities(X, weights, means, covariances):
@@ -148,7 +148,7 @@ def test_the_loss_of_two_partitions_is_the_textbooks(loss):
     labels, drawn = rng.integers(0, 4, 40), rng.integers(0, 3, (40, 25))
     labels = np.unique(labels, return_inverse=True)[1]
     similarity = together(drawn.T).mean(axis=0)
-    criteria = {"vi": partition._VariationOfInformation, "binder": partition._Binder}
+    criteria = {"vi": partition_losses.VariationOfInformation, "binder": partition_losses.Binder}
     criterion = criteria[loss](similarity, drawn.astype(np.int32), 3)
     found = criterion.distances(labels)
     np.testing.assert_allclose(found, LOSSES[loss](labels, drawn.T), atol=1e-12)
@@ -192,8 +192,8 @@ def test_a_start_without_clusters_is_allocated_to_the_best_of_one_sweep_or_bette
     drawn = rng.integers(0, 3, (8, 40)).astype(np.int32)
     similarity = together(drawn.T).mean(axis=0)
     for name, criterion in (
-        ("vi", partition._VariationOfInformation(similarity, drawn, 3)),
-        ("binder", partition._Binder(similarity, drawn, 3)),
+        ("vi", partition_losses.VariationOfInformation(similarity, drawn, 3)),
+        ("binder", partition_losses.Binder(similarity, drawn, 3)),
     ):
         labels = np.full(8, -1, dtype=np.intp)
         criterion.sweeten(labels, rng.permutation(8))
@@ -238,14 +238,14 @@ def test_five_hundred_more_orders_find_nothing_better(loss):
     for_labels, _ = np.random.default_rng(1).spawn(2)
     for _ in partition._drawing_labels(stream, drawn, for_labels):
         pass
-    criteria = {"vi": partition._VariationOfInformation, "binder": partition._Binder}
+    criteria = {"vi": partition_losses.VariationOfInformation, "binder": partition_losses.Binder}
     criterion = criteria[loss](found.co_clustering.probabilities, drawn, 5)
     assert criterion.expected(found.labels) == pytest.approx(found.expected_loss)
     best = np.inf
     for _ in range(500):
         labels = np.full(200, -1, dtype=np.intp)
         criterion.sweeten(labels, rng.permutation(200))
-        best = min(best, criterion.expected(partition._by_size(labels)))
+        best = min(best, criterion.expected(partition_losses.by_size(labels)))
     assert found.expected_loss <= 1.001 * best
 
 

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from bayesgmm.bayes.log_posterior import (
     FIXED,
     LOG_SCALE,
-    _natural,
-    _vine_choleskys,
     log_logistic,
     log_scale_prior,
     log_std_at,
+    natural_values_at,
+    vine_choleskys,
 )
 from bayesgmm.mixture.kernel import allocated_statistics
 from bayesgmm.mixture.score import fill_kernel_parameters
@@ -392,7 +392,7 @@ def draw_covariance(rng, model, k, n, at_std, at_vine, theta, space, arguments):
 def _unpack(model, theta, space):
     """The mixture at theta, as the kernel takes it, whiteners 0 before; returns where the vine begins."""
     K, D = space.means.shape
-    at = _natural(
+    at = natural_values_at(
         theta,
         K,
         D,
@@ -406,7 +406,7 @@ def _unpack(model, theta, space):
         space.means,
         space.log_stds,
     )
-    _vine_choleskys(theta, at, model.diagonal, model.shared, space.factors, space.partial, space.rest)
+    vine_choleskys(theta, at, model.diagonal, model.shared, space.factors, space.partial, space.rest)
     for k in range(K):
         for i in range(D):
             s = np.exp(space.log_stds[k, i])

@@ -15,7 +15,8 @@ from scipy.special import betaln, gammaln, logit
 
 from bayesgmm.bayes import log_posterior
 from bayesgmm.bayes.log_posterior import FIXED, INTERVAL, LOG_SCALE, STD_ROWS
-from bayesgmm.bayes.prior import Fixed, Prior, Uniform
+from bayesgmm.bayes.prior import Prior
+from bayesgmm.bayes.std_priors import Fixed, Uniform
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.rows import rows_of

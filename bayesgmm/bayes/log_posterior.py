@@ -173,7 +173,9 @@ def log_logistic(t):
 
 
 @njit(nogil=True, error_model="numpy")
-def _natural(theta, K, D, shared, spherical, std_kind, location, mean_scale, std, log_weights, means, log_stds):
+def natural_values_at(
+    theta, K, D, shared, spherical, std_kind, location, mean_scale, std, log_weights, means, log_stds
+):
     """Fill log weights (K,), means (K, D), log standard deviations (K, D); returns where the vine begins."""
     largest = 0.0
     last = 0.0
@@ -206,7 +208,7 @@ def _natural(theta, K, D, shared, spherical, std_kind, location, mean_scale, std
 
 
 @njit(nogil=True, error_model="numpy")
-def _vine_choleskys(theta, at, diagonal, shared, correlation_choleskys, partial, rest):
+def vine_choleskys(theta, at, diagonal, shared, correlation_choleskys, partial, rest):
     """Cholesky factors (K, D, D) of the correlations; partial, rest (K, D, D) as in `_vine_row`."""
     K, D, _ = correlation_choleskys.shape
     pairs = D * (D - 1) // 2
@@ -242,8 +244,10 @@ def _log_posterior(sizes, theta, gradient):
     factors, partial, rest, choleskys, d_choleskys = matrices[0], matrices[1], matrices[2], matrices[3], matrices[4]
     work = space[natural + 5 * K * D * D : -K * D]  # what the pass over the rows is given, and what it gives
     d_means = space[-K * D :].reshape(K, D)
-    at = _natural(theta, K, D, shared, spherical, std_kind, location, mean_scale, std, log_weights, means, log_stds)
-    _vine_choleskys(theta, at, diagonal, shared, factors, partial, rest)
+    at = natural_values_at(
+        theta, K, D, shared, spherical, std_kind, location, mean_scale, std, log_weights, means, log_stds
+    )
+    vine_choleskys(theta, at, diagonal, shared, factors, partial, rest)
     for k in range(K):
         for i in range(D):
             s = np.exp(log_stds[k, i])
@@ -384,7 +388,7 @@ def natural_of_draws(
 ):
     partial, rest = np.zeros((K, D, D)), np.zeros((K, D, D))
     for s in range(thetas.shape[0]):
-        at = _natural(
+        at = natural_values_at(
             thetas[s], K, D, shared, spherical, std_kind, location, mean_scale, std, weights[s], means[s], stds[s]
         )
-        _vine_choleskys(thetas[s], at, diagonal, shared, factors[s], partial, rest)
+        vine_choleskys(thetas[s], at, diagonal, shared, factors[s], partial, rest)

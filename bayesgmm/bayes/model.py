@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from pymc.logprob.transforms import Transform
 
 from bayesgmm.bayes.op import MixtureLogLikelihood
-from bayesgmm.bayes.prior import Fixed, Prior, StdPrior, check_prior
+from bayesgmm.bayes.prior import Prior, check_prior
+from bayesgmm.bayes.std_priors import Fixed, StdPrior
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.rows import rows_of
 from bayesgmm.mixture.spread import total_cholesky

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bayesgmm.bayes.prior import Prior, StdPrior
+from bayesgmm.bayes.prior import Prior
+from bayesgmm.bayes.std_priors import StdPrior
 from bayesgmm.mixture.entries import Entry
 
 type FloatArray = NDArray[np.float64]
