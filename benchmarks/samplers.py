@@ -12,7 +12,7 @@ from bayesgmm.bayes import choose, sample
 from benchmarks.cases import Data, faithful, galaxies, iris, simulated
 from benchmarks.draws import bulk_ess
 
-CHOICES = ("whitened", "plain", "low-rank", "allocation")
+CHOICES = ("whitened", "plain", "low-rank", "allocation", "independent")
 DATA = [
     Data("Old Faithful", faithful, 2),
     Data("Old Faithful", faithful, 3),
@@ -30,8 +30,8 @@ DATA = [
 ]
 
 
-class _NoWhiteningError(Exception):
-    """The curvature at the mode gives none."""
+class _NotPossibleError(Exception):
+    """The curvature at the mode gives no such way."""
 
 
 def automatic(X, K, start, seed, draws) -> xr.DataTree:
@@ -39,18 +39,21 @@ def automatic(X, K, start, seed, draws) -> xr.DataTree:
 
 
 def forced(choice, X, K, start, seed, draws) -> xr.DataTree | None:
-    """The same with one of CHOICES in place of the automatic one; None where the curvature gives no whitening."""
+    """The same with one of CHOICES in place of the automatic one; None where that is not possible."""
 
-    def only(posterior, curvature, quantity, *, tune, start_width, rng, usual=""):
+    def only(posterior, curvature, quantity, *, tune, start_width, rng, usual="", objection=""):
         found = {at.name: at for at in choose.candidates_for(posterior, curvature, tune)}
-        if choice not in found:
-            raise _NoWhiteningError
+        independent = choose.independent_at(posterior, curvature, tune)
+        if independent is not None:
+            found[choose.INDEPENDENT] = independent
+        if objection or choice not in found:
+            raise _NotPossibleError
         return choose.Choice(found[choice], "forced")
 
     with patch.object(sample, "choose", only):
         try:
             return automatic(X, K, start, seed, draws)
-        except _NoWhiteningError:
+        except _NotPossibleError:
             return None
 
 

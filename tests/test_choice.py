@@ -1,4 +1,4 @@
-"""The coordinates that the sampler chooses by itself, against each of the four on posteriors of both kinds."""
+"""The way to sample that the sampler chooses by itself, against each of the five on posteriors of both kinds."""
 
 from dataclasses import replace
 
@@ -9,10 +9,12 @@ from threadpoolctl import threadpool_limits
 import bayesgmm as bg
 from bayesgmm.bayes import nuts
 from bayesgmm.bayes.allocation_chains import SWEEPS
-from bayesgmm.bayes.choose import _COSTS, ALLOCATION, _Pilot, begin, candidates_for, choose
+from bayesgmm.bayes.choose import _COSTS, ALLOCATION, INDEPENDENT, _Pilot, begin, candidates_for, choose, independent_at
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.diagnose import convergence
+from bayesgmm.bayes.independent_chains import PoorProposalsError
 from bayesgmm.bayes.precondition import curvature_at, find_mode
+from bayesgmm.bayes.proposal import Proposal
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.validation import as_table
 
@@ -65,7 +67,8 @@ class Problem:
         return lp - self.density.log_priors(at.theta(z.reshape(-1, z.shape[-1]))).reshape(lp.shape)
 
     def candidates(self):
-        return {at.name: at for at in candidates_for(self.posterior, self.curvature)}
+        found = [*candidates_for(self.posterior, self.curvature), independent_at(self.posterior, self.curvature)]
+        return {at.name: at for at in found if at is not None}
 
     def choice(self, seed):
         rng = np.random.default_rng(seed)
@@ -74,17 +77,21 @@ class Problem:
     def efficiency(self, at, seed, draws=2000):
         """Effective draws of the log-likelihood per 1000 gradients, those of tuning estimated, and divergences.
 
-        Sweeps count as the gradients that take as long.
+        Sweeps count as the gradients that take as long, a proposal as one. Poor proposals have none.
         """
         chains = begin(self.posterior, at, start_width=WIDTH, limit=draws, chains=4, seed=seed, progress=False)
         try:
             tree = chains.first(draws)
+        except PoorProposalsError:
+            return 0.0, 0
         finally:
             chains.stop()
         ess = convergence(self.log_likelihood(tree, at)[..., np.newaxis], ["x"])["ess_bulk"].iloc[0]
         stats = tree["sample_stats"]
         if at.name == ALLOCATION:
             return 1000 * float(ess) / (_COSTS[ALLOCATION] * SWEEPS * 4 * (draws + at.settings.tune)), 0
+        if at.name == INDEPENDENT:
+            return 1000 * float(ess) / (4 * (draws + at.settings.tune)), 0
         gradients = int(stats["n_steps"].sum()) * (1 + at.settings.tune / draws)
         return 1000 * float(ess) / gradients, int(stats["diverging"].sum())
 
@@ -92,7 +99,7 @@ class Problem:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", POSTERIORS)
 def test_the_choice_is_nearly_as_efficient_as_the_best(name):
-    """At least 0.8 of the best of the four, effective draws of the log-likelihood per gradient.
+    """At least 0.8 of the best of the five, effective draws of the log-likelihood per gradient.
 
     A candidate's efficiency is its median over five seeds. Where components overlap, or there are more than the rows
     show, runs of 4 x 2000 draws differ by a factor of two and more from seed to seed, so that neither the best nor
@@ -113,6 +120,7 @@ def test_the_choice_is_nearly_as_efficient_as_the_best(name):
     spread = {
         candidate: 1.25 * np.subtract(*np.percentile(np.log(value), [75, 25])) / 1.35 / np.sqrt(len(SEEDS))
         for candidate, value in values.items()
+        if value.all()
     }
     error = ratio * np.sqrt(
         spread[best] ** 2 + np.mean([spread[choice] ** 2 for choice in choices if choice != best] or [0])
@@ -127,10 +135,17 @@ def test_the_choice_is_nearly_as_efficient_as_the_best(name):
     assert ratio >= 0.8 - 2 * error
 
 
-def test_an_exact_gaussian_is_whitened_without_pilots():
+def test_where_components_are_apart_there_are_no_pilots():
     problem = Problem("Old Faithful K=2")
     choice = problem.choice(0)
+    assert (choice.coordinates.name, choice.pilots) == ("independent", ())
+
+
+def test_without_proposals_what_is_nearly_gaussian_is_whitened_without_pilots(monkeypatch):
+    monkeypatch.setattr(Proposal, "efficiency", lambda self, rng: 0.3)
+    choice = Problem("Old Faithful K=2").choice(0)
     assert (choice.coordinates.name, choice.pilots) == ("whitened", ())
+    assert "near the Gaussian" in choice.reason
 
 
 def test_the_choice_depends_on_the_seed_alone():

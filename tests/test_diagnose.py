@@ -76,23 +76,23 @@ def test_a_chain_padded_with_zeros_is_found(faithful_posterior):
     assert "chains disagree" in kinds(with_changes(padded, "sample_stats", total_log_likelihood=pad, lp=pad))
 
 
-def test_a_divergence_is_found(faithful_posterior):
+def test_a_divergence_is_found(faithful_nuts):
     def diverge(values):
         values[1, 3] = True
         return values
 
-    assert "divergences" in kinds(with_changes(faithful_posterior, "sample_stats", diverging=diverge))
+    assert "divergences" in kinds(with_changes(faithful_nuts, "sample_stats", diverging=diverge))
 
 
-def test_low_energy_information_is_found(faithful_posterior):
+def test_low_energy_information_is_found(faithful_nuts):
     def walk(values):
         return np.cumsum(np.random.default_rng(0).normal(size=values.shape), axis=1)
 
-    assert "energy" in kinds(with_changes(faithful_posterior, "sample_stats", energy=walk))
+    assert "energy" in kinds(with_changes(faithful_nuts, "sample_stats", energy=walk))
 
 
-def test_nan_energy_is_found(faithful_posterior):
-    assert "energy" in kinds(with_changes(faithful_posterior, "sample_stats", energy=lambda values: values * np.nan))
+def test_nan_energy_is_found(faithful_nuts):
+    assert "energy" in kinds(with_changes(faithful_nuts, "sample_stats", energy=lambda values: values * np.nan))
 
 
 def test_few_effective_draws_are_found(faithful_posterior):

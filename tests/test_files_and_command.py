@@ -22,7 +22,7 @@ from bayesgmm import cli
 from bayesgmm.io import prepare_folder
 
 FRAME = bg.datasets.load_faithful()
-NAMES = ("fit", "comparison", "labels", "density-difference", "trace", "rank", "energy", "convergence")
+NAMES = ("fit", "comparison", "labels", "density-difference", "trace", "rank", "convergence")
 PICTURES = {f"{name}.png" for name in NAMES}
 FILES = PICTURES | {"em.json", "posterior.nc", "comparison.csv", "settings.json"}
 NUMBERS = b"a,b\n1,2\n3,5\n4,4\n"
@@ -242,7 +242,7 @@ def test_too_many_features_for_a_picture_cost_the_picture_and_not_the_results(tm
     wide = analyze(X, 1, covariance="spherical")
     with pytest.warns(bg.BayesgmmWarning, match=r"fit.png was not drawn: .* 10 features"):
         wide.save(tmp_path / "wide")
-    assert {"em.json", "posterior.nc", "comparison.csv", "settings.json", "energy.png"} <= set(
+    assert {"em.json", "posterior.nc", "comparison.csv", "settings.json", "trace.png"} <= set(
         os.listdir(tmp_path / "wide")
     )
     assert not (tmp_path / "wide" / "fit.png").exists()

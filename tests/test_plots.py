@@ -371,9 +371,9 @@ def test_names_that_the_posterior_does_not_have_and_too_many_panels_are_refused(
         plots.plot_rank(posterior)
 
 
-def test_the_energy_plot_shows_the_diagnosed_fractions(faithful_posterior):
-    fractions = plots.plot_energy(faithful_posterior).axes[0]
-    np.testing.assert_allclose(fractions.collections[0].get_offsets()[:, 0], bg.diagnose(faithful_posterior).bfmi)
+def test_the_energy_plot_shows_the_diagnosed_fractions(faithful_nuts):
+    fractions = plots.plot_energy(faithful_nuts).axes[0]
+    np.testing.assert_allclose(fractions.collections[0].get_offsets()[:, 0], bg.diagnose(faithful_nuts).bfmi)
 
 
 # plot_convergence
@@ -426,7 +426,9 @@ def test_runs_on_a_sample_of_the_rows_are_counted_and_not_drawn():
 # All of them
 
 
-def test_axes_that_are_given_are_drawn_in_and_nothing_else_changes(faithful_em, faithful_posterior, comparison):
+def test_axes_that_are_given_are_drawn_in_and_nothing_else_changes(
+    faithful_em, faithful_posterior, faithful_nuts, comparison
+):
     figure, axes = plt.subplots(1, 4)
     outer = plt.figure()
     inner = outer.subfigures(1, 2)[0].subplots()
@@ -437,20 +439,21 @@ def test_axes_that_are_given_are_drawn_in_and_nothing_else_changes(faithful_em, 
     assert plots.plot_convergence(faithful_em, ax=axes[3]) is figure
     assert plots.plot_convergence(faithful_em, ax=inner) is outer
     assert plt.get_fignums() == before
-    for plot in (plots.plot_trace, plots.plot_rank, plots.plot_energy):
+    for plot in (plots.plot_trace, plots.plot_rank):
         plot(faithful_posterior)
+    plots.plot_energy(faithful_nuts)
     assert len(plt.get_fignums()) == len(before) + 3
     assert dict(mpl.rcParams) == settings
 
 
-def test_figures_can_be_saved_without_a_warning(faithful_em, faithful_posterior, comparison, tmp_path):
+def test_figures_can_be_saved_without_a_warning(faithful_em, faithful_posterior, faithful_nuts, comparison, tmp_path):
     figures = [
         plots.plot_fit(faithful_em, faithful_posterior),
         plots.plot_fit(*simulated(9, 3)),
         plots.plot_comparison(comparison),
         plots.plot_trace(faithful_posterior),
         plots.plot_rank(faithful_posterior),
-        plots.plot_energy(faithful_posterior),
+        plots.plot_energy(faithful_nuts),
         plots.plot_convergence(faithful_em),
     ]
     for figure in figures:

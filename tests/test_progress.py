@@ -40,7 +40,7 @@ def test_a_terminal_is_shown_replicates_and_draws():
     os.close(ours)
     assert process.wait(timeout=300) == 0
     assert b"20 of 20 replicates" in shown
-    assert b"Divergences" in shown
+    assert b"2 chains of independent proposals: 1000 draws a chain" in shown
 
 
 def test_a_notebook_is_shown_progress_and_results(tmp_path):
@@ -57,7 +57,7 @@ def test_a_notebook_is_shown_progress_and_results(tmp_path):
             os.environ["PYTHONPATH"] = before
     work, result = (cell.outputs for cell in notebook.cells)
     assert any("20 of 20 replicates" in output.get("text", "") for output in work)
-    assert any("nutpie" in output.get("data", {}).get("text/html", "") for output in work)
+    assert any("independent proposals: 1000 draws" in output.get("text", "") for output in work)
     (data,) = (output.data for output in result)
     assert data["text/plain"].startswith("EMFit: 2 components, 2 features")
     assert "<strong>EMFit: 2 components" in data["text/html"]

@@ -169,8 +169,8 @@ def test_few_divergences_are_a_note_and_more_an_obstacle():
         def change(name, dataset):
             if name != "sample_stats":
                 return dataset
-            flags = np.arange(dataset["diverging"].size).reshape(dataset["diverging"].shape) < n
-            return dataset.assign(diverging=dataset["diverging"].copy(data=flags))
+            flags = np.arange(dataset["lp"].size).reshape(dataset["lp"].shape) < n
+            return dataset.assign(diverging=dataset["lp"].copy(data=flags))
 
         return with_groups(posterior, change)
 

@@ -38,7 +38,7 @@ class Misread(Coordinates):
 def only(way):
     """A choice of one way to sample, without pilots."""
 
-    def choice(posterior, curvature, quantity, *, tune, start_width, rng, usual=""):
+    def choice(posterior, curvature, quantity, *, tune, start_width, rng, usual="", objection=""):
         found = {at.name: at for at in candidates_for(posterior, curvature, tune)}
         return Choice(found[way], "asked for")
 

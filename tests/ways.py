@@ -8,10 +8,12 @@ from bayesgmm.bayes import choose, sample
 
 @contextmanager
 def only(way):
-    """`sample_posterior` samples "whitened", "plain", "low-rank" or by "allocation", without pilots."""
+    """`sample_posterior` samples in one of the ways that `choose` knows, without pilots."""
 
-    def forced(posterior, curvature, quantity, *, tune, start_width, rng, usual=""):
+    def forced(posterior, curvature, quantity, *, tune, start_width, rng, usual="", objection=""):
         found = {at.name: at for at in choose.candidates_for(posterior, curvature, tune)}
+        if way == choose.INDEPENDENT:
+            found[way] = choose.independent_at(posterior, curvature, tune)
         return choose.Choice(found[way], "forced")
 
     with patch.object(sample, "choose", forced):

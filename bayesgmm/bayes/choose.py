@@ -2,7 +2,8 @@
 
 Whitened: z with theta = mode + scale z, by the Hessian; right where the posterior is near a Gaussian. Plain: every
 parameter in its own width, and nutpie adapts a diagonal mass matrix. Low-rank: the same, and nutpie adapts to
-correlations too. Allocation: no gradients but Gibbs sweeps, each row given to one component.
+correlations too. Allocation: no gradients but Gibbs sweeps, each row given to one component. Independent: proposals
+from one distribution near the posterior, where there is such a one.
 """
 
 from collections.abc import Callable
@@ -14,18 +15,23 @@ from numpy.typing import NDArray
 
 from bayesgmm.bayes.allocation_chains import SWEEPS, AllocationChains
 from bayesgmm.bayes.diagnose import convergence
+from bayesgmm.bayes.independent_chains import IndependentChains
 from bayesgmm.bayes.nuts import Chains, Posterior, Sampling, Settings, starting_within
 from bayesgmm.bayes.precondition import Curvature
+from bayesgmm.bayes.proposal import Proposal
 
 type FloatArray = NDArray[np.float64]
 
 
-WHITENED, PLAIN, LOW_RANK, ALLOCATION = "whitened", "plain", "low-rank", "allocation"
+WHITENED, PLAIN, LOW_RANK, ALLOCATION, INDEPENDENT = "whitened", "plain", "low-rank", "allocation", "independent"
+# From this share of effective proposals on nothing else comes near: a draw of NUTS takes three gradients and more. The
+# best there is have 0.9, as one in ten is wide.
+_NEAR_POSTERIOR = 0.75
 # Below this misfit whitened sampling is as good as sampling gets. Old Faithful with K = 2 has 0.02, mixtures that
 # overlap more than 0.1.
 _NEAR_GAUSSIAN = 0.05
 # Tuning draws. Longer did not help.
-_TUNE_WHITENED, _TUNE_PLAIN, _TUNE_LOW_RANK, _TUNE_ALLOCATION = 200, 400, 800, 200
+_TUNE_WHITENED, _TUNE_PLAIN, _TUNE_LOW_RANK, _TUNE_ALLOCATION, _TUNE_INDEPENDENT = 200, 400, 800, 200, 100
 _PILOT_CHAINS = 4
 # Pilots end at the first of these draws a chain at which the best has enough effective draws to be told apart.
 _PILOT_DRAWS = (500, 1000, 2000)
@@ -44,12 +50,16 @@ _USUAL_DRAWS = 1000
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """theta = centre + scale z, scale (P,) or (P, P), and how the chains adapt to what is left."""
+    """theta = centre + scale z, scale (P,) or (P, P), and how the chains adapt to what is left.
+
+    proposal: where the chains' proposals are from, of the way that has such.
+    """
 
     name: str
     centre: FloatArray
     scale: FloatArray
     settings: Settings
+    proposal: Proposal | None = None
 
     def theta(self, z: FloatArray) -> FloatArray:
         """(S, P) of z (S, P)."""
@@ -107,15 +117,22 @@ def choose(
     start_width: float,
     rng: np.random.Generator,
     usual: str = "",
+    objection: str = "",
 ) -> Choice:
     """Coordinates for a posterior.
 
     quantity(draws, coordinates) -> (chain, draw), what the pilots' effective draws are counted for; tune: tuning
     draws, those of each candidate by default; usual: the name of those that pilots around another mode of the same
-    posterior have chosen. Counted in gradients, not seconds, the choice is the same on any machine.
+    posterior have chosen; objection: what is known against independent proposals. Counted in gradients, not seconds,
+    the choice is the same on any machine.
     """
+    independent = None if objection else independent_at(posterior, curvature, tune)
+    if independent is not None and independent.proposal is not None:
+        share = independent.proposal.efficiency(rng.spawn(1)[0])  # no draw of the other ways depends on it
+        if share >= _NEAR_POSTERIOR:
+            return Choice(independent, f"{share:.0%} of independent proposals around the mode are effective")
     candidates = candidates_for(posterior, curvature, tune)
-    if candidates[0].name == WHITENED and curvature.misfit < _NEAR_GAUSSIAN:
+    if not objection and candidates[0].name == WHITENED and curvature.misfit < _NEAR_GAUSSIAN:
         reason = f"the posterior is near the Gaussian at its mode (misfit {curvature.misfit:.2g})"
         return Choice(candidates[0], reason)
     for candidate in candidates:
@@ -123,7 +140,8 @@ def choose(
             return Choice(candidate, "of short pilots around the heaviest mode, it had the most effective draws")
     pilots = _pilots(posterior, candidates, quantity, start_width, rng)
     best = max(range(len(pilots)), key=lambda i: pilots[i].efficiency)
-    flaw = curvature.flaw or f"the posterior is far from the Gaussian at its mode (misfit {curvature.misfit:.2g})"
+    far = f"the posterior is far from the Gaussian at its mode (misfit {curvature.misfit:.2g})"
+    flaw = curvature.flaw or objection or far
     reason = f"{flaw}; of short pilots, {candidates[best].name} had the most effective draws for its work"
     return Choice(candidates[best], reason, tuple(map(str, pilots)))
 
@@ -139,6 +157,17 @@ def begin(
     progress: bool,
 ) -> Sampling:
     """Chains in these coordinates, from points z uniform in (-start_width, start_width)."""
+    if at.proposal is not None:
+        return IndependentChains(
+            at.proposal,
+            at.centre,
+            at.scale,
+            tune=at.settings.tune,
+            limit=limit,
+            chains=chains,
+            seed=seed,
+            progress=progress,
+        )
     start = starting_within(start_width, posterior.n_dim)
     if at.name == ALLOCATION and posterior.density is not None:
         return AllocationChains(
@@ -156,8 +185,16 @@ def begin(
     return Chains(sampler, at.settings, limit=limit, chains=chains, seed=seed, progress=progress)
 
 
+def independent_at(posterior: Posterior, curvature: Curvature, tune: int | None = None) -> Coordinates | None:
+    """Proposals at the mode, where there are such."""
+    proposal = None if posterior.density is None else Proposal.at(posterior.density, curvature)
+    if proposal is None:
+        return None
+    return Coordinates(INDEPENDENT, curvature.mode, curvature.units, Settings(tune or _TUNE_INDEPENDENT, ""), proposal)
+
+
 def candidates_for(posterior: Posterior, curvature: Curvature, tune: int | None = None) -> list[Coordinates]:
-    """What there is to choose from: whitened first, where the curvature gives a whitening."""
+    """What pilots choose from: whitened first, where the curvature gives a whitening."""
     ways = [
         (WHITENED, curvature.whitening, _TUNE_WHITENED, "diag"),
         (PLAIN, curvature.units, _TUNE_PLAIN, "diag"),

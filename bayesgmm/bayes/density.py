@@ -118,20 +118,24 @@ class MixtureDensity:
 
     def _values(self, thetas: FloatArray, rows: NDArray[Any]) -> FloatArray:
         S, P = thetas.shape
-        header, _kept = self.user_data(np.zeros(P), np.ones(P), rows)
-        thetas, gradient = np.ascontiguousarray(thetas), np.empty(P)
-        return np.array([_evaluate(header, thetas[s], gradient) for s in range(S)])
+        header, _kept = self.user_data(np.zeros(P), np.ones(P), rows, value_only=True)
+        values = np.empty(S)
+        function = log_posterior.whitened_log_posterior().address
+        log_posterior.values_of_draws(function, header, np.ascontiguousarray(thetas), np.empty(P), values)
+        return values
 
     def user_data(
-        self, centre: FloatArray, scale: FloatArray, rows: NDArray[Any] | None = None
+        self, centre: FloatArray, scale: FloatArray, rows: NDArray[Any] | None = None, *, value_only: bool = False
     ) -> tuple[NDArray[np.int64], tuple[NDArray[Any], ...]]:
         """The header for the C function at centre + scale z, and the arrays it points to, which must outlive it.
 
-        centre (P,); scale (P,) or (P, P); rows: others than `values`.
+        centre (P,); scale (P,) or (P, P); rows: others than `values`; value_only: the gradient is not wanted.
         """
         rows = self.values if rows is None else rows
         centre, scale = np.ascontiguousarray(centre), np.ascontiguousarray(scale)
-        header = log_posterior.header(self.n_dim, self.n_components, self.switches, rows, self._arrays, centre, scale)
+        header = log_posterior.header(
+            self.n_dim, self.n_components, self.switches, rows, self._arrays, centre, scale, value_only
+        )
         return header, (rows, *self._arrays, centre, scale)
 
     def constrain(self, thetas: FloatArray) -> dict[str, FloatArray]:

@@ -28,9 +28,9 @@ LOG_SCALE, INTERVAL, FIXED = 0, 1, 2
 STD_ROWS = 7
 
 # What the C functions find behind their `user_data`: sizes and switches, then addresses.
-_N_ROWS, _N_FEATURES, _N_COMPONENTS, _N_DIM, _DIAGONAL, _SHARED, _SPHERICAL, _STD_KIND, _DENSE = range(9)
-_ROWS_FUNCTION, _X, _ORIGIN, _LOCATION, _MEAN_SCALE, _STD, _NUMBERS, _CENTRE, _SCALE = range(9, 18)
-_HEADER = 18
+_N_ROWS, _N_FEATURES, _N_COMPONENTS, _N_DIM, _DIAGONAL, _SHARED, _SPHERICAL, _STD_KIND, _DENSE, _VALUE_ONLY = range(10)
+_ROWS_FUNCTION, _X, _ORIGIN, _LOCATION, _MEAN_SCALE, _STD, _NUMBERS, _CENTRE, _SCALE = range(10, 19)
+_HEADER = 19
 
 
 def header(
@@ -41,14 +41,16 @@ def header(
     arrays: tuple[FloatArray, ...],
     centre: FloatArray,
     scale: FloatArray,
+    value_only: bool,
 ) -> NDArray[np.int64]:
     """What to pass as `user_data`. It holds addresses: the arrays, in C order, must outlive it.
 
     arrays: origin (D,), prior's location and scale of means (D,), its table for standard deviations (STD_ROWS, D),
-    concentration, eta and constant (3,); theta = centre + scale z, scale (P,) or (P, P).
+    concentration, eta and constant (3,); theta = centre + scale z, scale (P,) or (P, P); value_only: the gradient is
+    not wanted.
     """
     N, D = X.shape
-    sizes = (N, D, n_components, n_dim, *map(int, switches), int(scale.ndim == 2))
+    sizes = (N, D, n_components, n_dim, *map(int, switches), int(scale.ndim == 2), int(value_only))
     addresses = (rows_function(X.dtype).address, *(array.ctypes.data for array in (X, *arrays, centre, scale)))
     return np.array([*sizes, *addresses], dtype=np.int64)
 
@@ -82,6 +84,20 @@ def _call(typingctx, function, first, second):
     return types.float64(types.int64, types.int64, types.int64), codegen
 
 
+@intrinsic
+def _call_density(typingctx, function, n_dim, theta, gradient, value, user_data):
+    """What `whitened_log_posterior` is, called by its address; arrays and `user_data` as addresses."""
+
+    def codegen(context, builder, signature, arguments):
+        integer, double, pointer = ir.IntType(64), ir.DoubleType().as_pointer(), ir.IntType(8).as_pointer()
+        kinds = [integer, double, double, double, pointer]
+        function = builder.inttoptr(arguments[0], ir.FunctionType(integer, kinds).as_pointer())
+        values = [arguments[1], *(builder.inttoptr(a, kind) for a, kind in zip(arguments[2:], kinds[1:], strict=True))]
+        return builder.call(function, values)
+
+    return types.int64(*[types.int64] * 6), codegen
+
+
 @njit(nogil=True, error_model="numpy")
 def _mixture_views(work, K, D):
     """Views (K,), (K, D) and (K, D, D) of consecutive numbers."""
@@ -96,6 +112,8 @@ def _pass(X, sizes, work):
     half = work.size // 2
     log_scales, means, whiteners = _mixture_views(work[:half], K, D)
     counts, first, second = _mixture_views(work[half:], K, D)
+    if sizes[_VALUE_ONLY]:
+        counts = counts[:0]
     origin = carray(_doubles(sizes[_ORIGIN]), (D,))
     start = sizes[_N_ROWS] - X.shape[0]  # 0, but not the literal, which Numba would compile the kernel for anew
     return kernel.sufficient_statistics(
@@ -373,6 +391,16 @@ def whitened_log_posterior() -> Any:
     """The sampler's C function: log posterior at centre + scale z. 0 when fine, 3 and 4 where not finite."""
     signature = types.int64(types.uint64, _DOUBLES, _DOUBLES, _DOUBLES, types.voidptr)
     return cfunc(signature, cache=True, error_model="numpy")(_whitened_log_posterior)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def values_of_draws(function, user_data, thetas, gradient, values):
+    """The C function's values (S,) at thetas (S, P), one after the other; gradient (P,) is scratch."""
+    P = thetas.shape[1]
+    for s in range(thetas.shape[0]):
+        _call_density(
+            function, P, thetas[s].ctypes.data, gradient.ctypes.data, values[s:].ctypes.data, user_data.ctypes.data
+        )
 
 
 @cache

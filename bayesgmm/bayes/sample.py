@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.bayes import nuts
-from bayesgmm.bayes.choose import ALLOCATION, begin, choose
+from bayesgmm.bayes.choose import ALLOCATION, INDEPENDENT, Choice, Coordinates, begin, choose
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.diagnose import converged
 from bayesgmm.bayes.empty import empty_component_share
+from bayesgmm.bayes.independent_chains import PoorProposalsError
 from bayesgmm.bayes.modes import Mode, find_modes, mode_table
 from bayesgmm.bayes.precondition import Curvature, curvature_at, find_mode
 from bayesgmm.bayes.prior import Prior, check_prior
@@ -56,7 +57,7 @@ def sample_posterior(
     rng: Any = None,
     progress: bool = True,
 ) -> xr.DataTree:
-    """Draw from the posterior of a Gaussian mixture: with NUTS, its assignments summed out, or by Gibbs sampling.
+    """Draw from the posterior of a Gaussian mixture: with NUTS, from independent proposals, or by Gibbs sampling.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def sample_posterior(
         draws, bulk and tail, or until `max_draws`. It looks after 1000, 2000, 4000, ... draws.
     max_draws : the most draws a chain when `draws` is not given.
     tune : tuning draws a chain; by default 200 when the sampling is whitened, 400 when it is plain, 800 when low-rank,
-        200 with allocations.
+        200 with allocations, 100 of independent proposals.
     chains : number of chains; a single one has no R-hat, so that without `draws` it goes on until `max_draws`.
     rng : int, numpy.random.Generator or None. The same seed gives the same draws on any number of cores.
     progress : show progress on a terminal or in a notebook; elsewhere there is none.
@@ -93,7 +94,8 @@ def sample_posterior(
         - `modes`: a row a mode, see the notes; and `modes/1`, `modes/2`, ...: `posterior` and `sample_stats` of the
           chains of other modes, where these got chains of their own. A `pymc.Model` has none of these.
 
-        Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", with NUTS, or
+        Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", with NUTS;
+        "independent", Metropolis steps whose proposals are from one distribution close to the posterior; or
         "allocation", Gibbs sampling that gives each row to a component, of whose sweeps every tenth is kept;
         `preconditioning_reason` and `pilots` say why; `stopped_by` is "convergence", "max_draws", "draws" or
         "interruption"; `gradients_by` is what NUTS calls: "C functions", the slower "Python functions", or "PyTensor";
@@ -212,41 +214,54 @@ def _chains(
     usual: str = "",
 ) -> Drawn:
     """Chains that start around a mode; without `draws`, until they are `enough`."""
-    posterior, clock = target.posterior, [time.perf_counter()]
-    choice = choose(
-        posterior,
-        curvature,
-        lambda tree, at: log_likelihoods(target, tree, at),
-        tune=options.tune,
-        start_width=_START_WIDTH,
-        rng=rng,
-        usual=usual,
-    )
-    clock.append(time.perf_counter())
-    at, draws = choice.coordinates, options.draws
-    seed = int(rng.integers(2**63))
+    posterior, draws, clock = target.posterior, options.draws, [time.perf_counter()]
 
-    def read_mixtures(tree: xr.DataTree) -> xr.DataTree:
-        with _of_mixtures(tree):
-            return read(target, tree, at)
-
-    run = nuts.run(
-        lambda: begin(
+    def chosen(objection: str = "") -> tuple[Choice, int]:
+        """How to sample, and a seed for it."""
+        choice = choose(
             posterior,
-            at,
+            curvature,
+            lambda tree, at: log_likelihoods(target, tree, at),
+            tune=options.tune,
             start_width=_START_WIDTH,
-            limit=draws or options.max_draws,
-            chains=options.chains,
-            seed=seed,
-            progress=options.progress,
-        ),
-        [draws] if draws is not None else _checkpoints(options.max_draws),
-        read_mixtures,
-        enough if draws is None else lambda _: True,
-    )
+            rng=rng,
+            usual=usual,
+            objection=objection,
+        )
+        return choice, int(rng.integers(2**63))
+
+    def sampled(at: Coordinates, seed: int) -> nuts.Run:
+        def read_mixtures(tree: xr.DataTree) -> xr.DataTree:
+            with _of_mixtures(tree):
+                return read(target, tree, at)
+
+        return nuts.run(
+            lambda: begin(
+                posterior,
+                at,
+                start_width=_START_WIDTH,
+                limit=draws or options.max_draws,
+                chains=options.chains,
+                seed=seed,
+                progress=options.progress,
+            ),
+            [draws] if draws is not None else _checkpoints(options.max_draws),
+            read_mixtures,
+            enough if draws is None else lambda _: True,
+        )
+
+    choice, seed = chosen()
+    clock.append(time.perf_counter())
+    try:
+        run = sampled(choice.coordinates, seed)
+    except PoorProposalsError as error:
+        choice, seed = chosen(str(error))
+        clock[-1] = time.perf_counter()
+        run = sampled(choice.coordinates, seed)
+    at = choice.coordinates
     clock.append(time.perf_counter())
     result = run.draws
-    library = "bayesgmm" if at.name == ALLOCATION else "nutpie"
+    library = "bayesgmm" if at.name in (ALLOCATION, INDEPENDENT) else "nutpie"
     stopped_by = "interruption" if run.partial else "draws" if draws else "convergence" if run.enough else "max_draws"
     result.attrs |= target.attributes | {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),

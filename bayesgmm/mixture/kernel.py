@@ -198,11 +198,12 @@ def sufficient_statistics(
 ):
     """Log-likelihood of rows start..stop; N_k, t_k, T_k into counts, first, second, which are zero before.
 
-    X (N, D); row_weights (N,), or (0,) when every row counts once; counts (K,); first (K, D); second (K, D, D),
-    symmetric (when diagonal: diagonal).
+    X (N, D); row_weights (N,), or (0,) when every row counts once; counts (K,), or (0,) when the log-likelihood is all
+    that is wanted; first (K, D); second (K, D, D), symmetric (when diagonal: diagonal).
     """
     K, D = means.shape
-    x, y, r, log_density, difference, weighted = _workspace(D, K, 1 if diagonal else K * D)
+    n_whitened = 1 if diagonal else K * D if counts.size else D
+    x, y, r, log_density, difference, weighted = _workspace(D, K, n_whitened)
     log_likelihood = 0.0
     for begin in range(start, stop, BLOCK):
         n = min(BLOCK, stop - begin)
@@ -215,10 +216,12 @@ def sufficient_statistics(
                 log_density[b] *= weight
                 for k in range(K):
                     r[k, b] *= weight
+        log_likelihood += _sum(log_density, n)
+        if not counts.size:
+            continue
         for k in range(K):
             for b in range(n, n_vectors * LANES):
                 r[k, b] = 0.0
-        log_likelihood += _sum(log_density, n)
         _count(r, n, counts)
         if diagonal:
             _scatter_diagonal(r, x, n_vectors, means, whiteners, first, second)

@@ -133,20 +133,22 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     Raises
     ------
     InputError
-        The sampler has no energy: `preconditioning` is "allocation".
+        The sampler has no energy: `preconditioning` is "independent" or "allocation".
 
     Examples
     --------
     >>> import bayesgmm as bg
-    >>> posterior = bg.sample_posterior(bg.datasets.load_galaxies(), 1, draws=200, rng=1, progress=False)
+    >>> X = bg.datasets.load_galaxies()
+    >>> prior = bg.Prior.for_data(X, std=bg.Uniform(100, 30_000))  # which is sampled by NUTS
+    >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
     >>> fractions, energies = bg.plots.plot_energy(posterior).axes
     >>> fractions.get_xlabel(), energies.get_xlabel()
     ('E-BFMI', 'energy (nats)')
     """
     if "energy" not in posterior["sample_stats"].to_dataset():
         raise InputError(
-            "posterior has no energy to draw: its sample_stats hold none, as where sample_posterior takes Gibbs "
-            "sampling with allocations. Look at plot_trace and plot_rank."
+            "posterior has no energy to draw: its sample_stats hold none, as where sample_posterior takes "
+            "independent proposals or Gibbs sampling. Look at plot_trace and plot_rank."
         )
     least = Thresholds().min_bfmi
     collection = az.plot_energy(

@@ -1,0 +1,230 @@
+"""Independent proposals: their coordinates, the chains that take them, and when they are not taken."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from label_free import label_free
+from monte_carlo import assert_same_distribution
+from numba import config
+from ways import only
+
+import bayesgmm as bg
+from bayesgmm.bayes import independent_chains, nuts, proposal
+from bayesgmm.bayes.choose import INDEPENDENT
+from bayesgmm.bayes.density import MixtureDensity
+from bayesgmm.bayes.independent_chains import IndependentChains, PoorProposalsError, _held
+from bayesgmm.bayes.precondition import curvature_at, find_mode
+from bayesgmm.bayes.proposal import Proposal, effective_share
+from bayesgmm.mixture.covariance import STRUCTURES, structure_named
+from bayesgmm.validation import as_table
+
+STDS = {"log-normal": None, "half-normal": bg.HalfNormal(3.0), "inverse-gamma": bg.InverseGamma(2.0, 2.0)}
+
+
+def at_mode(X, K, structure="full", std=None):
+    """The density and the curvature at its mode."""
+    prior = bg.Prior.for_data(X, structure) if std is None else bg.Prior.for_data(X, structure, std=std)
+    density = MixtureDensity.of(as_table(X), K, structure_named(structure), prior)
+    start = density.unconstrain(bg.fit_em(X, K, structure, rng=1).parameters)
+    return density, curvature_at(density, find_mode(density, [start]), np.random.default_rng(0))
+
+
+def apart(n=300, D=3, seed=1):
+    """Two round clusters, which have every structure."""
+    X = np.random.default_rng(seed).standard_normal((n, D))
+    X[n // 3 :, 0] += 7.0
+    return X
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("D", [1, 2, 4])
+def test_the_jacobian_is_that_of_the_coordinates(structure, D):
+    """Differences of log |d theta / d phi| against determinants of numerical derivatives, at three points."""
+    density, curvature = at_mode(apart(D=D), 2, structure)
+    coordinates = Proposal.at(density, curvature).coordinates
+    mode, P, step = coordinates.of_mode(curvature.mode), density.n_dim, 1e-5
+    np.testing.assert_allclose(coordinates.thetas(mode[np.newaxis])[0][0], curvature.mode, atol=1e-9)
+    points = mode + 0.1 * np.random.default_rng(2).standard_normal((3, P))
+
+    def log_determinant(phi):
+        ahead, behind = (coordinates.thetas(phi + sign * step * np.eye(P))[0] for sign in (1, -1))
+        return np.linalg.slogdet((ahead - behind) / (2 * step))[1]
+
+    expected = np.array([log_determinant(phi) for phi in points])
+    found = coordinates.thetas(points)[1]
+    np.testing.assert_allclose(np.diff(found), np.diff(expected), atol=1e-7)
+    assert np.ptp(expected) > 0.01  # what a constant in its place would differ by
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("std", STDS)
+def test_proposals_are_near_the_posterior_of_components_apart(structure, std):
+    """Nine in ten effective at most, as one in ten is wide; of the Gaussian in theta itself fewer for full ones."""
+    density, curvature = at_mode(apart(600), 2, structure, STDS[std])
+    assert Proposal.at(density, curvature).efficiency(np.random.default_rng(1)) > 0.85
+    z = np.random.default_rng(1).standard_normal((500, density.n_dim))
+    log_weights = density.log_posteriors(curvature.mode + z @ curvature.whitening.T) + 0.5 * np.square(z).sum(axis=1)
+    if structure == "full":
+        assert effective_share(log_weights) < 0.83
+
+
+@pytest.mark.parametrize("std", [bg.Uniform(0.1, 30.0), bg.Fixed(1.0)], ids=["uniform", "fixed"])
+def test_bounded_standard_deviations_have_no_proposals(std):
+    assert Proposal.at(*at_mode(apart(), 2, std=std)) is None
+
+
+def test_what_is_no_mixture_has_no_weight():
+    """A far wider proposal makes negative diagonals."""
+    density, curvature = at_mode(apart(), 2)
+    near = Proposal.at(density, curvature)
+    _, log_posteriors, log_weights = replace(near, scale=30 * near.scale).draw(np.random.default_rng(1), 400)
+    assert np.isneginf(log_weights).any()
+    assert not np.isnan(log_weights).any()
+    assert np.isneginf(log_posteriors[np.isneginf(log_weights)]).all()
+
+
+def test_effective_share():
+    assert effective_share(np.full(7, -3e4)) == pytest.approx(1.0)
+    assert effective_share(np.array([0.0, -np.inf, -np.inf, -np.inf])) == pytest.approx(0.25)
+    assert effective_share(np.full(3, -np.inf)) == 0.0
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_the_chain_leaves_the_target_unchanged(right):
+    """Three states, proposals of another distribution: shares of 40,000 steps within 0.02 (6 standard errors; once in
+    10^8 seeds by chance). The broken twin takes every proposal."""
+    rng, target, proposals = np.random.default_rng(1), np.array([0.2, 0.5, 0.3]), np.array([0.5, 0.2, 0.3])
+    states = rng.choice(3, 40_001, p=proposals)
+    log_weights = np.log(target / proposals)[states] if right else np.zeros(len(states))
+    held = _held(log_weights.tolist(), np.log(rng.random(len(states) - 1)).tolist())
+    shares = np.bincount(states[held], minlength=3) / len(held)
+    assert (np.abs(shares - target).max() < 0.02) == right
+
+
+def chains_of(near, limit, chains=3, seed=5, tune=20):
+    P = near.density.n_dim
+    return IndependentChains(
+        near, np.zeros(P), np.full(P, 0.1), tune=tune, limit=limit, chains=chains, seed=seed, progress=False
+    )
+
+
+def draws_after(looks, near, **options):
+    chains = chains_of(near, looks[-1], **options)
+    try:
+        for n in looks:
+            tree = chains.first(n)
+        return tree["posterior"]["z"].values, tree["sample_stats"]["logp"].values
+    finally:
+        chains.stop()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_draws_do_not_depend_on_threads_or_on_when_one_looked(dtype, monkeypatch):
+    density, curvature = at_mode(apart().astype(dtype), 2)
+    near = Proposal.at(density, curvature)
+    z, logp = draws_after([600], near)
+    np.testing.assert_array_equal(z, draws_after([7, 300, 600], near)[0])
+    monkeypatch.setattr(config, "NUMBA_NUM_THREADS", 1)
+    np.testing.assert_array_equal(z, draws_after([600], near)[0])
+    assert not (z[0] == z[1]).any()
+    assert not np.array_equal(z, draws_after([600], near, seed=6)[0])
+    np.testing.assert_allclose(density.log_posteriors(0.1 * z.reshape(-1, density.n_dim)), logp.ravel(), rtol=1e-9)
+
+
+def test_an_interruption_keeps_what_was_drawn(monkeypatch):
+    near, looked = Proposal.at(*at_mode(apart(), 2)), []
+    monkeypatch.setattr(independent_chains, "_MOST_DRAWS", 1)
+
+    def interrupt(chains):
+        looked.append(1)
+        if len(looked) == 30:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(IndependentChains, "_show", interrupt)
+    run = nuts.run(lambda: chains_of(near, 1000), [1000], lambda tree: tree, lambda _: True)
+    assert run.partial
+    assert run.lengths == (10, 10, 10)  # twenty were tuning
+
+
+def label_free_draws(X, K, way, std=None):
+    prior = bg.Prior.for_data(X) if std is None else bg.Prior.for_data(X, std=std)
+    start = bg.fit_em(X, K, rng=1).parameters
+    with only(way):
+        posterior = bg.sample_posterior(X, K, prior=prior, start=start, draws=3000, rng=1, progress=False)
+    assert posterior.attrs["preconditioning"] == way
+    names = ("weights", "means", "stds", "correlations")
+    return label_free(X, X[[3, len(X) // 2, -3]], *(posterior["posterior"][name].values for name in names))
+
+
+@pytest.mark.parametrize("std", STDS)
+def test_nuts_finds_the_same_posterior(std):
+    """Ten quantities of 60 rows, few enough that proposals without weights differ, see below.
+
+    Means within 4 combined Monte Carlo errors, sds within 5 % or 4 of their errors: fails by chance once in 800 seeds.
+    """
+    X = apart(60, D=2)
+    ours, theirs = (label_free_draws(X, 2, way, STDS[std]) for way in (INDEPENDENT, "whitened"))
+    assert_same_distribution(ours, theirs, sd_errors=4)
+
+
+def test_proposals_without_weights_would_be_noticed(monkeypatch):
+    """The broken twin: every proposal is taken."""
+    X = apart(60, D=2)
+    theirs = label_free_draws(X, 2, "whitened")
+    monkeypatch.setattr(independent_chains, "_held", lambda log_weights, _: list(range(1, len(log_weights))))
+    ours = label_free_draws(X, 2, INDEPENDENT)
+    with pytest.raises(AssertionError, match=r"combined Monte Carlo errors|ratio of sds"):
+        assert_same_distribution(ours, theirs, sd_errors=4)
+
+
+def test_a_jacobian_left_out_would_be_noticed(monkeypatch):
+    """The broken twin: the density of theta in place of that of the coordinates."""
+    X = apart(60, D=2)
+    theirs = label_free_draws(X, 2, "whitened")
+    whole = proposal._Coordinates.thetas
+
+    def without(self, phis):
+        thetas, log_jacobians = whole(self, phis)
+        return thetas, np.where(np.isfinite(log_jacobians), 0.0, -np.inf)
+
+    monkeypatch.setattr(proposal._Coordinates, "thetas", without)
+    ours = label_free_draws(X, 2, INDEPENDENT)
+    with pytest.raises(AssertionError, match=r"combined Monte Carlo errors|ratio of sds"):
+        assert_same_distribution(ours, theirs, sd_errors=4)
+
+
+def test_they_are_taken_where_components_are_apart_and_not_where_they_overlap():
+    near = bg.sample_posterior(apart(), 2, draws=100, rng=1, progress=False)
+    assert near.attrs["preconditioning"] == INDEPENDENT
+    assert near.attrs["inference_library"] == "bayesgmm"
+    assert "% of independent proposals around the mode are effective" in near.attrs["preconditioning_reason"]
+    overlapping = bg.datasets.simulate(300, 2, 2, separation=1.0, rng=1).X
+    far = bg.sample_posterior(overlapping, 2, draws=100, rng=1, progress=False)
+    assert far.attrs["preconditioning"] != INDEPENDENT
+
+
+def test_proposals_that_turn_out_poor_are_given_up(monkeypatch):
+    """As where chains meet a region that the curvature at the mode does not know."""
+    near = Proposal.at(*at_mode(apart(), 2))
+    far = replace(near, centre=near.centre + 1.5 * near.scale.sum(axis=1))
+    chains = chains_of(far, 200)
+    with pytest.raises(PoorProposalsError, match=r"of 660 independent proposals [\d.]+% were effective"):
+        chains.first(200)
+    chains.stop()
+
+    good = Proposal.efficiency
+    monkeypatch.setattr(Proposal, "efficiency", lambda self, rng: good(near, rng))
+    whole = Proposal.at
+    monkeypatch.setattr(
+        Proposal,
+        "at",
+        classmethod(lambda cls, *at: replace(whole(*at), centre=whole(*at).centre + far.centre - near.centre)),
+    )
+    posterior = bg.sample_posterior(apart(), 2, draws=200, rng=1, progress=False)
+    attributes = posterior.attrs
+    assert attributes["preconditioning"] != INDEPENDENT
+    assert "independent proposals" in attributes["preconditioning_reason"]
+    assert "were effective; of short pilots" in attributes["preconditioning_reason"]
+    assert len(attributes["pilots"]) == 4
+    assert posterior["posterior"].sizes["draw"] == 200
