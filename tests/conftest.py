@@ -26,8 +26,6 @@ def _drop_stale_binaries() -> None:
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _drop_stale_binaries()
 
-from ways import only  # noqa: E402
-
 import bayesgmm as bg  # noqa: E402
 
 
@@ -68,6 +66,8 @@ def faithful_posterior(faithful, faithful_em):
 @pytest.fixture(scope="session")
 def faithful_nuts(faithful, faithful_em):
     """The same drawn by NUTS, which has divergences and an energy."""
+    from ways import only  # not at the top: what it loads changes which warnings are errors where tests are collected
+
     with only("whitened"):
         posterior = bg.sample_posterior(faithful, 2, start=faithful_em.parameters, rng=1, progress=False)
     return bg.align(posterior, faithful_em.parameters)

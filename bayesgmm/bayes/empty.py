@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.modes import Mode, expected_evidences, find_modes
@@ -20,7 +20,7 @@ def empty_component_share(density: MixtureDensity, modes: Sequence[Mode], rng: n
     if density.n_components == 1:
         return 0.0
     empty = log_evidence_of_an_empty_component(density, modes[0], rng)
-    return float(np.exp(empty - logsumexp([empty, *expected_evidences(modes)])))
+    return float(np.exp(empty - np.logaddexp.reduce([empty, *expected_evidences(modes)])))
 
 
 def log_evidence_of_an_empty_component(density: MixtureDensity, mode: Mode, rng: np.random.Generator) -> float:
@@ -42,6 +42,6 @@ def log_evidence_of_an_empty_component(density: MixtureDensity, mode: Mode, rng:
         kept = np.arange(K) != left_out
         mixture = MixtureParameters(weights[kept] / weights[kept].sum(), means[kept], covariances[kept])
         searches.append([smaller.unconstrain(mixture)])
-    evidence = logsumexp(expected_evidences(find_modes(smaller, searches, rng)))
+    evidence = np.logaddexp.reduce(expected_evidences(find_modes(smaller, searches, rng)))
     ratio = gammaln(K * a) + gammaln((K - 1) * a + N) - gammaln(K * a + N) - gammaln((K - 1) * a)
     return float(np.log(K) + ratio + evidence)

@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from bayesgmm.mixture import kernel
+from bayesgmm.mixture.compiled import inner
 from bayesgmm.mixture.score import add_gradient, fill_kernel_parameters
 
 type FloatArray = NDArray[np.float64]
@@ -98,7 +99,7 @@ def _call_density(typingctx, function, n_dim, theta, gradient, value, user_data)
     return types.int64(*[types.int64] * 6), codegen
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _mixture_views(work, K, D):
     """Views (K,), (K, D) and (K, D, D) of consecutive numbers."""
     means, matrices = K, K + K * D
@@ -116,7 +117,7 @@ def _pass(X, sizes, work):
         counts = counts[:0]
     origin = carray(_doubles(sizes[_ORIGIN]), (D,))
     start = sizes[_N_ROWS] - X.shape[0]  # 0, but not the literal, which Numba would compile the kernel for anew
-    return kernel.sufficient_statistics(
+    return kernel.statistics_of_rows(
         X,
         np.empty(0),
         start,
@@ -155,7 +156,7 @@ def rows_function(dtype: np.dtype[Any]) -> Any:
     return cfunc(types.float64(types.voidptr, types.voidptr), cache=True, error_model="numpy")(function)
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _vine_row(unconstrained, i, at, row, partial, rest):
     """Row i of a correlation's Cholesky factor from i logits; partial correlations and running products kept."""
     product = 1.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 
 from bayesgmm.bayes.components import nearest_orders, relabelled
 from bayesgmm.bayes.density import MixtureDensity
@@ -102,7 +102,7 @@ def expected_evidences(modes: Sequence[Mode]) -> FloatArray:
 def are_heavy(modes: Sequence[Mode]) -> NDArray[np.bool_]:
     """(M,) which modes may hold more than 1 %."""
     evidences = expected_evidences(modes)
-    return np.asarray(evidences - logsumexp(evidences) > np.log(MIN_SHARE))
+    return np.asarray(evidences - np.logaddexp.reduce(evidences) > np.log(MIN_SHARE))
 
 
 def evidence_of_draws(
@@ -138,7 +138,7 @@ def mode_table(regions: Sequence[Region]) -> xr.Dataset:
     modes, homes = [region.mode for region in regions], np.array([region.home for region in regions])
     evidences, errors = _evidences(regions, homes)
     own = homes == np.arange(len(regions))
-    shares = np.where(own, np.exp(evidences - logsumexp(evidences[own])), np.nan)
+    shares = np.where(own, np.exp(evidences - np.logaddexp.reduce(evidences[own])), np.nan)
     light = np.array([region.state == LIGHT for region in regions])
     unknown = np.array([region.state in (UNCLEAR, NOT_SAMPLED) for region in regions]) | ~(errors <= MAX_ERROR)
     if (unknown & own).any():
@@ -168,7 +168,7 @@ def _evidences(regions: Sequence[Region], homes: NDArray[np.intp]) -> tuple[Floa
     by_laplace = expected_evidences([region.mode for region in regions])
     together = by_laplace.copy()
     for home in np.unique(homes):
-        together[home] = logsumexp(by_laplace[homes == home])
+        together[home] = np.logaddexp.reduce(by_laplace[homes == home])
     by_draws = np.array([region.log_evidence for region in regions])
     if np.isnan(by_draws).all():  # there is one region only
         return together, np.zeros(len(regions))

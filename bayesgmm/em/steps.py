@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.mixture.compiled import inner
 from bayesgmm.mixture.kernel import sufficient_statistics
 from bayesgmm.mixture.rows import SufficientStatistics
 from bayesgmm.mixture.whitening import SUMS, cholesky, log_scales_and_whiteners, lower_product
@@ -50,7 +51,7 @@ class Bounds(NamedTuple):
     floor: float
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _add(matrix, factor, total):
     """Add factor times the lower triangle of a matrix. (In arrays' own notation it would compile for seconds.)"""
     for i in range(matrix.shape[0]):
@@ -272,7 +273,7 @@ def moved(point, move, shape):
     return new
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _statistics(X, row_weights, origin, point, log_scales, whiteners, diagonal):
     """One pass over rows, by the thread that calls."""
     K, D = point.means.shape
@@ -283,7 +284,7 @@ def _statistics(X, row_weights, origin, point, log_scales, whiteners, diagonal):
     return SufficientStatistics(log_likelihood, counts, first, second)
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _learn(inverse, move, change):
     """BFGS's update of an inverse curvature (P, P), when the gradient fell by `change` along a move.
 

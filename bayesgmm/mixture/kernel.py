@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.mixture.compiled import inner
 from bayesgmm.mixture.tiles import (
     STRIP,
     TILE,
@@ -60,7 +61,7 @@ class KernelParameters(NamedTuple):
     diagonal: bool
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _workspace(D, K, n_whitened):
     """x (D, BLOCK), y (n_whitened, BLOCK), r (K, BLOCK), log densities, a strip (D, STRIP), weighted (TILE, BLOCK).
 
@@ -78,7 +79,7 @@ def _workspace(D, K, n_whitened):
     return lines[:D], lines[y:r], lines[r:last], lines[last], strip, lines[last + 1 + n_strip :]
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _load(X, start, n, origin, x):
     """x (D, rows) = rows of X, feature by feature; the last row again up to a whole strip."""
     D, stride = x.shape
@@ -92,7 +93,7 @@ def _load(X, start, n, origin, x):
             x[d, b] = X[start + min(b, n - 1), d] - origin[d]
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _whiten(x, n, means, whiteners, difference, y, squares):
     """y (K D, rows) = L_k^-1 (x - mu_k), or of the last component only where y has D rows; squares (K, rows) = y'y."""
     K, D = means.shape
@@ -115,7 +116,7 @@ def _whiten(x, n, means, whiteners, difference, y, squares):
                 whiten_4(x_b, mean, W, D, i, scratch, out, stride, sums)
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density):
     """Responsibilities r (K, rows) and log densities; for full covariances the whitened rows stay in y."""
     K, D = means.shape
@@ -129,7 +130,7 @@ def _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, 
     normalise(at(r, 0), stride, n, at(log_scales, 0), K, at(log_density, 0))
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _scatter(r, y, n_vectors, weighted, first, second):
     """Add the block's t_k and the lower triangle of T_k, in tiles of four by four; `weighted` (4, BLOCK) is scratch."""
     K, D = first.shape
@@ -156,7 +157,7 @@ def _scatter(r, y, n_vectors, weighted, first, second):
                 rectangle_4(scratch, at(y, (k * D + j) * stride), stride, n_vectors, at(second, row + j), D)
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _scatter_diagonal(r, x, n_vectors, means, whiteners, first, second):
     K, D = first.shape
     stride = x.shape[1]
@@ -175,7 +176,7 @@ def _scatter_diagonal(r, x, n_vectors, means, whiteners, first, second):
                 d += TILE
 
 
-@njit(nogil=True, fastmath=SUMS, error_model="numpy")
+@inner(fastmath=SUMS)
 def _count(r, n, counts):
     for k in range(r.shape[0]):
         count = 0.0
@@ -184,7 +185,7 @@ def _count(r, n, counts):
         counts[k] += count
 
 
-@njit(nogil=True, fastmath=SUMS, error_model="numpy")
+@inner(fastmath=SUMS)
 def _sum(values, n):
     total = 0.0
     for b in range(n):
@@ -192,8 +193,8 @@ def _sum(values, n):
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def sufficient_statistics(
+@njit(error_model="numpy", inline="always")  # inlined before it is compiled: once, not twice
+def statistics_of_rows(
     X, row_weights, start, stop, origin, log_scales, means, whiteners, diagonal, counts, first, second
 ):
     """Log-likelihood of rows start..stop; N_k, t_k, T_k into counts, first, second, which are zero before.
@@ -234,7 +235,17 @@ def sufficient_statistics(
     return log_likelihood
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def sufficient_statistics(
+    X, row_weights, start, stop, origin, log_scales, means, whiteners, diagonal, counts, first, second
+):
+    """`statistics_of_rows`, for callers that are not themselves that pass."""
+    return statistics_of_rows(
+        X, row_weights, start, stop, origin, log_scales, means, whiteners, diagonal, counts, first, second
+    )
+
+
+@inner()
 def _draw(rng, r, n):
     """Each row's responsibilities r (K, rows) made 1 for a component drawn by them, and 0 for the others."""
     K = r.shape[0]

@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from bayesgmm.mixture.compiled import inner
+
 # Sums may be reassociated, which is what lets them use SIMD; NaN and infinity stay honest.
 SUMS = {"reassoc", "contract", "nsz"}
 _LOG_2PI = float(np.log(2 * np.pi))
@@ -48,7 +50,7 @@ def lower_inverses(choleskys):
     return inverses
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _invert(choleskys, inverses):
     """Row by row into inverses (K, D, D), which are zero before."""
     K, D, _ = choleskys.shape
