@@ -8,6 +8,7 @@ from label_free import label_free
 from monte_carlo import summary
 from numba import config
 from scipy.stats import multivariate_normal
+from threaded import drawn, interrupted
 from ways import only
 
 import bayesgmm as bg
@@ -201,13 +202,7 @@ def chains_of(density, limit, chains=3, seed=5, tune=5):
 
 
 def draws_after(looks, density, **options):
-    chains = chains_of(density, looks[-1], **options)
-    try:
-        for n in looks:
-            tree = chains.first(n)
-        return tree["posterior"]["z"].values, tree["sample_stats"]["logp"].values
-    finally:
-        chains.stop()
+    return drawn(chains_of(density, looks[-1], **options), looks)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
@@ -226,17 +221,9 @@ def test_draws_do_not_depend_on_threads_or_on_when_one_looked(structure, monkeyp
 
 
 def test_an_interruption_keeps_what_was_drawn(monkeypatch):
-    density, looked = density_of("full", "log-normal", n=30), []
+    density = density_of("full", "log-normal", n=30)
     monkeypatch.setattr(allocation_chains, "_LOOK", 1)
-
-    def interrupt(chains):
-        looked.append(1)
-        if len(looked) == 20:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(AllocationChains, "_show", interrupt)
-    run = nuts.run(lambda: chains_of(density, 1000), [1000], lambda tree: tree, lambda _: True)
-    assert run.partial
+    run = interrupted(monkeypatch, AllocationChains, lambda: chains_of(density, 1000), 20)
     assert run.lengths == (15, 15, 15)  # five pieces of one draw were tuning
     np.testing.assert_array_equal(run.tree["posterior"]["z"], draws_after([15], density)[0])
 

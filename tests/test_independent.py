@@ -7,10 +7,11 @@ import pytest
 from label_free import label_free
 from monte_carlo import assert_same_distribution
 from numba import config
+from threaded import drawn, interrupted
 from ways import only
 
 import bayesgmm as bg
-from bayesgmm.bayes import independent_chains, nuts, proposal
+from bayesgmm.bayes import independent_chains, proposal
 from bayesgmm.bayes.choose import INDEPENDENT
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.independent_chains import IndependentChains, PoorProposalsError, _held
@@ -110,13 +111,7 @@ def chains_of(near, limit, chains=3, seed=5, tune=20):
 
 
 def draws_after(looks, near, **options):
-    chains = chains_of(near, looks[-1], **options)
-    try:
-        for n in looks:
-            tree = chains.first(n)
-        return tree["posterior"]["z"].values, tree["sample_stats"]["logp"].values
-    finally:
-        chains.stop()
+    return drawn(chains_of(near, looks[-1], **options), looks)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -133,17 +128,9 @@ def test_draws_do_not_depend_on_threads_or_on_when_one_looked(dtype, monkeypatch
 
 
 def test_an_interruption_keeps_what_was_drawn(monkeypatch):
-    near, looked = Proposal.at(*at_mode(apart(), 2)), []
+    near = Proposal.at(*at_mode(apart(), 2))
     monkeypatch.setattr(independent_chains, "_MOST_DRAWS", 1)
-
-    def interrupt(chains):
-        looked.append(1)
-        if len(looked) == 30:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(IndependentChains, "_show", interrupt)
-    run = nuts.run(lambda: chains_of(near, 1000), [1000], lambda tree: tree, lambda _: True)
-    assert run.partial
+    run = interrupted(monkeypatch, IndependentChains, lambda: chains_of(near, 1000), 30)
     assert run.lengths == (10, 10, 10)  # twenty were tuning
 
 
