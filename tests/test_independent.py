@@ -159,7 +159,7 @@ def test_nuts_finds_the_same_posterior(std):
 LARGER = {
     "Old Faithful": (lambda: bg.datasets.load_faithful().to_numpy(), 2),
     "iris": (lambda: np.asarray(load_iris().data), 2),
-    "200 x 5": (lambda: bg.datasets.simulate(200, 2, 5, rng=1).X, 2),
+    "600 x 5": (lambda: bg.datasets.simulate(600, 2, 5, rng=1).X, 2),
 }
 
 
