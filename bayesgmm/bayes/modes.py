@@ -12,6 +12,7 @@ from bayesgmm.bayes.components import nearest_orders, relabelled
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.evidence import bridge, laplace
 from bayesgmm.bayes.precondition import Curvature, curvature_at, find_mode
+from bayesgmm.mixture.rows import moments, rows_of
 from bayesgmm.mixture.sameness import Components, alike, same_mixture
 
 type FloatArray = NDArray[np.float64]
@@ -70,7 +71,7 @@ def find_modes(density: MixtureDensity, searches: Sequence[list[FloatArray]], rn
 
     Those whose evidence has no number come where the width of the best mode would put them.
     """
-    stds = density.values.std(axis=0, dtype=np.float64)
+    stds = np.sqrt(np.diagonal(moments(rows_of(density.values))[1]))  # NumPy would copy the rows for it
     modes: list[Mode] = []
     for starts in searches:
         theta = find_mode(density, starts)
