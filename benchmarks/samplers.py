@@ -43,9 +43,6 @@ def forced(choice, X, K, start, seed, draws) -> xr.DataTree | None:
 
     def only(posterior, curvature, quantity, *, tune, start_width, rng, usual="", objection=""):
         found = {at.name: at for at in choose.candidates_for(posterior, curvature, tune)}
-        independent = choose.independent_at(posterior, curvature, tune)
-        if independent is not None:
-            found[choose.INDEPENDENT] = independent
         if objection or choice not in found:
             raise _NotPossibleError
         return choose.Choice(found[choice], "forced")

@@ -12,7 +12,7 @@ from threaded import drawn, interrupted
 from ways import only
 
 import bayesgmm as bg
-from bayesgmm.bayes import allocation_chains, allocations, nuts
+from bayesgmm.bayes import allocations, nuts, threaded_chains
 from bayesgmm.bayes.allocation_chains import AllocationChains
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.mixture.covariance import structure_named
@@ -211,7 +211,7 @@ def test_draws_do_not_depend_on_threads_or_on_when_one_looked(structure, monkeyp
     z, logp = draws_after([40], density)
     again, _ = draws_after([7, 8, 40], density)
     np.testing.assert_array_equal(z, again)
-    monkeypatch.setattr(allocation_chains, "_LOOK", 1)
+    monkeypatch.setattr(threaded_chains, "_LOOK", 1)
     monkeypatch.setattr(config, "NUMBA_NUM_THREADS", 1)
     np.testing.assert_array_equal(z, draws_after([40], density)[0])
     assert not (z == draws_after([40], density, seed=6)[0]).any()
@@ -222,7 +222,7 @@ def test_draws_do_not_depend_on_threads_or_on_when_one_looked(structure, monkeyp
 
 def test_an_interruption_keeps_what_was_drawn(monkeypatch):
     density = density_of("full", "log-normal", n=30)
-    monkeypatch.setattr(allocation_chains, "_LOOK", 1)
+    monkeypatch.setattr(threaded_chains, "_LOOK", 1)
     run = interrupted(monkeypatch, AllocationChains, lambda: chains_of(density, 1000), 20)
     assert run.lengths == (15, 15, 15)  # five pieces of one draw were tuning
     np.testing.assert_array_equal(run.tree["posterior"]["z"], draws_after([15], density)[0])

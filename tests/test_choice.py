@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 import bayesgmm as bg
 from bayesgmm.bayes import nuts
 from bayesgmm.bayes.allocation_chains import SWEEPS
-from bayesgmm.bayes.choose import _COSTS, ALLOCATION, INDEPENDENT, _Pilot, begin, candidates_for, choose, independent_at
+from bayesgmm.bayes.choose import _COSTS, ALLOCATION, INDEPENDENT, _Pilot, begin, candidates_for, choose
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.diagnose import convergence
 from bayesgmm.bayes.independent_chains import PoorProposalsError
@@ -67,8 +67,7 @@ class Problem:
         return lp - self.density.log_priors(at.theta(z.reshape(-1, z.shape[-1]))).reshape(lp.shape)
 
     def candidates(self):
-        found = [*candidates_for(self.posterior, self.curvature), independent_at(self.posterior, self.curvature)]
-        return {at.name: at for at in found if at is not None}
+        return {at.name: at for at in candidates_for(self.posterior, self.curvature)}
 
     def choice(self, seed):
         rng = np.random.default_rng(seed)
@@ -165,11 +164,12 @@ def test_without_a_whitening_three_are_left():
     assert choice.reason.startswith("flat; ")
 
 
-def test_a_model_that_the_user_wrote_has_no_allocations():
+def test_a_model_that_the_user_wrote_has_no_allocations_and_no_proposals():
     problem = Problem("galaxies K=3")
     known = [at.name for at in candidates_for(problem.posterior, problem.curvature)]
     written = type("Written", (), {"density": None})()
-    assert [*(at.name for at in candidates_for(written, problem.curvature)), "allocation"] == known
+    found = [at.name for at in candidates_for(written, problem.curvature)]
+    assert [*found, "allocation", "independent"] == known
 
 
 def test_labels_that_switch_are_sampled_with_allocations():

@@ -186,13 +186,13 @@ def test_a_jacobian_left_out_would_be_noticed(monkeypatch):
     """The broken twin: the density of theta in place of that of the coordinates."""
     X = apart(60, D=2)
     theirs = label_free_draws(X, 2, "whitened")
-    whole = proposal._Coordinates.thetas
+    whole = proposal.BartlettCoordinates.thetas
 
     def without(self, phis):
         thetas, log_jacobians = whole(self, phis)
         return thetas, np.where(np.isfinite(log_jacobians), 0.0, -np.inf)
 
-    monkeypatch.setattr(proposal._Coordinates, "thetas", without)
+    monkeypatch.setattr(proposal.BartlettCoordinates, "thetas", without)
     ours = label_free_draws(X, 2, INDEPENDENT)
     with pytest.raises(AssertionError, match=r"combined Monte Carlo errors|ratio of sds"):
         assert_same_distribution(ours, theirs, sd_errors=4)

@@ -12,8 +12,6 @@ def only(way):
 
     def forced(posterior, curvature, quantity, *, tune, start_width, rng, usual="", objection=""):
         found = {at.name: at for at in choose.candidates_for(posterior, curvature, tune)}
-        if way == choose.INDEPENDENT:
-            found[way] = choose.independent_at(posterior, curvature, tune)
         return choose.Choice(found[way], "forced")
 
     with patch.object(sample, "choose", forced):

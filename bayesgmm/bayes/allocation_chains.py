@@ -12,8 +12,6 @@ type FloatArray = NDArray[np.float64]
 
 # Sweeps from one draw to the next. They take as long as some 30 gradients, as a draw of NUTS does where this is chosen.
 SWEEPS = 10
-# Between two looks at whether to stop, a chain gives about so many rows, times components, to one of them.
-_LOOK = 5_000_000
 _MOST_DRAWS = 100
 
 
@@ -35,8 +33,10 @@ class AllocationChains(ThreadedChains):
         seed: int,
         progress: bool,
     ) -> None:
-        piece = min(_MOST_DRAWS, max(1, _LOOK // (SWEEPS * density.n_components * len(density.values))))
-        super().__init__(centre, scale, tune=tune, limit=limit, chains=chains, piece=piece, progress=progress)
+        work = SWEEPS * density.n_components * len(density.values)
+        super().__init__(
+            centre, scale, work=work, most=_MOST_DRAWS, tune=tune, limit=limit, chains=chains, progress=progress
+        )
         self._density = density
         self._model = Model(density.n_components, *density.switches, *density.arrays)
         self._rows = density.values.view()

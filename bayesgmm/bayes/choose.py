@@ -1,4 +1,4 @@
-"""Which coordinates to sample in, by the curvature at the mode and short pilots.
+"""Which way to sample, by proposals at the mode, its curvature, and short pilots.
 
 Whitened: z with theta = mode + scale z, by the Hessian; right where the posterior is near a Gaussian. Plain: every
 parameter in its own width, and nutpie adapts a diagonal mass matrix. Low-rank: the same, and nutpie adapts to
@@ -126,12 +126,13 @@ def choose(
     posterior have chosen; objection: what is known against independent proposals. Counted in gradients, not seconds,
     the choice is the same on any machine.
     """
-    independent = None if objection else independent_at(posterior, curvature, tune)
-    if independent is not None and independent.proposal is not None:
-        share = independent.proposal.efficiency(rng.spawn(1)[0])  # no draw of the other ways depends on it
+    candidates = candidates_for(posterior, curvature, tune)
+    proposal = candidates[-1].proposal
+    if proposal is not None:
+        independent = candidates.pop()
+        share = 0.0 if objection else proposal.efficiency(rng.spawn(1)[0])  # no draw of the other ways depends on it
         if share >= _NEAR_POSTERIOR:
             return Choice(independent, f"{share:.0%} of independent proposals around the mode are effective")
-    candidates = candidates_for(posterior, curvature, tune)
     if not objection and candidates[0].name == WHITENED and curvature.misfit < _NEAR_GAUSSIAN:
         reason = f"the posterior is near the Gaussian at its mode (misfit {curvature.misfit:.2g})"
         return Choice(candidates[0], reason)
@@ -156,7 +157,7 @@ def begin(
     seed: int,
     progress: bool,
 ) -> Sampling:
-    """Chains in these coordinates, from points z uniform in (-start_width, start_width)."""
+    """Chains in these coordinates, from points z uniform in (-start_width, start_width) or from a proposal each."""
     if at.proposal is not None:
         return IndependentChains(
             at.proposal,
@@ -185,16 +186,8 @@ def begin(
     return Chains(sampler, at.settings, limit=limit, chains=chains, seed=seed, progress=progress)
 
 
-def independent_at(posterior: Posterior, curvature: Curvature, tune: int | None = None) -> Coordinates | None:
-    """Proposals at the mode, where there are such."""
-    proposal = None if posterior.density is None else Proposal.at(posterior.density, curvature)
-    if proposal is None:
-        return None
-    return Coordinates(INDEPENDENT, curvature.mode, curvature.units, Settings(tune or _TUNE_INDEPENDENT, ""), proposal)
-
-
 def candidates_for(posterior: Posterior, curvature: Curvature, tune: int | None = None) -> list[Coordinates]:
-    """What pilots choose from: whitened first, where the curvature gives a whitening."""
+    """What there is to choose from: whitened first, where there is a whitening, and proposals last, where there are."""
     ways = [
         (WHITENED, curvature.whitening, _TUNE_WHITENED, "diag"),
         (PLAIN, curvature.units, _TUNE_PLAIN, "diag"),
@@ -202,11 +195,16 @@ def candidates_for(posterior: Posterior, curvature: Curvature, tune: int | None 
     ]
     if posterior.density is not None:  # a model that the user wrote has no allocations that are known
         ways.append((ALLOCATION, curvature.units, _TUNE_ALLOCATION, ""))
-    return [
+    found = [
         Coordinates(name, curvature.mode, scale, Settings(tune or usual_tune, adaptation))
         for name, scale, usual_tune, adaptation in ways
         if scale is not None
     ]
+    proposal = None if posterior.density is None else Proposal.at(posterior.density, curvature)
+    if proposal is not None:
+        settings = Settings(tune or _TUNE_INDEPENDENT, "")
+        found.append(Coordinates(INDEPENDENT, curvature.mode, curvature.units, settings, proposal))
+    return found
 
 
 def _pilots(

@@ -10,8 +10,6 @@ from bayesgmm.bayes.threaded_chains import ThreadedChains
 
 type FloatArray = NDArray[np.float64]
 
-# Between two looks at whether to stop, a chain's proposals see about so many rows, times components.
-_LOOK = 5_000_000
 _MOST_DRAWS = 250
 # Below this share of effective proposals the chains have met what the proposals do not know, and stand still there.
 _FEWEST_EFFECTIVE = 0.5
@@ -41,9 +39,10 @@ class IndependentChains(ThreadedChains):
         seed: int,
         progress: bool,
     ) -> None:
-        density = proposal.density
-        piece = min(_MOST_DRAWS, max(1, _LOOK // (density.n_components * len(density.values))))
-        super().__init__(centre, scale, tune=tune, limit=limit, chains=chains, piece=piece, progress=progress)
+        work = proposal.density.n_components * len(proposal.density.values)
+        super().__init__(
+            centre, scale, work=work, most=_MOST_DRAWS, tune=tune, limit=limit, chains=chains, progress=progress
+        )
         self._proposal = proposal
         self._rngs = [np.random.default_rng(one) for one in np.random.SeedSequence(seed).spawn(chains)]
         # Where each chain is: theta, log posterior, log weight; -inf, so that the first proposal is taken.

@@ -13,11 +13,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import carray, cfunc, njit, types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from bayesgmm.bayes.addresses import call_density, call_rows, doubles_at, singles_at
 from bayesgmm.mixture import kernel
 from bayesgmm.mixture.compiled import inner
 from bayesgmm.mixture.score import add_gradient, fill_kernel_parameters
@@ -56,49 +55,6 @@ def header(
     return np.array([*sizes, *addresses], dtype=np.int64)
 
 
-@intrinsic
-def _doubles(typingctx, address):
-    def codegen(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], ir.DoubleType().as_pointer())
-
-    return types.CPointer(types.float64)(types.int64), codegen
-
-
-@intrinsic
-def _singles(typingctx, address):
-    def codegen(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], ir.FloatType().as_pointer())
-
-    return types.CPointer(types.float32)(types.int64), codegen
-
-
-@intrinsic
-def _call(typingctx, function, first, second):
-    """double function(void *first, void *second), all three given as addresses."""
-
-    def codegen(context, builder, signature, arguments):
-        pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.DoubleType(), [pointer, pointer])
-        function = builder.inttoptr(arguments[0], kind.as_pointer())
-        return builder.call(function, [builder.inttoptr(argument, pointer) for argument in arguments[1:]])
-
-    return types.float64(types.int64, types.int64, types.int64), codegen
-
-
-@intrinsic
-def _call_density(typingctx, function, n_dim, theta, gradient, value, user_data):
-    """What `whitened_log_posterior` is, called by its address; arrays and `user_data` as addresses."""
-
-    def codegen(context, builder, signature, arguments):
-        integer, double, pointer = ir.IntType(64), ir.DoubleType().as_pointer(), ir.IntType(8).as_pointer()
-        kinds = [integer, double, double, double, pointer]
-        function = builder.inttoptr(arguments[0], ir.FunctionType(integer, kinds).as_pointer())
-        values = [arguments[1], *(builder.inttoptr(a, kind) for a, kind in zip(arguments[2:], kinds[1:], strict=True))]
-        return builder.call(function, values)
-
-    return types.int64(*[types.int64] * 6), codegen
-
-
 @inner()
 def _mixture_views(work, K, D):
     """Views (K,), (K, D) and (K, D, D) of consecutive numbers."""
@@ -115,7 +71,7 @@ def _pass(X, sizes, work):
     counts, first, second = _mixture_views(work[half:], K, D)
     if sizes[_VALUE_ONLY]:
         counts = counts[:0]
-    origin = carray(_doubles(sizes[_ORIGIN]), (D,))
+    origin = carray(doubles_at(sizes[_ORIGIN]), (D,))
     start = sizes[_N_ROWS] - X.shape[0]  # 0, but not the literal, which Numba would compile the kernel for anew
     return kernel.statistics_of_rows(
         X,
@@ -137,7 +93,7 @@ def _rows_of_doubles(user_data, work_pointer):
     sizes = carray(user_data, (_HEADER,), np.int64)
     N, D, K = sizes[_N_ROWS], sizes[_N_FEATURES], sizes[_N_COMPONENTS]
     return _pass(
-        carray(_doubles(sizes[_X]), (N, D)), sizes, carray(work_pointer, (2 * K * (1 + D + D * D),), np.float64)
+        carray(doubles_at(sizes[_X]), (N, D)), sizes, carray(work_pointer, (2 * K * (1 + D + D * D),), np.float64)
     )
 
 
@@ -145,7 +101,7 @@ def _rows_of_singles(user_data, work_pointer):
     sizes = carray(user_data, (_HEADER,), np.int64)
     N, D, K = sizes[_N_ROWS], sizes[_N_FEATURES], sizes[_N_COMPONENTS]
     return _pass(
-        carray(_singles(sizes[_X]), (N, D)), sizes, carray(work_pointer, (2 * K * (1 + D + D * D),), np.float64)
+        carray(singles_at(sizes[_X]), (N, D)), sizes, carray(work_pointer, (2 * K * (1 + D + D * D),), np.float64)
     )
 
 
@@ -250,10 +206,10 @@ def _log_posterior(sizes, theta, gradient):
         sizes[_SPHERICAL] != 0,
         sizes[_STD_KIND],
     )
-    location, mean_scale = carray(_doubles(sizes[_LOCATION]), (D,)), carray(_doubles(sizes[_MEAN_SCALE]), (D,))
-    std, numbers = carray(_doubles(sizes[_STD]), (STD_ROWS, D)), carray(_doubles(sizes[_NUMBERS]), (3,))
+    location, mean_scale = carray(doubles_at(sizes[_LOCATION]), (D,)), carray(doubles_at(sizes[_MEAN_SCALE]), (D,))
+    std, numbers = carray(doubles_at(sizes[_STD]), (STD_ROWS, D)), carray(doubles_at(sizes[_NUMBERS]), (3,))
     concentration, eta, value = numbers[0], numbers[1], numbers[2]
-    origin = carray(_doubles(sizes[_ORIGIN]), (D,))
+    origin = carray(doubles_at(sizes[_ORIGIN]), (D,))
     # One allocation for all that is needed on the way: with few rows each would cost as much as the work.
     natural, half = K * (1 + 2 * D), K * (1 + D + D * D)
     space = np.zeros(natural + 5 * K * D * D + 2 * half + K * D)
@@ -275,7 +231,7 @@ def _log_posterior(sizes, theta, gradient):
 
     log_scales, centred, whiteners = _mixture_views(work[:half], K, D)
     fill_kernel_parameters(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
-    value += _call(sizes[_ROWS_FUNCTION], sizes.ctypes.data, work.ctypes.data)
+    value += call_rows(sizes[_ROWS_FUNCTION], sizes.ctypes.data, work.ctypes.data)
     counts, first, second = _mixture_views(work[half:], K, D)
     add_gradient(counts, first, second, whiteners, d_means, d_choleskys)
     gradient[:] = 0.0
@@ -353,7 +309,10 @@ def _log_posterior(sizes, theta, gradient):
 def _whitened_log_posterior(n_dim, z_pointer, gradient_pointer, value_pointer, user_data):
     sizes = carray(user_data, (_HEADER,), np.int64)
     P, dense = sizes[_N_DIM], sizes[_DENSE] != 0
-    centre, scale = carray(_doubles(sizes[_CENTRE]), (P,)), carray(_doubles(sizes[_SCALE]), (P * P if dense else P,))
+    centre, scale = (
+        carray(doubles_at(sizes[_CENTRE]), (P,)),
+        carray(doubles_at(sizes[_SCALE]), (P * P if dense else P,)),
+    )
     z, gradient, value = carray(z_pointer, (P,)), carray(gradient_pointer, (P,)), carray(value_pointer, (1,))
     both = np.empty(2 * P)
     theta, slope = both[:P], both[P:]
@@ -399,7 +358,7 @@ def values_of_draws(function, user_data, thetas, gradient, values):
     """The C function's values (S,) at thetas (S, P), one after the other; gradient (P,) is scratch."""
     P = thetas.shape[1]
     for s in range(thetas.shape[0]):
-        _call_density(
+        call_density(
             function, P, thetas[s].ctypes.data, gradient.ctypes.data, values[s:].ctypes.data, user_data.ctypes.data
         )
 

@@ -28,14 +28,14 @@ from bayesgmm.bayes.precondition import Curvature
 
 type FloatArray = NDArray[np.float64]
 
-_STEP = 1e-5
-_PROBES = 500
+_STEP = 1e-5  # of differences; A and delta are of order 1
+_PROBES = 500  # draws that the effective share is judged by
 # The wider Gaussian: its share, and how far its typical distance from the mode, sqrt(P), is moved outwards.
 _WIDE_SHARE, _FARTHER = 0.1, 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class _Coordinates:
+class BartlettCoordinates:
     """phi (P,): weights as in theta, delta (K, D), A (its free numbers, group after group); around a mode."""
 
     density: MixtureDensity
@@ -81,11 +81,7 @@ class _Coordinates:
                 A[..., rows, columns] = rest.reshape(S, groups, -1)
                 a = np.einsum("sgii->sgi", A)
                 L = np.tril(self.choleskys[:groups] @ np.swapaxes(_inverse(A), -1, -2))
-                means = (
-                    self.means + np.einsum("sgij,skj->ski", L, deltas)
-                    if shared
-                    else self.means + (L @ deltas[..., np.newaxis])[..., 0]
-                )
+                means = self.means + (L @ deltas[..., np.newaxis])[..., 0]
                 lengths = np.sqrt(np.cumsum(np.square(L)[..., ::-1], axis=-1)[..., ::-1])
                 below, left = np.tril_indices(D, -1)
                 # A partial correlation is L_ij over the length of (L_ij, ..., L_ii), and theta its logit.
@@ -108,7 +104,7 @@ class _Coordinates:
 class Proposal:
     """phi = centre + scale z, z standard normal; `efficiency`: how near the posterior it is."""
 
-    coordinates: _Coordinates
+    coordinates: BartlettCoordinates
     centre: FloatArray
     scale: FloatArray
 
@@ -121,7 +117,7 @@ class Proposal:
         """
         if curvature.whitening is None or density.switches[-1] != LOG_SCALE:
             return None
-        coordinates = _Coordinates.around(density, curvature.mode)
+        coordinates = BartlettCoordinates.around(density, curvature.mode)
         phi = coordinates.of_mode(curvature.mode)
         steps = _STEP * np.eye(len(phi))
         (ahead, log_ahead), (behind, log_behind) = coordinates.thetas(phi + steps), coordinates.thetas(phi - steps)

@@ -15,6 +15,9 @@ from bayesgmm.display import is_watched
 
 type FloatArray = NDArray[np.float64]
 
+# Between two looks at whether to stop, a chain sees about so many rows, times components.
+_LOOK = 5_000_000
+
 
 class ThreadedChains(ABC):
     """Chains that pause when each has as many draws as one wants to see, or some more.
@@ -26,13 +29,22 @@ class ThreadedChains(ABC):
     kind: str  # what the chains are, in the line that shows their progress
 
     def __init__(
-        self, centre: FloatArray, scale: FloatArray, *, tune: int, limit: int, chains: int, piece: int, progress: bool
+        self,
+        centre: FloatArray,
+        scale: FloatArray,
+        *,
+        work: int,
+        most: int,
+        tune: int,
+        limit: int,
+        chains: int,
+        progress: bool,
     ) -> None:
-        """piece: draws of a chain between two looks at whether to stop."""
+        """work: rows times components that a draw sees; most: draws of a chain between two looks, at most."""
         self._centre, self._scale = centre, scale
         self._draws = np.empty((chains, limit, len(centre)))
         self._log_posteriors = np.full((chains, limit), np.nan)
-        self._tune, self._limit, self._piece = tune, limit, piece
+        self._tune, self._limit, self._piece = tune, limit, min(most, max(1, _LOOK // work))
         self._done = [-tune] * chains
         self._progress = progress and is_watched()
         self._threads = ThreadPoolExecutor(min(chains, config.NUMBA_NUM_THREADS), thread_name_prefix="bayesgmm-chain")
