@@ -1,7 +1,7 @@
 """One compiled pass over the rows: log densities, responsibilities and sufficient statistics.
 
 Everything that looks at the data goes through this file: EM, scoring, prediction and the gradient
-that the sampler follows. Rows are taken in blocks of `BLOCK`, laid out feature by feature so that the
+that the sampler follows. Rows are taken in blocks of at most `BLOCK`, laid out feature by feature so that the
 innermost loops, which are in `tiles.py`, run over rows and are vectors whatever the number of features.
 
 The functions are serial and release the GIL; `rows.py` spreads ranges of rows over threads, the
@@ -20,23 +20,29 @@ from bayesgmm.mixture.compiled import inner
 from bayesgmm.mixture.tiles import (
     STRIP,
     TILE,
+    WIDEST,
+    add_logarithms,
+    divide,
+    exponentiate,
     gather,
-    normalise,
     prefetch,
-    rectangle_1,
     rectangle_2,
     rectangle_3,
     rectangle_4,
+    rectangle_5,
     scatter_diagonal_1,
     scatter_diagonal_4,
+    sum_log_densities,
     triangle_1,
     triangle_2,
     triangle_3,
     triangle_4,
+    triangle_5,
     whiten_1,
     whiten_2,
     whiten_3,
     whiten_4,
+    whiten_5,
     whiten_diagonal,
 )
 from bayesgmm.mixture.vectors import LANES, at
@@ -45,6 +51,8 @@ from bayesgmm.mixture.whitening import SUMS
 type FloatArray = NDArray[np.float64]
 
 BLOCK = 256
+# Lines of doubles of a block that fit into the nearest cache, or twice as many of half a block.
+_NEAR_LINES = 20
 _DRAWS = 16
 
 
@@ -62,21 +70,32 @@ class KernelParameters(NamedTuple):
 
 
 @inner()
-def _workspace(D, K, n_whitened):
-    """x (D, BLOCK), y (n_whitened, BLOCK), r (K, BLOCK), log densities, a strip (D, STRIP), weighted (TILE, BLOCK).
+def _workspace(D, K, n_whitened, is_small):
+    """x (D, block), y (n_whitened, block), r (K, block), log densities and totals (block,), a strip (D, STRIP), and
+    weighted (WIDEST, block).
 
     One allocation for all: with few rows each would cost as much as the work. Rows begin at multiples of 64 bytes, so
     that no vector straddles a cache line; nothing is set to 0.
     """
-    n_strip = -(-D * STRIP // BLOCK)
-    size = (D + n_whitened + K + 1 + n_strip + TILE) * BLOCK
+    block = BLOCK // 2 if is_small else BLOCK
+    n_strip = -(-D * STRIP // block)
+    size = (D + n_whitened + K + 2 + n_strip + WIDEST) * block
     buffer = np.empty(size + 8)
     skipped = (-buffer.ctypes.data // 8) % 8
-    lines = buffer[skipped : skipped + size].reshape(-1, BLOCK)
+    lines = buffer[skipped : skipped + size].reshape(-1, block)
     y, r = D, D + n_whitened
     last = r + K
-    strip = lines[last + 1 : last + 1 + n_strip].reshape(-1)[: D * STRIP].reshape(D, STRIP)
-    return lines[:D], lines[y:r], lines[r:last], lines[last], strip, lines[last + 1 + n_strip :]
+    strip = lines[last + 2 : last + 2 + n_strip].reshape(-1)[: D * STRIP].reshape(D, STRIP)
+    return lines[:D], lines[y:r], lines[r:last], lines[last], lines[last + 1], strip, lines[last + 2 + n_strip :]
+
+
+@inner()
+def _half_is_near(D, K, diagonal):
+    """Whether half a block stays in the nearest cache and a whole one would not; where neither does, long ones have
+    fewer sums to end.
+    """
+    n_lines = D + (1 if diagonal else K * D) + K + WIDEST
+    return _NEAR_LINES < n_lines <= 2 * _NEAR_LINES
 
 
 @inner()
@@ -86,7 +105,7 @@ def _load(X, start, n, origin, x):
     whole = n // LANES * LANES
     for b in range(0, whole, LANES):  # a few rows at a time: their cache lines are used up before they are dropped
         for d in range(D):
-            prefetch(X, start + b + BLOCK, d * LANES)  # the next block's, to be there when this one is done
+            prefetch(X, start + b + stride, d * LANES)  # the next block's, to be there when this one is done
             gather(X, start + b, d, at(origin, 0), at(x, d * stride + b))
     for b in range(whole, -(-n // STRIP) * STRIP):
         for d in range(D):
@@ -94,47 +113,57 @@ def _load(X, start, n, origin, x):
 
 
 @inner()
-def _whiten(x, n, means, whiteners, difference, y, squares):
-    """y (K D, rows) = L_k^-1 (x - mu_k), or of the last component only where y has D rows; squares (K, rows) = y'y."""
+def _first_tile(D):
+    """Rows of the first tile, 0 to 5, after which there are whole ones; a single row only where there is one."""
+    return WIDEST if D % TILE == 1 and D > 1 else D % TILE
+
+
+@inner()
+def _whiten(x, n, means, whiteners, diagonal, difference, y, squares):
+    """squares (K, rows) = y'y of y = L_k^-1 (x - mu_k).
+
+    Unless diagonal, y (K D, rows) is left behind, or that of the last component where there is room for D rows.
+    """
     K, D = means.shape
-    stride, odd = x.shape[1], D % TILE
+    stride, odd = x.shape[1], _first_tile(D)
     kept = y.shape[0] // D
     scratch = at(difference, 0)
     for k in range(K):
         for b in range(0, n, STRIP):
             x_b, mean, W = at(x, b), at(means, k * D), at(whiteners, k * D * D)
-            out, sums = at(y, k % kept * D * stride + b), at(squares, k * stride + b)
+            sums = at(squares, k * stride + b)
+            if diagonal:
+                whiten_diagonal(x_b, stride, mean, W, D, sums)
+                continue
+            out = at(y, k % kept * D * stride + b)
             if odd == 1:
                 whiten_1(x_b, mean, W, D, 0, scratch, out, stride, sums)
             elif odd == 2:
                 whiten_2(x_b, mean, W, D, 0, scratch, out, stride, sums)
             elif odd == 3:
                 whiten_3(x_b, mean, W, D, 0, scratch, out, stride, sums)
+            elif odd == 5:
+                whiten_5(x_b, mean, W, D, 0, scratch, out, stride, sums)
             for i in range(odd, D, TILE):
                 x_b, mean, W = at(x, i * stride + b), at(means, k * D + i), at(whiteners, (k * D + i) * D)
                 out = at(y, (k % kept * D + i) * stride + b)
                 whiten_4(x_b, mean, W, D, i, scratch, out, stride, sums)
 
 
-@inner()
-def _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density):
-    """Responsibilities r (K, rows) and log densities; for full covariances the whitened rows stay in y."""
-    K, D = means.shape
-    stride = x.shape[1]
-    if diagonal:
-        for k in range(K):
-            for b in range(0, n, STRIP):
-                whiten_diagonal(at(x, b), stride, at(means, k * D), at(whiteners, k * D * D), D, at(r, k * stride + b))
-    else:
-        _whiten(x, n, means, whiteners, difference, y, r)
-    normalise(at(r, 0), stride, n, at(log_scales, 0), K, at(log_density, 0))
+@njit(error_model="numpy", inline="always")
+def _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density, total):
+    """Responsibilities r (K, rows) and log densities."""
+    _whiten(x, n, means, whiteners, diagonal, difference, y, r)
+    exponentiate(at(r, 0), x.shape[1], n, at(log_scales, 0), r.shape[0], at(log_density, 0), at(total, 0))
+    add_logarithms(at(total, 0), n, at(log_density, 0))
+    divide(at(r, 0), x.shape[1], n, r.shape[0], at(total, 0))
 
 
 @inner()
 def _scatter(r, y, n_vectors, weighted, first, second):
-    """Add the block's t_k and the lower triangle of T_k, in tiles of four by four; `weighted` (4, BLOCK) is scratch."""
+    """Add the block's t_k and the lower triangle of T_k, tile by tile; `weighted` (WIDEST, block) is scratch."""
     K, D = first.shape
-    stride, odd = y.shape[1], D % TILE
+    stride, odd = y.shape[1], _first_tile(D)
     scratch = at(weighted, 0)
     for k in range(K):
         share, y_k = at(r, k * stride), at(y, k * D * stride)
@@ -144,15 +173,17 @@ def _scatter(r, y, n_vectors, weighted, first, second):
             triangle_2(share, y_k, stride, n_vectors, scratch, at(first, k * D), at(second, k * D * D), D)
         elif odd == 3:
             triangle_3(share, y_k, stride, n_vectors, scratch, at(first, k * D), at(second, k * D * D), D)
+        elif odd == 5:
+            triangle_5(share, y_k, stride, n_vectors, scratch, at(first, k * D), at(second, k * D * D), D)
         for i in range(odd, D, TILE):
             y_i, row = at(y, (k * D + i) * stride), (k * D + i) * D
             triangle_4(share, y_i, stride, n_vectors, scratch, at(first, k * D + i), at(second, row + i), D)
-            if odd == 1:
-                rectangle_1(scratch, y_k, stride, n_vectors, at(second, row), D)
-            elif odd == 2:
+            if odd == 2:
                 rectangle_2(scratch, y_k, stride, n_vectors, at(second, row), D)
             elif odd == 3:
                 rectangle_3(scratch, y_k, stride, n_vectors, at(second, row), D)
+            elif odd == 5:
+                rectangle_5(scratch, y_k, stride, n_vectors, at(second, row), D)
             for j in range(odd, i, TILE):
                 rectangle_4(scratch, at(y, (k * D + j) * stride), stride, n_vectors, at(second, row + j), D)
 
@@ -185,14 +216,6 @@ def _count(r, n, counts):
         counts[k] += count
 
 
-@inner(fastmath=SUMS)
-def _sum(values, n):
-    total = 0.0
-    for b in range(n):
-        total += values[b]
-    return total
-
-
 @njit(error_model="numpy", inline="always")  # inlined before it is compiled: once, not twice
 def statistics_of_rows(
     X, row_weights, start, stop, origin, log_scales, means, whiteners, diagonal, counts, first, second
@@ -204,22 +227,30 @@ def statistics_of_rows(
     """
     K, D = means.shape
     n_whitened = 1 if diagonal else K * D if counts.size else D
-    x, y, r, log_density, difference, weighted = _workspace(D, K, n_whitened)
-    log_likelihood = 0.0
-    for begin in range(start, stop, BLOCK):
-        n = min(BLOCK, stop - begin)
+    x, y, r, log_density, total, difference, weighted = _workspace(D, K, n_whitened, _half_is_near(D, K, diagonal))
+    block = x.shape[1]
+    log_likelihood = np.zeros(1)
+    for begin in range(start, stop, block):
+        n = min(block, stop - begin)
         n_vectors = -(-n // LANES)
         _load(X, begin, n, origin, x)
-        _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density)
+        _whiten(x, n, means, whiteners, diagonal, difference, y, r)
+        exponentiate(at(r, 0), block, n, at(log_scales, 0), K, at(log_density, 0), at(total, 0))
         if row_weights.size:
+            add_logarithms(at(total, 0), n, at(log_density, 0))
             for b in range(n):
-                weight = row_weights[begin + b]
-                log_density[b] *= weight
-                for k in range(K):
-                    r[k, b] *= weight
-        log_likelihood += _sum(log_density, n)
+                log_likelihood[0] += row_weights[begin + b] * log_density[b]
+        else:
+            for b in range(n, n_vectors * LANES):
+                log_density[b], total[b] = 0.0, 1.0
+            sum_log_densities(at(log_density, 0), at(total, 0), n_vectors, at(log_likelihood, 0))
         if not counts.size:
             continue
+        divide(at(r, 0), block, n, K, at(total, 0))
+        if row_weights.size:
+            for k in range(K):
+                for b in range(n):
+                    r[k, b] *= row_weights[begin + b]
         for k in range(K):
             for b in range(n, n_vectors * LANES):
                 r[k, b] = 0.0
@@ -232,7 +263,7 @@ def statistics_of_rows(
         for i in range(D):
             for j in range(i):
                 second[k, j, i] = second[k, i, j]
-    return log_likelihood
+    return log_likelihood[0]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -265,12 +296,17 @@ def allocated_statistics(rng, X, origin, log_scales, means, whiteners, diagonal,
     Of `second` the lower triangle.
     """
     K, D = means.shape
-    x, y, r, log_density, difference, weighted = _workspace(D, K, 1 if diagonal else K * D)
-    for begin in range(0, X.shape[0], BLOCK):
-        n = min(BLOCK, X.shape[0] - begin)
+    x, y, r, log_density, total, difference, weighted = _workspace(
+        D, K, 1 if diagonal else K * D, _half_is_near(D, K, diagonal)
+    )
+    block = x.shape[1]
+    for begin in range(0, X.shape[0], block):
+        n = min(block, X.shape[0] - begin)
         n_vectors = -(-n // LANES)
         _load(X, begin, n, origin, x)
-        _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density)
+        _whiten(x, n, means, whiteners, diagonal, difference, y, r)
+        exponentiate(at(r, 0), block, n, at(log_scales, 0), K, at(log_density, 0), at(total, 0))
+        divide(at(r, 0), block, n, K, at(total, 0))
         _draw(rng, r, n)
         for k in range(K):
             for b in range(n, n_vectors * LANES):
@@ -286,11 +322,11 @@ def allocated_statistics(rng, X, origin, log_scales, means, whiteners, diagonal,
 def rows_under(X, start, stop, origin, log_scales, means, whiteners, diagonal, log_densities, responsibilities):
     """Log densities (N,) and responsibilities (N, K) of rows start..stop; an array of length 0 is left alone."""
     K, D = means.shape
-    x, y, r, log_density, difference, _ = _workspace(D, K, D)
+    x, y, r, log_density, total, difference, _ = _workspace(D, K, D, False)
     for begin in range(start, stop, BLOCK):
         n = min(BLOCK, stop - begin)
         _load(X, begin, n, origin, x)
-        _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density)
+        _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density, total)
         if log_densities.size:
             for b in range(n):
                 log_densities[begin + b] = log_density[b]
@@ -306,7 +342,7 @@ def rows_under_draws(X, start, stop, origin, log_scales, means, whiteners, diago
     responsibilities (n, K, S), which may have length 0; log_scales (S, K), means (S, K, D), whiteners (S, K, D, D).
     """
     S, K, D = means.shape
-    x, y, _, _, difference, _ = _workspace(D, K, D)
+    x, y, _, _, total, difference, _ = _workspace(D, K, D, False)
     # A row's numbers lie far from the next row's: those of several draws are written there together.
     r, log_density = np.empty((_DRAWS, K, BLOCK)), np.empty((_DRAWS, BLOCK))
     for begin in range(start, stop, BLOCK):
@@ -317,7 +353,7 @@ def rows_under_draws(X, start, stop, origin, log_scales, means, whiteners, diago
             for i in range(n_draws):
                 p = s + i
                 _responsibilities(
-                    x, n, log_scales[p], means[p], whiteners[p], diagonal, difference, y, r[i], log_density[i]
+                    x, n, log_scales[p], means[p], whiteners[p], diagonal, difference, y, r[i], log_density[i], total
                 )
             for b in range(n):
                 for i in range(n_draws):

@@ -7,6 +7,7 @@ machines. These are written in LLVM's own language instead: they hold on any pro
 All take pointers (`at`) into arrays whose rows are whole vectors. Blocks are padded, so that there are no odd rows.
 """
 
+from contextlib import contextmanager
 from functools import partial
 
 from llvmlite import ir
@@ -33,7 +34,8 @@ from bayesgmm.mixture.vectors import (
     store,
 )
 
-TILE = 4
+# Rows of a tile, and of the first tile where one would be left over.
+TILE, WIDEST = 4, 5
 # Rows that are whitened together, and rows whose exponentials are taken together.
 STRIP = 4 * LANES
 _ABREAST = 4 * LANES
@@ -102,14 +104,13 @@ def _whiten(rows):
 
         with cgutils.for_range(builder, i) as loop:
             column([load(builder, difference, (loop.index, STRIP), b) for b in strip], loop.index, 0)
-        more_rows = builder.icmp_signed("<", index_of(builder, i, rows), D)
+
+        def differences(r):
+            mu = splat(builder, mean, r)
+            return [builder.fsub(load(builder, x, (r, stride), b), mu) for b in strip]
+
         for r in range(rows):  # the whitener is 0 above its diagonal
-            mu, at_r = splat(builder, mean, r), index_of(builder, i, r)
-            values = [builder.fsub(load(builder, x, (r, stride), b), mu) for b in strip]
-            column(values, at_r, r)
-            with builder.if_then(more_rows):
-                for b, value in zip(strip, values, strict=True):
-                    store(builder, value, difference, (at_r, STRIP), b)
+            column(differences(r), index_of(builder, i, r), r)
         is_first = builder.icmp_signed("==", i, INTEGER(0))
         for v, b in enumerate(strip):
             square = builder.select(is_first, constant(0.0), load(builder, squares, b))
@@ -118,11 +119,15 @@ def _whiten(rows):
                 store(builder, value, y, (r, stride), b)
                 square = multiply_add(builder, value, value, square)
             store(builder, square, squares, b)
+        with builder.if_then(builder.icmp_signed("<", index_of(builder, i, rows), D)):
+            for r in range(rows):  # a second time, as a branch between the columns would cost registers
+                for b, value in zip(strip, differences(r), strict=True):
+                    store(builder, value, difference, (index_of(builder, i, r), STRIP), b)
 
     return whiten
 
 
-whiten_1, whiten_2, whiten_3, whiten_4 = (_whiten(rows) for rows in range(1, TILE + 1))
+whiten_1, whiten_2, whiten_3, whiten_4, whiten_5 = (_whiten(rows) for rows in range(1, WIDEST + 1))
 
 
 def _scatter_triangle(rows):
@@ -153,7 +158,7 @@ def _scatter_triangle(rows):
     return triangle
 
 
-triangle_1, triangle_2, triangle_3, triangle_4 = (_scatter_triangle(rows) for rows in range(1, TILE + 1))
+triangle_1, triangle_2, triangle_3, triangle_4, triangle_5 = (_scatter_triangle(rows) for rows in range(1, WIDEST + 1))
 
 
 def _scatter_rectangle(columns):
@@ -176,7 +181,7 @@ def _scatter_rectangle(columns):
     return rectangle
 
 
-rectangle_1, rectangle_2, rectangle_3, rectangle_4 = (_scatter_rectangle(columns) for columns in range(1, TILE + 1))
+rectangle_2, rectangle_3, rectangle_4, rectangle_5 = (_scatter_rectangle(columns) for columns in range(2, WIDEST + 1))
 
 
 @procedure
@@ -224,28 +229,69 @@ scatter_diagonal_1, scatter_diagonal_4 = _scatter_diagonal(1), _scatter_diagonal
 
 
 @procedure
-def normalise(builder, joint, stride, n_rows, log_scales, K, log_density):
-    """Turn squared distances (K, rows) into responsibilities, in place; fill log_density (rows,)."""
+def exponentiate(builder, joint, stride, n_rows, log_scales, K, largest, total):
+    """Turn squared distances (K, rows) into joint densities over the largest of their row, in place.
+
+    largest (rows,): its logarithm; total (rows,): the sum of what is left in `joint`, from 1 to K.
+    """
     # exp is one long chain of dependent instructions: several vectors side by side keep the processor busy.
     read, whole = partial(load, lanes=_ABREAST), partial(constant, lanes=_ABREAST)
-    n_steps = builder.sdiv(builder.add(n_rows, INTEGER(_ABREAST - 1)), INTEGER(_ABREAST))
-    with cgutils.for_range(builder, n_steps) as rows:
-        b = builder.mul(rows.index, INTEGER(_ABREAST))
+    with _abreast(builder, n_rows) as b:
         zero = whole(_LOG_ZERO)
-        largest, total = Sum(builder, zero), Sum(builder, whole(0.0))
+        most, sum_ = Sum(builder, zero), Sum(builder, whole(0.0))
         with cgutils.for_range(builder, K) as loop:
             scale = splat(builder, log_scales, loop.index, lanes=_ABREAST)
             value = multiply_add(builder, read(builder, joint, (loop.index, stride), b), whole(-0.5), scale)
             value = builder.select(builder.fcmp_ordered("<", value, zero), zero, value)
             store(builder, value, joint, (loop.index, stride), b)
-            largest.value = builder.select(builder.fcmp_ordered(">", value, largest.value), value, largest.value)
+            most.value = builder.select(builder.fcmp_ordered(">", value, most.value), value, most.value)
         with cgutils.for_range(builder, K) as loop:
-            value = builder.fsub(read(builder, joint, (loop.index, stride), b), largest.value)
+            value = builder.fsub(read(builder, joint, (loop.index, stride), b), most.value)
             share = exponential(builder, value)
             store(builder, share, joint, (loop.index, stride), b)
-            total.add(share)
-        store(builder, builder.fadd(largest.value, logarithm(builder, total.value)), log_density, b)
-        inverse = builder.fdiv(whole(1.0), total.value)
+            sum_.add(share)
+        store(builder, most.value, largest, b)
+        store(builder, sum_.value, total, b)
+
+
+@procedure
+def divide(builder, joint, stride, n_rows, K, total):
+    """Divide the rows of `joint` (K, rows) by total (rows,): responsibilities."""
+    read = partial(load, lanes=_ABREAST)
+    with _abreast(builder, n_rows) as b:
+        inverse = builder.fdiv(constant(1.0, _ABREAST), read(builder, total, b))
         with cgutils.for_range(builder, K) as loop:
             share = builder.fmul(read(builder, joint, (loop.index, stride), b), inverse)
             store(builder, share, joint, (loop.index, stride), b)
+
+
+@procedure
+def add_logarithms(builder, total, n_rows, log_density):
+    """Add log(total) to log_density, row by row."""
+    read = partial(load, lanes=_ABREAST)
+    with _abreast(builder, n_rows) as b:
+        log_total = logarithm(builder, read(builder, total, b))
+        store(builder, builder.fadd(read(builder, log_density, b), log_total), log_density, b)
+
+
+@procedure
+def sum_log_densities(builder, largest, total, n_vectors, target):
+    """Add sum(largest + log(total)) to the number under target, with a logarithm of products of totals.
+
+    A lane's product is K^(rows of a block / LANES) at most: no overflow.
+    """
+    sum_, product = Sum(builder), Sum(builder, constant(1.0))
+    with cgutils.for_range(builder, n_vectors) as loop:
+        b = builder.mul(loop.index, INTEGER(LANES))
+        sum_.add(load(builder, largest, b))
+        product.value = builder.fmul(product.value, load(builder, total, b))
+    sum_.add(logarithm(builder, product.value))
+    add_sums_of_lanes(builder, [sum_], [target])
+
+
+@contextmanager
+def _abreast(builder, n_rows):
+    """A loop over the first of every _ABREAST rows."""
+    n_steps = builder.sdiv(builder.add(n_rows, INTEGER(_ABREAST - 1)), INTEGER(_ABREAST))
+    with cgutils.for_range(builder, n_steps) as rows:
+        yield builder.mul(rows.index, INTEGER(_ABREAST))
