@@ -125,7 +125,7 @@ def _vine_row(unconstrained, i, at, row, partial, rest):
     row[i] = product
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def log_std_at(t, std_kind, std, d):
     """Logarithm of the standard deviation of feature d that t stands for."""
     if std_kind == LOG_SCALE:
@@ -134,20 +134,20 @@ def log_std_at(t, std_kind, std, d):
     return np.log(std[0, d] * (1.0 - share) + std[1, d] * share)
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def log_scale_prior(u, up, down, std, d):
     """Log density of log sd at v0 + u, with up = e^u and down = e^-u; two parts, to be added (`StdPrior`)."""
     of_logarithm = std[1, d] + std[2, d] * u + std[3, d] * u * u
     return of_logarithm, std[4, d] * up + std[5, d] * down + std[6, d] * up * up
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def log_logistic(t):
     """Log density of a standard logistic variable, what a uniform one on (0, 1) is on the scale of logits."""
     return -(abs(t) + 2.0 * np.log1p(np.exp(-abs(t))))
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def natural_values_at(
     theta, K, D, shared, spherical, std_kind, location, mean_scale, std, log_weights, means, log_stds
 ):
@@ -182,7 +182,7 @@ def natural_values_at(
     return at
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def vine_choleskys(theta, at, diagonal, shared, correlation_choleskys, partial, rest):
     """Cholesky factors (K, D, D) of the correlations; partial, rest (K, D, D) as in `_vine_row`."""
     K, D, _ = correlation_choleskys.shape
@@ -196,29 +196,62 @@ def vine_choleskys(theta, at, diagonal, shared, correlation_choleskys, partial, 
                 _vine_row(theta, i, start + i * (i - 1) // 2, correlation_choleskys[k, i], partial[k, i], rest[k, i])
 
 
-@njit(error_model="numpy", inline="always")
-def _log_posterior(sizes, theta, gradient):
-    """Log posterior density at theta (P,), its gradient into gradient (P,)."""
-    D, K = sizes[_N_FEATURES], sizes[_N_COMPONENTS]
-    diagonal, shared, spherical, std_kind = (
+@inner()
+def _theta_at(z, centre, scale, theta):
+    """theta (P,) = centre + scale z, scale (P,) or (P P,)."""
+    P = len(theta)
+    for i in range(P):
+        theta[i] = centre[i]
+        if len(scale) == P:
+            theta[i] += scale[i] * z[i]
+        else:
+            for j in range(P):
+                theta[i] += scale[i * P + j] * z[j]
+
+
+@inner()
+def _slope_of_z(slope, scale, gradient):
+    """The gradient (P,) with respect to z; whether it is finite."""
+    P = len(slope)
+    for j in range(P):
+        gradient[j] = scale[j] * slope[j] if len(scale) == P else 0.0
+    if len(scale) > P:
+        for i in range(P):
+            for j in range(P):
+                gradient[j] += scale[i * P + j] * slope[i]
+    finite = True
+    for j in range(P):
+        finite &= np.isfinite(gradient[j])
+    return finite
+
+
+def _whitened_log_posterior(n_dim, z_pointer, gradient_pointer, value_pointer, user_data):
+    sizes = carray(user_data, (_HEADER,), np.int64)
+    D, K, P = sizes[_N_FEATURES], sizes[_N_COMPONENTS], sizes[_N_DIM]
+    diagonal, shared, spherical, std_kind, wants_gradient = (
         sizes[_DIAGONAL] != 0,
         sizes[_SHARED] != 0,
         sizes[_SPHERICAL] != 0,
         sizes[_STD_KIND],
+        sizes[_VALUE_ONLY] == 0,
     )
     location, mean_scale = carray(doubles_at(sizes[_LOCATION]), (D,)), carray(doubles_at(sizes[_MEAN_SCALE]), (D,))
     std, numbers = carray(doubles_at(sizes[_STD]), (STD_ROWS, D)), carray(doubles_at(sizes[_NUMBERS]), (3,))
     concentration, eta, value = numbers[0], numbers[1], numbers[2]
-    origin = carray(doubles_at(sizes[_ORIGIN]), (D,))
+    origin, scale = (
+        carray(doubles_at(sizes[_ORIGIN]), (D,)),
+        carray(doubles_at(sizes[_SCALE]), (P * P if sizes[_DENSE] else P,)),
+    )
     # One allocation for all that is needed on the way: with few rows each would cost as much as the work.
     natural, half = K * (1 + 2 * D), K * (1 + D + D * D)
-    space = np.zeros(natural + 5 * K * D * D + 2 * half + K * D)
+    space = np.zeros(natural + 5 * K * D * D + 2 * half + K * D + 2 * P)
     log_weights, means = space[:K], space[K : K + K * D].reshape(K, D)
     log_stds = space[K + K * D : natural].reshape(K, D)
     matrices = space[natural : natural + 5 * K * D * D].reshape(5, K, D, D)
     factors, partial, rest, choleskys, d_choleskys = matrices[0], matrices[1], matrices[2], matrices[3], matrices[4]
-    work = space[natural + 5 * K * D * D : -K * D]  # what the pass over the rows is given, and what it gives
-    d_means = space[-K * D :].reshape(K, D)
+    work = space[natural + 5 * K * D * D : -K * D - 2 * P]  # what the pass over the rows is given, and what it gives
+    d_means, theta, gradient = space[-K * D - 2 * P : -2 * P].reshape(K, D), space[-2 * P : -P], space[-P:]
+    _theta_at(carray(z_pointer, (P,)), carray(doubles_at(sizes[_CENTRE]), (P,)), scale, theta)
     at = natural_values_at(
         theta, K, D, shared, spherical, std_kind, location, mean_scale, std, log_weights, means, log_stds
     )
@@ -233,8 +266,8 @@ def _log_posterior(sizes, theta, gradient):
     fill_kernel_parameters(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
     value += call_rows(sizes[_ROWS_FUNCTION], sizes.ctypes.data, work.ctypes.data)
     counts, first, second = _mixture_views(work[half:], K, D)
-    add_gradient(counts, first, second, whiteners, d_means, d_choleskys)
-    gradient[:] = 0.0
+    if wants_gradient:
+        add_gradient(counts, first, second, whiteners, d_means, d_choleskys)
 
     # Weights: the Dirichlet's alpha - 1 and the simplex transform's Jacobian, prod w, make alpha sum log w.
     n_rows = 0.0
@@ -253,7 +286,7 @@ def _log_posterior(sizes, theta, gradient):
             at += 1
 
     if std_kind != FIXED:
-        for k in range(K):
+        for k in range(K if wants_gradient else 0):
             for d in range(D):
                 index = at + (k if spherical else d if shared else k * D + d)
                 slope = 0.0  # d log-likelihood / d log sd
@@ -283,57 +316,30 @@ def _log_posterior(sizes, theta, gradient):
 
     if not diagonal:
         pairs = D * (D - 1) // 2
-        for k in range(K):
+        for k in range(K if wants_gradient else 0):
             start = at if shared else at + k * pairs
             for i in range(1, D):
                 s = np.exp(log_stds[k, i])
-                first = start + i * (i - 1) // 2
+                row = start + i * (i - 1) // 2
                 beyond = s * d_choleskys[k, i, i] * factors[k, i, i]
                 for j in range(i - 1, -1, -1):
                     slope = s * d_choleskys[k, i, j]
                     p = partial[k, i, j]
-                    gradient[first + j] += 0.5 * (slope * (1.0 - p * p) * rest[k, i, j] - p * beyond)
+                    gradient[row + j] += 0.5 * (slope * (1.0 - p * p) * rest[k, i, j] - p * beyond)
                     beyond += slope * factors[k, i, j]
         for group in range(1 if shared else K):
             index = at + group * pairs
             for i in range(1, D):
                 for j in range(i):
-                    t = theta[index]
                     b = eta + 0.5 * (D - 2 - j)
-                    value += b * log_logistic(t)
-                    gradient[index] -= b * np.tanh(0.5 * t)
+                    value += b * log_logistic(theta[index])
+                    gradient[index] -= b * partial[group, i, j]  # tanh(theta / 2)
                     index += 1
-    return value
 
-
-def _whitened_log_posterior(n_dim, z_pointer, gradient_pointer, value_pointer, user_data):
-    sizes = carray(user_data, (_HEADER,), np.int64)
-    P, dense = sizes[_N_DIM], sizes[_DENSE] != 0
-    centre, scale = (
-        carray(doubles_at(sizes[_CENTRE]), (P,)),
-        carray(doubles_at(sizes[_SCALE]), (P * P if dense else P,)),
-    )
-    z, gradient, value = carray(z_pointer, (P,)), carray(gradient_pointer, (P,)), carray(value_pointer, (1,))
-    both = np.empty(2 * P)
-    theta, slope = both[:P], both[P:]
-    for i in range(P):
-        theta[i] = centre[i]
-        if dense:
-            for j in range(P):
-                theta[i] += scale[i * P + j] * z[j]
-        else:
-            theta[i] += scale[i] * z[i]
-    value[0] = _log_posterior(sizes, theta, slope)
-    for i in range(P):
-        gradient[i] = 0.0 if dense else scale[i] * slope[i]
-    if dense:
-        for i in range(P):
-            for j in range(P):
-                gradient[j] += scale[i * P + j] * slope[i]
-    for j in range(P):
-        if not np.isfinite(gradient[j]):
-            return 3
-    return 0 if np.isfinite(value[0]) else 4
+    carray(value_pointer, (1,))[0] = value
+    if wants_gradient and not _slope_of_z(gradient, scale, carray(gradient_pointer, (P,))):
+        return 3
+    return 0 if np.isfinite(value) else 4
 
 
 def _keep_draw(n_dim, n_expanded, z_pointer, out_pointer, user_data):

@@ -4,10 +4,11 @@ import numpy as np
 from numba import njit
 
 from bayesgmm.mixture import kernel
+from bayesgmm.mixture.compiled import inner
 from bayesgmm.mixture.whitening import fill_log_scales_and_whiteners
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def fill_kernel_parameters(log_weights, means, choleskys, origin, log_scales, centred, whiteners):
     """Fill what the kernel takes: log scales (K,), means less the origin (K, D), whiteners (K, D, D), zero before."""
     K, D = means.shape
@@ -17,7 +18,7 @@ def fill_kernel_parameters(log_weights, means, choleskys, origin, log_scales, ce
             centred[k, d] = means[k, d] - origin[d]
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def add_gradient(counts, first, second, whiteners, d_means, d_choleskys):
     """Add the gradient with respect to means (K, D) and Cholesky factors (K, D, D), from N_k, t_k, T_k.
 

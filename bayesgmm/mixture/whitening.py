@@ -67,7 +67,7 @@ def _invert(choleskys, inverses):
             row[i] = scale
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def fill_log_scales_and_whiteners(log_weights, choleskys, log_scales, whiteners):
     """log w_k - log|L_k| - D/2 log 2 pi into log_scales (K,), L_k^-1 into whiteners (K, D, D), zero before."""
     K, D, _ = choleskys.shape
