@@ -24,6 +24,7 @@ from bayesgmm.bayes.log_posterior import (
     natural_values_at,
     vine_choleskys,
 )
+from bayesgmm.mixture.compiled import inner
 from bayesgmm.mixture.kernel import allocated_statistics
 from bayesgmm.mixture.score import fill_kernel_parameters
 from bayesgmm.mixture.whitening import cholesky
@@ -74,7 +75,7 @@ class Space(NamedTuple):
     vectors: FloatArray
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _space(K, D):
     return Space(
         np.empty(K),
@@ -97,7 +98,7 @@ def _space(K, D):
     )
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _log_gamma(rng, shape):
     """Logarithm of a Gamma(shape, 1) variable, also where it is too small for a number."""
     if shape >= 1.0:
@@ -105,7 +106,7 @@ def _log_gamma(rng, shape):
     return np.log(rng.standard_gamma(shape + 1.0)) - rng.standard_exponential() / shape
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def draw_weights(rng, counts, concentration, theta):
     """theta's first K - 1: weights ~ Dirichlet(concentration + counts), as logarithms less their mean."""
     K = counts.size
@@ -119,7 +120,7 @@ def draw_weights(rng, counts, concentration, theta):
         theta[k] -= mean
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def draw_mean(rng, count, t, T, whitener, scale, mean, precision, factor, vectors):
     """One component's standardised mean (D,), normal given the rest; T (D, D), its lower triangle, about the new mean.
 
@@ -159,7 +160,7 @@ def draw_mean(rng, count, t, T, whitener, scale, mean, precision, factor, vector
             T[i, j] += count * shift[i] * shift[j] - t[i] * shift[j] - shift[i] * t[j]
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def log_conditional_of_std(t, n, squares, products, now, kind, std, d):
     """Log density of the unconstrained standard deviation t, up to a constant, given all else.
 
@@ -175,7 +176,7 @@ def log_conditional_of_std(t, n, squares, products, now, kind, std, d):
     return value + log_logistic(t)
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def log_conditional_of_vine(t, n, b, now, forms):
     """Log density of the logit t of a partial correlation, up to a constant, given all else.
 
@@ -196,14 +197,14 @@ def log_conditional_of_vine(t, n, b, now, forms):
     return (b - 0.5 * n) * log_logistic(t) + inverse * (linear - 0.5 * inverse * square)
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _log_conditional(t, of_vine, n, arguments, kind, std, d):
     if of_vine:
         return log_conditional_of_vine(t, n, arguments[0], arguments[1:3], arguments[3:8])
     return log_conditional_of_std(t, n, arguments[0], arguments[1], arguments[2], kind, std, d)
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _slice(rng, t, width, of_vine, n, arguments, kind, std, d):
     """The next t: an interval of steps outwards, narrowed to t until a point of it is in the slice."""
     level = _log_conditional(t, of_vine, n, arguments, kind, std, d) - rng.standard_exponential()
@@ -229,7 +230,7 @@ def _slice(rng, t, width, of_vine, n, arguments, kind, std, d):
     return t  # the interval is t itself to the last digit
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def draw_vine(rng, theta, n, eta, factor, partial, rest, Z, G, vectors, arguments, kind, std):
     """The logits theta (pairs,) of one correlation matrix in turn, with its Cholesky factor and what hangs on it.
 
@@ -269,7 +270,7 @@ def draw_vine(rng, theta, n, eta, factor, partial, rest, Z, G, vectors, argument
             _move_row(i, j, 1.0 + dq / q, norm, factor, rest, Z, G, move, w, Zg)
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _move_row(i, j, ratio, norm, factor, rest, Z, G, move, h, Zm):
     """Row i of the factor moved by move (D,), not 0 in j..i, its diagonal by `ratio`; Z and G with it."""
     D = factor.shape[0]
@@ -297,7 +298,7 @@ def _move_row(i, j, ratio, norm, factor, rest, Z, G, move, h, Zm):
             G[a, c] -= g_a * h[c]
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _scaled_scatter(factor, T, products, scatter):
     """scatter = F T F' (D, D), both triangles, of T's lower one: of rows less the mean, in standard deviations."""
     D = factor.shape[0]
@@ -314,7 +315,7 @@ def _scaled_scatter(factor, T, products, scatter):
             scatter[j, i] = scatter[i, j]
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _draw_stds(rng, theta, n, scatter, precision, log_stds, arguments, kind, std):
     """One component's unconstrained standard deviations theta (D,) in turn.
 
@@ -336,7 +337,7 @@ def _draw_stds(rng, theta, n, scatter, precision, log_stds, arguments, kind, std
             scatter[m, d] *= narrowing
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def draw_covariance(rng, model, k, n, at_std, at_vine, theta, space, arguments):
     """Correlations and standard deviations of component k, or of all where shared, given n rows and second[k]."""
     D, diagonal = model.origin.size, model.diagonal
@@ -388,7 +389,7 @@ def draw_covariance(rng, model, k, n, at_std, at_vine, theta, space, arguments):
         _draw_stds(rng, stds, n, scatter, precision, space.log_stds[k], arguments, model.std_kind, model.std)
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _unpack(model, theta, space):
     """The mixture at theta, as the kernel takes it, whiteners 0 before; returns where the vine begins."""
     K, D = space.means.shape
@@ -418,7 +419,7 @@ def _unpack(model, theta, space):
     return at
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _clear(space):
     """What the kernel adds to, set to 0. Numba compiles loops in a fraction of the time that array statements take."""
     K, D = space.first.shape
@@ -430,7 +431,7 @@ def _clear(space):
                 space.second[k, i, j] = space.whiteners[k, i, j] = 0.0
 
 
-@njit(nogil=True, error_model="numpy")
+@inner()
 def _pool(counts, second):
     """The scatter of all components into that of the first; the number of rows."""
     K, D, _ = second.shape
