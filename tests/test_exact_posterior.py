@@ -148,7 +148,7 @@ def test_a_wrong_sampler_would_be_noticed(rows, prior, way):
         assert_means(quantities(x[rows], x, prior, way), expected(x, model_of("log-normal")))
 
 
-def importance_sampled_evidence(x, prior, n=20_000):
+def importance_sampled_evidence(x, prior, n):
     """log of the integral of the density over unconstrained space, and its relative error.
 
     Proposals are Student t around the components of an EM fit to a posterior sample, wider than it.
@@ -176,8 +176,8 @@ def importance_sampled_evidence(x, prior, n=20_000):
     return np.log(ratios.mean()) + log_ratios.max(), ratios.std() / ratios.mean() / np.sqrt(n)
 
 
-def assert_evidence(x, prior, model):
-    found, error = importance_sampled_evidence(x, prior)
+def assert_evidence(x, prior, model, n=20_000):
+    found, error = importance_sampled_evidence(x, prior, n)
     assert error < 0.02
     exact = exact_posterior(x, model, POINTS).log_evidence
     assert abs(found - exact) < 4 * error, f"{found:.4f}, expected {exact:.4f}, error {error:.4f}"
@@ -201,6 +201,6 @@ def test_the_density_integrates_to_the_evidence(std, data):
     ids=["a Jacobian left out", "a wider prior of means"],
 )
 def test_a_wrong_density_would_be_noticed(prior):
-    """The broken twins of the test above."""
+    """The broken twins of the test above; the Jacobian is worth 2 % here, eight errors of as many points."""
     with pytest.raises(AssertionError, match="expected"):
-        assert_evidence(rows_of("distinct", 6), prior, model_of("log-normal"))
+        assert_evidence(rows_of("distinct", 6), prior, model_of("log-normal"), n=100_000)

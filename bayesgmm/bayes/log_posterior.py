@@ -72,11 +72,10 @@ def _pass(X, sizes, work):
     if sizes[_VALUE_ONLY]:
         counts = counts[:0]
     origin = carray(doubles_at(sizes[_ORIGIN]), (D,))
-    start = sizes[_N_ROWS] - X.shape[0]  # 0, but not the literal, which Numba would compile the kernel for anew
     return kernel.statistics_of_rows(
         X,
         np.empty(0),
-        start,
+        np.int64(0),  # not the literal, which Numba would compile the kernel for anew
         sizes[_N_ROWS],
         origin,
         log_scales,

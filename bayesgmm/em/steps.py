@@ -52,8 +52,17 @@ class Bounds(NamedTuple):
 
 
 @inner()
+def _total(numbers):
+    """Their sum. (An array's own methods would compile for seconds.)"""
+    total = 0.0
+    for number in numbers:
+        total += number
+    return total
+
+
+@inner()
 def _add(matrix, factor, total):
-    """Add factor times the lower triangle of a matrix. (In arrays' own notation it would compile for seconds.)"""
+    """Add factor times the lower triangle of a matrix."""
     for i in range(matrix.shape[0]):
         for j in range(i + 1):
             total[i, j] += factor * matrix[i, j]
@@ -64,7 +73,7 @@ def maximise(point, statistics, shape):
     """The M-step: m = t/N, mu <- mu + L m, L <- L chol(T/N - m m'), the latter pooled or cut to the structure."""
     counts, first, second = statistics.counts, statistics.first, statistics.second
     K, D = first.shape
-    total = counts.sum()
+    total = _total(counts)
     new = Point(counts / total, np.empty((K, D)), np.zeros((K, D, D)))
     scatter, pooled = np.empty((D, D)), np.zeros((D, D))
     for k in range(K):
@@ -157,8 +166,8 @@ def iterate(X, row_weights, origin, point, shape, bounds, tol, history):
     n, end = 0, RAN
     while True:
         counts, first, second = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
-        history[n] = sufficient_statistics(
-            X, row_weights, 0, X.shape[0], origin, log_scales, point.means, whiteners, shape.diagonal,
+        history[n] = sufficient_statistics(  # not by way of `_statistics`: a function between costs a second to compile
+            X, row_weights, np.int64(0), X.shape[0], origin, log_scales, point.means, whiteners, shape.diagonal,
             counts, first, second,
         )  # fmt: skip
         n += 1
@@ -184,7 +193,7 @@ def gradient_and_metric(point, statistics, shape):
     """
     counts, first, second = statistics.counts, statistics.first, statistics.second
     K, D = first.shape
-    n_rows = counts.sum()
+    n_rows = _total(counts)
     blocks = 1 if shape.shared else K
     size = 1 if shape.spherical else D if shape.diagonal else D * (D + 1) // 2
     gradient, metric = np.empty(K + K * D + blocks * size), np.empty(K + K * D + blocks * size)
@@ -248,8 +257,15 @@ def ascent_direction(gradient, metric, moves, changes, n_kept):
 def moved(point, move, shape):
     """The point that a move (P,) leads to."""
     K, D = point.means.shape
-    new = Point(point.weights * np.exp(move[:K] - move[:K].max()), point.means.copy(), np.zeros((K, D, D)))
-    new.weights[:] /= new.weights.sum()
+    new = Point(np.empty(K), point.means.copy(), np.zeros((K, D, D)))
+    largest = move[0]
+    for k in range(1, K):
+        largest = max(largest, move[k])
+    for k in range(K):
+        new.weights[k] = point.weights[k] * np.exp(move[k] - largest)
+    total = _total(new.weights)
+    for k in range(K):
+        new.weights[k] /= total
     at = K
     for k in range(K):
         for j in range(D):
@@ -278,8 +294,9 @@ def _statistics(X, row_weights, origin, point, log_scales, whiteners, diagonal):
     """One pass over rows, by the thread that calls."""
     K, D = point.means.shape
     counts, first, second = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
+    start, stop = np.int64(0), X.shape[0]  # not the literal 0, which Numba would compile the kernel for anew
     log_likelihood = sufficient_statistics(
-        X, row_weights, 0, X.shape[0], origin, log_scales, point.means, whiteners, diagonal, counts, first, second
+        X, row_weights, start, stop, origin, log_scales, point.means, whiteners, diagonal, counts, first, second
     )
     return SufficientStatistics(log_likelihood, counts, first, second)
 
@@ -322,7 +339,9 @@ def ascend(X, row_weights, origin, point, shape, bounds, tol, inverse, max_passe
         expected = 0.5 * dot(gradient, move)
         if not np.isfinite(expected):
             return point, DEGENERATE
-        longest = max(np.abs(move).max(), 1e-300)
+        longest = 1e-300
+        for p in range(len(move)):
+            longest = max(longest, abs(move[p]))
         length = min(longest, radius)
         move *= length / longest
         proposal = moved(point, move, shape)

@@ -45,7 +45,7 @@ def log_likelihood_and_gradient(X, origin, log_weights, means, choleskys, diagon
     fill_kernel_parameters(log_weights, means, choleskys, origin, log_scales, centred, whiteners)
     counts, first, second = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
     log_likelihood = kernel.sufficient_statistics(
-        X, np.empty(0), 0, X.shape[0], origin, log_scales, centred, whiteners, diagonal, counts, first, second
+        X, np.empty(0), np.int64(0), X.shape[0], origin, log_scales, centred, whiteners, diagonal, counts, first, second
     )
     d_means, d_choleskys = np.zeros((K, D)), np.zeros((K, D, D))
     add_gradient(counts, first, second, whiteners, d_means, d_choleskys)
