@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 
 from bayesgmm.mixture import kernel, rows, vectors, whitening
 from bayesgmm.mixture.parameters import kernel_parameters
@@ -117,6 +117,15 @@ def test_statistics_equal_plain_sums_in_any_number_of_features(D):
     found = Rows(X, row_weights, origin).statistics(parameters)
     assert_close_statistics(found, plain_statistics(X - origin, row_weights, parameters))
     np.testing.assert_array_equal(found.second, found.second.transpose(0, 2, 1))
+
+
+def test_as_many_components_as_there_may_be_overflow_nothing():
+    """All alike, so that densities over the largest add up to K in every row, whose products are taken."""
+    K, n = 3000, kernel.BLOCK
+    parameters = kernel_parameters(np.full(K, 1 / K), np.zeros((K, 1)), np.ones((K, 1, 1)))
+    X = np.random.default_rng(1).normal(size=(n, 1))
+    found = Rows(X, np.empty(0), np.zeros(1)).statistics(parameters)
+    assert found.log_likelihood == pytest.approx(norm.logpdf(X).sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize("diagonal", [False, True])

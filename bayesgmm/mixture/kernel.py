@@ -241,9 +241,9 @@ def statistics_of_rows(
             for b in range(n):
                 log_likelihood[0] += row_weights[begin + b] * log_density[b]
         else:
-            for b in range(n, n_vectors * LANES):
+            for b in range(n, -(-n // STRIP) * STRIP):
                 log_density[b], total[b] = 0.0, 1.0
-            sum_log_densities(at(log_density, 0), at(total, 0), n_vectors, at(log_likelihood, 0))
+            sum_log_densities(at(log_density, 0), at(total, 0), n, at(log_likelihood, 0))
         if not counts.size:
             continue
         divide(at(r, 0), block, n, K, at(total, 0))

@@ -8,7 +8,7 @@ All take pointers (`at`) into arrays whose rows are whole vectors. Blocks are pa
 """
 
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, reduce
 
 from llvmlite import ir
 from numba import types
@@ -36,9 +36,8 @@ from bayesgmm.mixture.vectors import (
 
 # Rows of a tile, and of the first tile where one would be left over.
 TILE, WIDEST = 4, 5
-# Rows that are whitened together, and rows whose exponentials are taken together.
+# Rows that are whitened together, and whose exponentials and logarithms are taken together.
 STRIP = 4 * LANES
-_ABREAST = 4 * LANES
 # Below any log density that a double can tell from -inf, yet finite: r stays defined in every row.
 _LOG_ZERO = -1e300
 
@@ -235,12 +234,12 @@ def exponentiate(builder, joint, stride, n_rows, log_scales, K, largest, total):
     largest (rows,): its logarithm; total (rows,): the sum of what is left in `joint`, from 1 to K.
     """
     # exp is one long chain of dependent instructions: several vectors side by side keep the processor busy.
-    read, whole = partial(load, lanes=_ABREAST), partial(constant, lanes=_ABREAST)
-    with _abreast(builder, n_rows) as b:
+    read, whole = partial(load, lanes=STRIP), partial(constant, lanes=STRIP)
+    with _strips(builder, n_rows) as b:
         zero = whole(_LOG_ZERO)
         most, sum_ = Sum(builder, zero), Sum(builder, whole(0.0))
         with cgutils.for_range(builder, K) as loop:
-            scale = splat(builder, log_scales, loop.index, lanes=_ABREAST)
+            scale = splat(builder, log_scales, loop.index, lanes=STRIP)
             value = multiply_add(builder, read(builder, joint, (loop.index, stride), b), whole(-0.5), scale)
             value = builder.select(builder.fcmp_ordered("<", value, zero), zero, value)
             store(builder, value, joint, (loop.index, stride), b)
@@ -257,9 +256,9 @@ def exponentiate(builder, joint, stride, n_rows, log_scales, K, largest, total):
 @procedure
 def divide(builder, joint, stride, n_rows, K, total):
     """Divide the rows of `joint` (K, rows) by total (rows,): responsibilities."""
-    read = partial(load, lanes=_ABREAST)
-    with _abreast(builder, n_rows) as b:
-        inverse = builder.fdiv(constant(1.0, _ABREAST), read(builder, total, b))
+    read = partial(load, lanes=STRIP)
+    with _strips(builder, n_rows) as b:
+        inverse = builder.fdiv(constant(1.0, STRIP), read(builder, total, b))
         with cgutils.for_range(builder, K) as loop:
             share = builder.fmul(read(builder, joint, (loop.index, stride), b), inverse)
             store(builder, share, joint, (loop.index, stride), b)
@@ -268,30 +267,32 @@ def divide(builder, joint, stride, n_rows, K, total):
 @procedure
 def add_logarithms(builder, total, n_rows, log_density):
     """Add log(total) to log_density, row by row."""
-    read = partial(load, lanes=_ABREAST)
-    with _abreast(builder, n_rows) as b:
+    read = partial(load, lanes=STRIP)
+    with _strips(builder, n_rows) as b:
         log_total = logarithm(builder, read(builder, total, b))
         store(builder, builder.fadd(read(builder, log_density, b), log_total), log_density, b)
 
 
 @procedure
-def sum_log_densities(builder, largest, total, n_vectors, target):
-    """Add sum(largest + log(total)) to the number under target, with a logarithm of products of totals.
+def sum_log_densities(builder, largest, total, n_rows, target):
+    """Add sum(largest + log(total)) to the number under target, over whole strips of at most 256 rows.
 
-    A lane's product is K^(rows of a block / LANES) at most: no overflow.
+    Totals are multiplied before their logarithm is taken: 32 in a lane at most, no more than K^32.
     """
-    sum_, product = Sum(builder), Sum(builder, constant(1.0))
-    with cgutils.for_range(builder, n_vectors) as loop:
-        b = builder.mul(loop.index, INTEGER(LANES))
-        sum_.add(load(builder, largest, b))
-        product.value = builder.fmul(product.value, load(builder, total, b))
+    read, whole = partial(load, lanes=STRIP), partial(constant, lanes=STRIP)
+    sum_, product = Sum(builder, whole(0.0)), Sum(builder, whole(1.0))
+    with _strips(builder, n_rows) as b:
+        sum_.add(read(builder, largest, b))
+        product.value = builder.fmul(product.value, read(builder, total, b))
     sum_.add(logarithm(builder, product.value))
-    add_sums_of_lanes(builder, [sum_], [target])
+    lanes = [ir.Constant(ir.VectorType(LANE, LANES), list(range(b, b + LANES))) for b in range(0, STRIP, LANES)]
+    vectors = [builder.shuffle_vector(sum_.value, sum_.value, mask) for mask in lanes]
+    add_sums_of_lanes(builder, [Sum(builder, reduce(builder.fadd, vectors))], [target])
 
 
 @contextmanager
-def _abreast(builder, n_rows):
-    """A loop over the first of every _ABREAST rows."""
-    n_steps = builder.sdiv(builder.add(n_rows, INTEGER(_ABREAST - 1)), INTEGER(_ABREAST))
+def _strips(builder, n_rows):
+    """A loop over the first row of every strip."""
+    n_steps = builder.sdiv(builder.add(n_rows, INTEGER(STRIP - 1)), INTEGER(STRIP))
     with cgutils.for_range(builder, n_steps) as rows:
-        yield builder.mul(rows.index, INTEGER(_ABREAST))
+        yield builder.mul(rows.index, INTEGER(STRIP))
