@@ -150,6 +150,7 @@ def _whiten(x, n, means, whiteners, diagonal, difference, y, squares):
                 whiten_4(x_b, mean, W, D, i, scratch, out, stride, sums)
 
 
+# Inlined: a function that hands arrays on counts references to them, and this is called for every block.
 @njit(error_model="numpy", inline="always")
 def _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density, total):
     """Responsibilities r (K, rows) and log densities."""
@@ -216,6 +217,14 @@ def _count(r, n, counts):
         counts[k] += count
 
 
+@inner(fastmath=SUMS)
+def _weighted_sum(row_weights, begin, values, n):
+    total = 0.0
+    for b in range(n):
+        total += row_weights[begin + b] * values[b]
+    return total
+
+
 @njit(error_model="numpy", inline="always")  # inlined before it is compiled: once, not twice
 def statistics_of_rows(
     X, row_weights, start, stop, origin, log_scales, means, whiteners, diagonal, counts, first, second
@@ -238,8 +247,7 @@ def statistics_of_rows(
         exponentiate(at(r, 0), block, n, at(log_scales, 0), K, at(log_density, 0), at(total, 0))
         if row_weights.size:
             add_logarithms(at(total, 0), n, at(log_density, 0))
-            for b in range(n):
-                log_likelihood[0] += row_weights[begin + b] * log_density[b]
+            log_likelihood[0] += _weighted_sum(row_weights, begin, log_density, n)
         else:
             for b in range(n, -(-n // STRIP) * STRIP):
                 log_density[b], total[b] = 0.0, 1.0
