@@ -11,7 +11,7 @@ from scipy.special import gammaln
 from bayesgmm.bayes.components import nearest_orders, relabelled
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.evidence import bridge, laplace
-from bayesgmm.bayes.precondition import Curvature, curvature_at, find_mode
+from bayesgmm.bayes.precondition import Curvature, curvature_at, find_each
 from bayesgmm.mixture.rows import moments, rows_of
 from bayesgmm.mixture.sameness import Components, alike, same_mixture
 
@@ -73,15 +73,16 @@ def find_modes(density: MixtureDensity, searches: Sequence[list[FloatArray]], rn
     """
     stds = np.sqrt(np.diagonal(moments(rows_of(density.values))[1]))  # NumPy would copy the rows for it
     modes: list[Mode] = []
-    for starts in searches:
-        theta = find_mode(density, starts)
+    N, D = density.values.shape
+    work = N * density.n_components * D * (D + 8)
+    for theta in find_each(density, searches, work, density.widths):
         components, log_posterior = _components(density, theta), density(theta)[0]
         for i, known in enumerate(modes):
             if abs(known.log_posterior - log_posterior) <= _CLOSE and same_mixture(components, known.components, stds):
                 modes[i] = replace(known, n_starts=known.n_starts + 1)
                 break
         else:
-            curvature = curvature_at(density, theta, rng)
+            curvature = curvature_at(density, theta, rng, work)
             n_copies = _log_copies(components, stds)
             log_likelihood = log_posterior - float(density.log_priors(theta[np.newaxis])[0])
             evidence = laplace(log_posterior, curvature) + n_copies

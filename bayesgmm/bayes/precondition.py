@@ -4,13 +4,16 @@ theta is the model's unconstrained space. Whitening takes scale scale' = the inv
 mode. Whether that describes the posterior is measured here; what follows from it is for `choose.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+
+from bayesgmm.mixture.rows import on_threads
 
 type FloatArray = NDArray[np.float64]
 type LogDensity = Callable[[FloatArray], tuple[float, FloatArray]]
@@ -18,29 +21,53 @@ type LogDensity = Callable[[FloatArray], tuple[float, FloatArray]]
 
 def find_mode(log_density: LogDensity, starts: list[FloatArray]) -> FloatArray:
     """The best maximum (P,) of the log density that L-BFGS reaches from the starts."""
+    return find_each(log_density, [starts])[0]
 
-    def objective(theta: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = log_density(theta)
-        if not (np.isfinite(value) and np.isfinite(gradient).all()):
-            return np.inf, np.zeros_like(theta)
-        return -value, -gradient
 
-    best: Any = None
-    for start in starts:
+def find_each(
+    log_density: LogDensity,
+    searches: Sequence[list[FloatArray]],
+    work: int = 0,
+    widths: Callable[[FloatArray], FloatArray] = np.ones_like,
+) -> list[FloatArray]:
+    """The best maximum (P,) that each search, from some starts, leads to.
+
+    work: multiplications of one gradient, of a density that several threads may ask for gradients; widths: of each
+    parameter (P,), about, at a start. L-BFGS moves in units of them.
+    """
+    ended = Event()
+
+    def climb(start: FloatArray) -> tuple[float, FloatArray]:
+        unit = widths(start)
+
+        def objective(z: FloatArray) -> tuple[float, FloatArray]:
+            if ended.is_set():
+                raise InterruptedError
+            value, gradient = log_density(start + unit * z)
+            if not (np.isfinite(value) and np.isfinite(gradient).all()):
+                return np.inf, np.zeros_like(z)
+            return -value, -unit * gradient
+
         options = {"maxiter": 2000, "maxfun": 4000, "maxcor": 30, "ftol": 1e-14, "gtol": 1e-6}
-        found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
-        if best is None or found.fun < best.fun:
-            best = found
-    return np.asarray(best.x)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is set elsewhere does not hold in another thread
+            end: Any = minimize(objective, np.zeros_like(start), jac=True, method="L-BFGS-B", options=options)
+        return -float(end.fun), start + unit * end.x
+
+    try:
+        ends = on_threads(climb, [start for starts in searches for start in starts], work)
+        return [max([next(ends) for _ in starts], key=lambda end: end[0])[1] for starts in searches]
+    finally:
+        ended.set()  # whoever interrupts this does not wait for the climbs of other threads
 
 
-def negative_hessian(log_density: LogDensity, mode: FloatArray, step: float = 1e-5) -> FloatArray:
-    """(P, P), by central differences of the exact gradient."""
-    P = len(mode)
-    hessian = np.empty((P, P))
-    for i, direction in enumerate(np.eye(P)):
+def negative_hessian(log_density: LogDensity, mode: FloatArray, step: float = 1e-5, work: int = 0) -> FloatArray:
+    """(P, P), by central differences of the exact gradient; work as in `find_each`."""
+
+    def row(direction: FloatArray) -> FloatArray:
         ahead, behind = log_density(mode + step * direction)[1], log_density(mode - step * direction)[1]
-        hessian[i] = (behind - ahead) / (2 * step)
+        return np.asarray((behind - ahead) / (2 * step))
+
+    hessian: FloatArray = np.array(list(on_threads(row, list(np.eye(len(mode))), work))).reshape(len(mode), len(mode))
     return 0.5 * (hessian + hessian.T)
 
 
@@ -65,12 +92,15 @@ _PROBES = 64
 _MOST_PARAMETERS = 2000
 
 
-def curvature_at(log_density: LogDensity, mode: FloatArray, rng: np.random.Generator) -> Curvature:
-    """Widths and whitening from the negative Hessian at the mode, and how well it describes the posterior."""
+def curvature_at(log_density: LogDensity, mode: FloatArray, rng: np.random.Generator, work: int = 0) -> Curvature:
+    """Widths and whitening from the negative Hessian at the mode, and how well it describes the posterior.
+
+    work as in `find_each`.
+    """
     P = len(mode)
     if P > _MOST_PARAMETERS:
         return Curvature(mode, np.ones(P), None, np.inf, f"{P} parameters are too many for a dense whitening")
-    hessian = negative_hessian(log_density, mode)
+    hessian = negative_hessian(log_density, mode, work=work)
     diagonal = np.diagonal(hessian)
     curved = np.isfinite(diagonal) & (diagonal > 1)
     # No direction is wider than one unit of the unconstrained space, which the priors are scaled to.
