@@ -119,8 +119,9 @@ def test_statistics_equal_plain_sums_in_any_number_of_features(D):
     np.testing.assert_array_equal(found.second, found.second.transpose(0, 2, 1))
 
 
-def test_as_many_components_as_there_may_be_overflow_nothing():
-    """All alike, so that densities over the largest add up to K in every row, whose products are taken."""
+def test_products_of_many_alike_components_do_not_overflow():
+    """Densities over the largest add up to K in every row, and K^128, of one lane's rows where registers hold two
+    doubles, is no number."""
     K, n = 3000, kernel.BLOCK
     parameters = kernel_parameters(np.full(K, 1 / K), np.zeros((K, 1)), np.ones((K, 1, 1)))
     X = np.random.default_rng(1).normal(size=(n, 1))

@@ -29,6 +29,7 @@ def ratios(density, theta):
 @pytest.mark.parametrize("std", STDS)
 @pytest.mark.parametrize("D", [1, 3])
 def test_widths_are_the_curvatures_where_components_are_apart(covariance, std, D):
+    """A factor of two in any of them, up or down, is out of the bounds."""
     simulation = bg.datasets.simulate(2000, 3, D, separation=8.0, rng=1)
     density = density_of(simulation.X, 3, covariance, STDS[std])
     theta = find_mode(density, [density.unconstrain(simulation.parameters)])
@@ -36,8 +37,6 @@ def test_widths_are_the_curvatures_where_components_are_apart(covariance, std, D
     assert found.shape == (density.n_dim,)
     assert found.min() > 0.8
     assert found.max() < 1.5
-    # Of every kind of parameter: a factor of two in one of them would be seen.
-    assert not (found * 2 < 1.5).any()
 
 
 def test_a_search_in_widths_takes_a_quarter_of_the_gradients():

@@ -112,20 +112,22 @@ class MixtureDensity:
         """(P,) about how wide the posterior is along each parameter: what it would be around a mode at theta (P,) if it
         were known which component each row is from, the other parameters fixed.
 
-        From the information of the completed rows, n_k = N w_k: of logits; of means, n_k (Sigma_k^-1)_dd; of log
-        standard deviations, n_k (1 + (R_k^-1)_dd), R_k the correlations; of partial correlations p, n_k (1 + p^2) /
-        (1 - p^2)^2 as between two features.
+        Second derivatives of the log-likelihood of n_k = N w_k normal rows in each component: for the simplex
+        transform's numbers N (w_k + w_K - (w_k - w_K)^2); for means n_k (Sigma_k^-1)_dd; for log standard deviations
+        n_k (1 + (R_k^-1)_dd), R_k the correlations; for partial correlations p, as if there were two features,
+        n_k (1 + p^2) / (1 - p^2)^2.
         """
         values = {name: value[0] for name, value in self.constrain(theta[np.newaxis]).items()}
+        _, _, mean_scale, std, _ = self._arrays
         w, stds, shapes = values["weights"], values["stds"], self.shapes
         rows = len(self.values) * w
         precisions = np.einsum("kdd->kd", np.linalg.inv(values["correlations"]))
         information = [len(self.values) * (w[:-1] + w[-1] - np.square(w[:-1] - w[-1]))]
-        information.append(rows[:, np.newaxis] * precisions * np.square(self._arrays[2] / stds))
+        information.append(rows[:, np.newaxis] * precisions * np.square(mean_scale / stds))
         if self._std_kind != FIXED:
             of_stds = rows[:, np.newaxis] * (1 + precisions)
             if self._std_kind == INTERVAL:
-                lower, upper = self._arrays[3][:2]
+                lower, upper = std[:2]
                 of_stds *= np.square((stds - lower) * (upper - stds) / (upper - lower) / stds)
             shared, spherical = self.structure.shared, self.structure.spherical
             information.append(of_stds.sum(axis=0) if shared else of_stds.sum(axis=1) if spherical else of_stds)
@@ -134,7 +136,7 @@ class MixtureDensity:
             p = np.tanh(0.5 * theta[len(theta) - n_vine :].reshape(shapes["lkj_vine"]))
             n = rows.sum() if self.structure.shared else rows[:, np.newaxis]
             information.append(n * 0.25 * (1 + np.square(p)))  # dp / dtheta = (1 - p^2) / 2
-        # The priors' own is about 1.
+        # Of the priors, which the unconstrained space is scaled to, it is about 1.
         return 1 / np.sqrt(1 + np.concatenate([np.ravel(piece) for piece in information]))
 
     def log_priors(self, thetas: FloatArray) -> FloatArray:

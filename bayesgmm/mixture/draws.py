@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bayesgmm.mixture import kernel
 from bayesgmm.mixture.kernel import KernelParameters
 from bayesgmm.mixture.parameters import kernel_parameters
-from bayesgmm.mixture.rows import Rows, on_threads
+from bayesgmm.mixture.rows import Rows, multiplications, on_threads
 from bayesgmm.validation import as_generator, check_count
 
 type FloatArray = NDArray[np.float64]
@@ -103,7 +103,7 @@ class MixtureDraws:
             kernel.rows_under_draws(rows.values, start, stop, rows.origin, *stacked, log_densities, r)
             finish(slice(start, stop), log_densities, r)
 
-        for _ in on_threads(piece, list(pairwise(edges)), len(values) * S * K * D * (D + 8)):
+        for _ in on_threads(piece, list(pairwise(edges)), S * multiplications(len(values), K, D)):
             pass
 
     def _stacked(self, origin: FloatArray) -> KernelParameters:

@@ -70,14 +70,16 @@ class KernelParameters(NamedTuple):
 
 
 @inner()
-def _workspace(D, K, n_whitened, is_small):
+def _workspace(D, K, n_whitened, diagonal):
     """x (D, block), y (n_whitened, block), r (K, block), log densities and totals (block,), a strip (D, STRIP), and
     weighted (WIDEST, block).
 
-    One allocation for all: with few rows each would cost as much as the work. Rows begin at multiples of 64 bytes, so
-    that no vector straddles a cache line; nothing is set to 0.
+    The block is a half where that stays in the nearest cache and a whole one would not; where neither does, long ones
+    have fewer sums to end. One allocation for all: with few rows each would cost as much as the work. Rows begin at
+    multiples of 64 bytes, so that no vector straddles a cache line; nothing is set to 0.
     """
-    block = BLOCK // 2 if is_small else BLOCK
+    n_lines = D + (1 if diagonal else K * D) + K + WIDEST
+    block = BLOCK // 2 if _NEAR_LINES < n_lines <= 2 * _NEAR_LINES else BLOCK
     n_strip = -(-D * STRIP // block)
     size = (D + n_whitened + K + 2 + n_strip + WIDEST) * block
     buffer = np.empty(size + 8)
@@ -87,15 +89,6 @@ def _workspace(D, K, n_whitened, is_small):
     last = r + K
     strip = lines[last + 2 : last + 2 + n_strip].reshape(-1)[: D * STRIP].reshape(D, STRIP)
     return lines[:D], lines[y:r], lines[r:last], lines[last], lines[last + 1], strip, lines[last + 2 + n_strip :]
-
-
-@inner()
-def _half_is_near(D, K, diagonal):
-    """Whether half a block stays in the nearest cache and a whole one would not; where neither does, long ones have
-    fewer sums to end.
-    """
-    n_lines = D + (1 if diagonal else K * D) + K + WIDEST
-    return _NEAR_LINES < n_lines <= 2 * _NEAR_LINES
 
 
 @inner()
@@ -236,7 +229,7 @@ def statistics_of_rows(
     """
     K, D = means.shape
     n_whitened = 1 if diagonal else K * D if counts.size else D
-    x, y, r, log_density, total, difference, weighted = _workspace(D, K, n_whitened, _half_is_near(D, K, diagonal))
+    x, y, r, log_density, total, difference, weighted = _workspace(D, K, n_whitened, diagonal)
     block = x.shape[1]
     log_likelihood = np.zeros(1)
     for begin in range(start, stop, block):
@@ -304,9 +297,7 @@ def allocated_statistics(rng, X, origin, log_scales, means, whiteners, diagonal,
     Of `second` the lower triangle.
     """
     K, D = means.shape
-    x, y, r, log_density, total, difference, weighted = _workspace(
-        D, K, 1 if diagonal else K * D, _half_is_near(D, K, diagonal)
-    )
+    x, y, r, log_density, total, difference, weighted = _workspace(D, K, 1 if diagonal else K * D, diagonal)
     block = x.shape[1]
     for begin in range(0, X.shape[0], block):
         n = min(block, X.shape[0] - begin)
@@ -330,9 +321,10 @@ def allocated_statistics(rng, X, origin, log_scales, means, whiteners, diagonal,
 def rows_under(X, start, stop, origin, log_scales, means, whiteners, diagonal, log_densities, responsibilities):
     """Log densities (N,) and responsibilities (N, K) of rows start..stop; an array of length 0 is left alone."""
     K, D = means.shape
-    x, y, r, log_density, total, difference, _ = _workspace(D, K, D, False)
-    for begin in range(start, stop, BLOCK):
-        n = min(BLOCK, stop - begin)
+    x, y, r, log_density, total, difference, _ = _workspace(D, K, D, diagonal)
+    block = x.shape[1]
+    for begin in range(start, stop, block):
+        n = min(block, stop - begin)
         _load(X, begin, n, origin, x)
         _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density, total)
         if log_densities.size:
@@ -350,11 +342,12 @@ def rows_under_draws(X, start, stop, origin, log_scales, means, whiteners, diago
     responsibilities (n, K, S), which may have length 0; log_scales (S, K), means (S, K, D), whiteners (S, K, D, D).
     """
     S, K, D = means.shape
-    x, y, _, _, total, difference, _ = _workspace(D, K, D, False)
+    x, y, _, _, total, difference, _ = _workspace(D, K, D, diagonal)
+    block = x.shape[1]
     # A row's numbers lie far from the next row's: those of several draws are written there together.
-    r, log_density = np.empty((_DRAWS, K, BLOCK)), np.empty((_DRAWS, BLOCK))
-    for begin in range(start, stop, BLOCK):
-        n, first = min(BLOCK, stop - begin), begin - start
+    r, log_density = np.empty((_DRAWS, K, block)), np.empty((_DRAWS, block))
+    for begin in range(start, stop, block):
+        n, first = min(block, stop - begin), begin - start
         _load(X, begin, n, origin, x)
         for s in range(0, S, _DRAWS):
             n_draws = min(_DRAWS, S - s)

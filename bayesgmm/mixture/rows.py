@@ -142,8 +142,13 @@ class Rows:
     def _map[T](self, over: Callable[[int, int], T], parameters: KernelParameters) -> Iterator[T]:
         K, D = parameters.means.shape
         ranges = _ranges(self.n_samples)
-        work = self.n_samples * K * D * (D + 8)
+        work = multiplications(self.n_samples, K, D)
         yield from on_threads(lambda edges: over(*edges), ranges, work)
+
+
+def multiplications(n_samples: int, n_components: int, n_features: int) -> int:
+    """About how many one pass over rows takes."""
+    return n_samples * n_components * n_features * (n_features + 8)
 
 
 def on_threads[S, T](function: Callable[[S], T], items: Sequence[S], work: int) -> Iterator[T]:
