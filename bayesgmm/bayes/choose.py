@@ -25,7 +25,7 @@ type FloatArray = NDArray[np.float64]
 
 WHITENED, PLAIN, LOW_RANK, ALLOCATION, INDEPENDENT = "whitened", "plain", "low-rank", "allocation", "independent"
 # From this share of effective proposals on nothing else comes near: a draw of NUTS takes three gradients and more. The
-# best there is have 0.9, as one in ten is wide.
+# best there is have 0.95, as one in twenty is wide.
 _NEAR_POSTERIOR = 0.75
 # Below this misfit whitened sampling is as good as sampling gets. Old Faithful with K = 2 has 0.02, mixtures that
 # overlap more than 0.1.
