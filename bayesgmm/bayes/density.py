@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, gammaln, logit
+from scipy.special import betaln, expit, gammaln, logit, softmax
 
 from bayesgmm.bayes import log_posterior
 from bayesgmm.bayes.log_posterior import FIXED, INTERVAL, LOG_SCALE, STD_ROWS
@@ -74,15 +74,14 @@ class MixtureDensity:
         pairs = D * (D - 1) // 2
         shapes: dict[str, tuple[int, ...]] = {"weights": (K - 1,), "means": (K, D)}
         if self._std_kind != FIXED:
-            if self.structure.shared:
-                shapes["tied_stds"] = (D,)
-            elif self.structure.spherical:
-                shapes["spherical_stds"] = (K,)
-            else:
-                shapes["stds"] = (K, D)
+            shapes[self._std_name] = (D,) if self.structure.shared else (K,) if self.structure.spherical else (K, D)
         if not self.structure.diagonal and pairs:
             shapes["lkj_vine"] = (pairs,) if self.structure.shared else (K, pairs)
         return shapes
+
+    @property
+    def _std_name(self) -> str:
+        return "tied_stds" if self.structure.shared else "spherical_stds" if self.structure.spherical else "stds"
 
     @property
     def n_dim(self) -> int:
@@ -171,36 +170,34 @@ class MixtureDensity:
 
     def constrain(self, thetas: FloatArray) -> dict[str, FloatArray]:
         """weights (S, K), means, stds (S, K, D), correlations, covariances (S, K, D, D) of draws thetas (S, P)."""
-        (S, _), K, D = thetas.shape, self.n_components, self.values.shape[1]
+        S, K, D = len(thetas), self.n_components, self.values.shape[1]
         _, location, mean_scale, std, _ = self._arrays
-        weights, means, stds, factors = (
-            np.empty((S, K)),
-            np.empty((S, K, D)),
-            np.empty((S, K, D)),
-            np.zeros((S, K, D, D)),
-        )
-        log_posterior.natural_of_draws(
-            np.ascontiguousarray(thetas),
-            K,
-            D,
-            *self.switches,
-            location,
-            mean_scale,
-            std,
-            weights,
-            means,
-            stds,
-            factors,
-        )
-        weights, stds = np.exp(weights), np.exp(stds)
-        correlations = factors @ factors.transpose(0, 1, 3, 2)
-        covariances = correlations * stds[..., :, np.newaxis] * stds[..., np.newaxis, :]
+        ends = np.cumsum([prod(shape) for shape in self.shapes.values()])[:-1]
+        pieces = zip(self.shapes.items(), np.split(thetas, ends, axis=1), strict=True)
+        free = {name: piece.reshape(S, *shape) for (name, shape), piece in pieces}
+        u = free["weights"]
+        weights = softmax(np.concatenate([u, -u.sum(axis=1, keepdims=True)], axis=1), axis=1)
+        if self._std_kind == FIXED:
+            of_std = np.exp(std[0])
+        else:
+            t = free[self._std_name]
+            t = t[:, np.newaxis] if self.structure.shared else t[..., np.newaxis] if self.structure.spherical else t
+            of_std = std[0] * expit(-t) + std[1] * expit(t) if self._std_kind == INTERVAL else np.exp(t)
+        stds = np.array(np.broadcast_to(of_std, (S, K, D)))
+        vine = free.get("lkj_vine")
+        if vine is None:
+            factors = np.eye(D)
+        else:
+            factors = _vine_choleskys(vine[:, np.newaxis] if self.structure.shared else vine, D)
+        # Small products are faster of arrays that lie in order.
+        of_correlations = factors @ np.ascontiguousarray(np.swapaxes(factors, -1, -2))
+        correlations = np.array(np.broadcast_to(of_correlations, (S, K, D, D)))
         return {
             "weights": weights,
-            "means": means,
+            "means": location + mean_scale * free["means"],
             "stds": stds,
             "correlations": correlations,
-            "covariances": covariances,
+            "covariances": correlations * stds[..., :, np.newaxis] * stds[..., np.newaxis, :],
         }
 
     def unconstrain(self, parameters: MixtureParameters) -> FloatArray:
@@ -245,6 +242,21 @@ def _evaluate(header: NDArray[np.int64], theta: FloatArray, gradient: FloatArray
         header.ctypes.data,
     )
     return value.value
+
+
+def _vine_choleskys(t: FloatArray, n_features: int) -> FloatArray:
+    """Cholesky factors (..., D, D) of the correlations whose vine has the logits t (..., D (D - 1) / 2), row by row."""
+    half = np.exp(-0.5 * np.abs(t))
+    partial, rest = np.tanh(0.5 * t), 2 * half / (1 + np.square(half))  # rest = sqrt(1 - partial^2)
+    factors = np.zeros((*t.shape[:-1], n_features, n_features))
+    factors[..., 0, 0] = 1.0
+    for i in range(1, n_features):
+        row = slice(i * (i - 1) // 2, i * (i + 1) // 2)
+        left = np.cumprod(rest[..., row], axis=-1)
+        factors[..., i, 0] = partial[..., row.start]
+        factors[..., i, 1:i] = partial[..., row][..., 1:] * left[..., :-1]
+        factors[..., i, i] = left[..., -1]
+    return factors
 
 
 def natural_values(parameters: MixtureParameters, structure: CovarianceStructure) -> dict[str, FloatArray]:

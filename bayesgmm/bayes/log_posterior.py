@@ -373,15 +373,3 @@ def keep_draw() -> Any:
     """The sampler's C function for what is stored of a draw: z itself."""
     signature = types.int64(types.uint64, types.uint64, _DOUBLES, _DOUBLES, types.voidptr)
     return cfunc(signature, cache=True)(_keep_draw)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def natural_of_draws(
-    thetas, K, D, diagonal, shared, spherical, std_kind, location, mean_scale, std, weights, means, stds, factors
-):
-    partial, rest = np.zeros((K, D, D)), np.zeros((K, D, D))
-    for s in range(thetas.shape[0]):
-        at = natural_values_at(
-            thetas[s], K, D, shared, spherical, std_kind, location, mean_scale, std, weights[s], means[s], stds[s]
-        )
-        vine_choleskys(thetas[s], at, diagonal, shared, factors[s], partial, rest)
