@@ -112,4 +112,5 @@ def _systematic(shares: FloatArray, uniforms: FloatArray) -> NDArray[np.intp]:
     m = shares.shape[1]
     points = (uniforms[:, np.newaxis] + np.arange(m) / m) % 1
     ends = np.cumsum(shares, axis=1)[:, :-1]  # the last takes what is left, whatever rounding made of the sum
-    return (points[:, :, np.newaxis] >= ends[:, np.newaxis, :]).sum(axis=2)
+    passed: NDArray[np.intp] = np.count_nonzero(points[:, :, np.newaxis] >= ends[:, np.newaxis, :], axis=2)
+    return passed

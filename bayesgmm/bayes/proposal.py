@@ -173,7 +173,8 @@ class Proposal:
 def _rings(rng: np.random.Generator, n: int, n_dim: int) -> FloatArray:
     """(n, GROUP, P) standard normal; neighbours in a group, the last and the first too, correlate by -0.3."""
     own = rng.standard_normal((n, GROUP, n_dim))
-    return (3 * own - np.roll(own, 1, axis=1)) / np.sqrt(10)
+    rings: FloatArray = (3 * own - np.roll(own, 1, axis=1)) / np.sqrt(10)
+    return rings
 
 
 def effective_share(log_weights: FloatArray) -> float:

@@ -20,6 +20,7 @@ from bayesgmm.bayes.choose import ALLOCATION, INDEPENDENT, Choice, Coordinates, 
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.diagnose import converged
 from bayesgmm.bayes.empty import empty_component_share
+from bayesgmm.bayes.first_call import compile_side_by_side
 from bayesgmm.bayes.independent_chains import PoorProposalsError
 from bayesgmm.bayes.modes import Mode, find_modes, mode_table
 from bayesgmm.bayes.precondition import Curvature, curvature_at, find_mode
@@ -364,6 +365,7 @@ def _default_target(
     density = MixtureDensity.of(table, K, structure, prior)
     for start in starts:
         start.check_start(K, table.features)
+    compile_side_by_side(density.values.dtype)
     searches = [[density.unconstrain(start)] for start in starts] or [
         [density.unconstrain(mixture) for mixture in _random_mixtures(density.values, K, rng)]
     ]
