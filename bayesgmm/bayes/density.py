@@ -183,7 +183,7 @@ class MixtureDensity:
             t = free[self._std_name]
             t = t[:, np.newaxis] if self.structure.shared else t[..., np.newaxis] if self.structure.spherical else t
             of_std = std[0] * expit(-t) + std[1] * expit(t) if self._std_kind == INTERVAL else np.exp(t)
-        stds = np.array(np.broadcast_to(of_std, (S, K, D)))
+        stds = _of_shape(of_std, (S, K, D))
         vine = free.get("lkj_vine")
         if vine is None:
             factors = np.eye(D)
@@ -191,13 +191,15 @@ class MixtureDensity:
             factors = _vine_choleskys(vine[:, np.newaxis] if self.structure.shared else vine, D)
         # Small products are faster of arrays that lie in order.
         of_correlations = factors @ np.ascontiguousarray(np.swapaxes(factors, -1, -2))
-        correlations = np.array(np.broadcast_to(of_correlations, (S, K, D, D)))
+        correlations = _of_shape(of_correlations, (S, K, D, D))
+        covariances = correlations * stds[..., :, np.newaxis]
+        covariances *= stds[..., np.newaxis, :]
         return {
             "weights": weights,
             "means": location + mean_scale * free["means"],
             "stds": stds,
             "correlations": correlations,
-            "covariances": correlations * stds[..., :, np.newaxis] * stds[..., np.newaxis, :],
+            "covariances": covariances,
         }
 
     def unconstrain(self, parameters: MixtureParameters) -> FloatArray:
@@ -242,6 +244,11 @@ def _evaluate(header: NDArray[np.int64], theta: FloatArray, gradient: FloatArray
         header.ctypes.data,
     )
     return value.value
+
+
+def _of_shape(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """Values that may be fewer, which are repeated: what components or features share."""
+    return values if values.shape == shape else np.array(np.broadcast_to(values, shape))
 
 
 def _vine_choleskys(t: FloatArray, n_features: int) -> FloatArray:

@@ -179,7 +179,7 @@ class Prior(Displayed):
         standardised = (means - np.asarray(self.mean_location)) / np.asarray(self.mean_scale)
         density = (self.concentration - 1) * np.log(values["weights"]).sum(axis=-1)
         density = density - 0.5 * np.square(standardised).sum(axis=(-2, -1)) + self.std.log_density(stds)
-        if not structure.diagonal:
+        if not structure.diagonal and self.correlation_eta != 1:
             log_determinants = np.linalg.slogdet(correlations)[1]
             density = density + (self.correlation_eta - 1) * log_determinants.sum(axis=-1)
         return np.asarray(density)

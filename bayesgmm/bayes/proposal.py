@@ -93,7 +93,7 @@ class BartlettCoordinates:
                 diagonals = np.einsum("sgii->sgi", A)
                 b = diagonals.copy()
                 a = diagonals[:] = b**1.5
-                L = np.tril(self.choleskys[:groups] @ np.swapaxes(_inverse(A), -1, -2))
+                L = self.choleskys[:groups] @ _lower_inverse(np.swapaxes(A, -1, -2))
                 means = self.means + (L @ deltas[..., np.newaxis])[..., 0]
                 lengths = np.sqrt(np.cumsum(np.square(L)[..., ::-1], axis=-1)[..., ::-1])
                 below, left = np.tril_indices(D, -1)
@@ -186,8 +186,11 @@ def effective_share(log_weights: FloatArray) -> float:
     return float(weights.sum() ** 2 / (weights.size * np.square(weights).sum()))
 
 
-def _inverse(A: FloatArray) -> FloatArray:
-    """Of triangular matrices (..., D, D); those without one become NaN."""
-    singular = (np.einsum("...ii->...i", A) == 0).any(axis=-1)
-    inverse = np.linalg.inv(np.where(singular[..., np.newaxis, np.newaxis], np.eye(A.shape[-1]), A))
-    return np.where(singular[..., np.newaxis, np.newaxis], np.nan, inverse)
+def _lower_inverse(B: FloatArray) -> FloatArray:
+    """Of lower triangular matrices (..., D, D), row by row; not finite where there is none."""
+    B = np.ascontiguousarray(np.moveaxis(B, (-2, -1), (0, 1)))  # so that each operation is on many numbers in a row
+    inverse = np.zeros(B.shape)
+    for i in range(len(B)):
+        inverse[i, i] = 1 / B[i, i]
+        inverse[i, :i] = -inverse[i, i] * (B[i, :i, np.newaxis] * inverse[:i, :i]).sum(axis=0)
+    return np.ascontiguousarray(np.moveaxis(inverse, (0, 1), (-2, -1)))

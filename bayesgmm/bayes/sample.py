@@ -96,7 +96,8 @@ def sample_posterior(
           chains of other modes, where these got chains of their own. A `pymc.Model` has none of these.
 
         Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", with NUTS;
-        "independent", Metropolis steps whose proposals are from one distribution close to the posterior; or
+        "independent", Metropolis steps whose proposals are from one distribution close to the posterior, neighbouring
+        ones on opposite sides of its centre by preference, so that there may be more effective draws than draws; or
         "allocation", Gibbs sampling that gives each row to a component, of whose sweeps every tenth is kept;
         `preconditioning_reason` and `pilots` say why; `stopped_by` is "convergence", "max_draws", "draws" or
         "interruption"; `gradients_by` is what NUTS calls: "C functions", the slower "Python functions", or "PyTensor";

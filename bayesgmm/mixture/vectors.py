@@ -10,16 +10,19 @@ from typing import Any
 
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 
 def _lanes():
-    """Doubles in a register of this machine."""
-    features = get_host_cpu_features()
-    return 8 if features.get("avx512f") else 4 if features.get("avx") else 2
+    """Doubles in a register of the processor that Numba compiles for: this machine's, unless it was told another."""
+    if config.CPU_FEATURES is None:
+        features = {name for name, has in get_host_cpu_features().items() if has}
+    else:
+        features = {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
+    return 8 if "avx512f" in features else 4 if "avx" in features else 2
 
 
 LANES = _lanes()
