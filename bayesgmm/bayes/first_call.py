@@ -11,7 +11,7 @@ from numba import config
 from bayesgmm.bayes import log_posterior
 
 _CODE = (
-    "import sys; sys.path[:] = sys.argv[2:]; import numpy; "
+    "import gc, sys; gc.disable(); sys.path[:] = sys.argv[2:]; import numpy; "
     "from bayesgmm.bayes.log_posterior import rows_function; rows_function(numpy.dtype(sys.argv[1]))"
 )
 _SECONDS = 120.0  # that the other process may take; it needs about as long as this one
