@@ -37,6 +37,8 @@ _MEMORY, _FIRST_RADIUS, _LARGEST_RADIUS = 20, 0.25, 1.0
 # A gain below this share of what the gradient promised is no step to take, below the second the next is shorter.
 _ENOUGH, _POOR = 1e-4, 0.1
 _MOST_FAILURES = 4
+# Steps in a row at the end that have less than the tolerance left to gain. Each of them adds digits to the parameters.
+_CALM = 3
 
 
 class Problem(NamedTuple):
@@ -107,7 +109,7 @@ class _Run:
                     expected = 0.5 * steps.dot(gradient, move)  # what a quadratic has left to gain
                     calm = expected < tol and self.history[-1] - self.history[-2] < tol
                     n_calm = n_calm + 1 if calm else 0
-                    if n_calm == 2 or expected <= steps.ROUNDING * abs(log_likelihood):
+                    if n_calm == _CALM or expected <= steps.ROUNDING * abs(log_likelihood):
                         self.status = Status.CONVERGED
                         return
                 longest = np.abs(move).max()

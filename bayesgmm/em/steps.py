@@ -25,6 +25,7 @@ type FloatArray = NDArray[np.float64]
 
 # A gain below this share of the log-likelihood is rounding.
 ROUNDING = 1e-15
+_LARGEST_SCALE = 3.0
 # How a run of `iterate` ended.
 RAN, STOPPED, DEGENERATE = 0, 1, 2
 
@@ -233,6 +234,10 @@ def ascent_direction(gradient, metric, moves, changes, n_kept):
     """Inverse curvature times gradient (P,), by the two loops of L-BFGS (Nocedal 1980, doi:10.2307/2006193).
 
     moves, changes (m, P): the last moves and how much the gradient fell along each, newest at (n_kept - 1) % m.
+
+    Where the moves say nothing the curvature is EM's, which is too large wherever rows may be of several components: it
+    is divided by as much as it was too large along the last move, at most 3. That is the geometric mean of the two step
+    lengths of Barzilai and Borwein (1988, doi:10.1093/imanum/8.1.141).
     """
     q = gradient.copy()
     m = len(moves)
@@ -243,8 +248,15 @@ def ascent_direction(gradient, metric, moves, changes, n_kept):
         shares[i] = dot(moves[at], q) / dot(moves[at], changes[at])
         for p in range(len(q)):
             q[p] -= shares[i] * changes[at, p]
+    scale = 1.0
+    if kept:
+        at, far, steep = (n_kept - 1) % m, 0.0, 0.0
+        for p in range(len(q)):
+            far += moves[at, p] ** 2 / metric[p]
+            steep += changes[at, p] ** 2 * metric[p]
+        scale = min(max(np.sqrt(far / steep), 1.0), _LARGEST_SCALE)
     for p in range(len(q)):
-        q[p] *= metric[p]
+        q[p] *= scale * metric[p]
     for i in range(kept - 1, -1, -1):
         at = (n_kept - 1 - i) % m
         share = shares[i] - dot(changes[at], q) / dot(moves[at], changes[at])
