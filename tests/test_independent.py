@@ -9,6 +9,7 @@ from monte_carlo import assert_same_distribution, effective_draws
 from numba import config
 from scipy.stats import kstest
 from sklearn.datasets import load_iris
+from test_choice import nearly_empty
 from threaded import drawn, interrupted
 from ways import only
 
@@ -234,6 +235,7 @@ LARGER = {
     "Old Faithful": (lambda: bg.datasets.load_faithful().to_numpy(), 2),
     "iris": (lambda: np.asarray(load_iris().data), 2),
     "600 x 5": (lambda: bg.datasets.simulate(600, 2, 5, rng=1).X, 2),
+    "a component of four rows": (nearly_empty, 3),
 }
 
 

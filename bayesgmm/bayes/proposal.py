@@ -36,7 +36,10 @@ type FloatArray = NDArray[np.float64]
 
 _STEP = 1e-5  # of differences; A and delta are of order 1
 GROUP = 10
-_PROBES = 50  # groups that the effective share is judged by
+# Groups that the effective share is judged by; where it is between these, more of them: few draws may hold none of the
+# heaviest weights, so that a share of 0.6 may be one of 0.3, and one of 0.9 is not.
+_PROBES, _MORE_PROBES = 50, 200
+_OPEN = 0.5, 0.75
 # The wider Gaussian: its share, and how far its typical distance from the mode, sqrt(P), is moved outwards.
 _WIDE_SHARE, _FARTHER = 0.05, 3.0
 
@@ -166,8 +169,11 @@ class Proposal:
         return thetas.reshape(n, GROUP, P), log_posteriors.reshape(n, GROUP), log_weights.reshape(n, GROUP)
 
     def efficiency(self, rng: np.random.Generator) -> float:
-        """The effective share of some draws."""
-        return effective_share(self.draw(rng, _PROBES)[2])
+        """The effective share of 500 draws; where that leaves it open, of 2500."""
+        log_weights = self.draw(rng, _PROBES)[2]
+        if _OPEN[0] <= effective_share(log_weights) < _OPEN[1]:
+            log_weights = np.concatenate([log_weights, self.draw(rng, _MORE_PROBES)[2]])
+        return effective_share(log_weights)
 
 
 def _rings(rng: np.random.Generator, n: int, n_dim: int) -> FloatArray:
