@@ -15,15 +15,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.bayes.proposal import GROUP, Proposal, effective_share
+from bayesgmm.bayes.proposal import FEWEST_EFFECTIVE, GROUP, Proposal, effective_share
 from bayesgmm.bayes.threaded_chains import ThreadedChains
 
 type FloatArray = NDArray[np.float64]
 
 _MOST_DRAWS = 250
 _NOWHERE = -1e300  # log weight of a point that the first proposal is preferred to
-# Below this share of effective proposals the chains have met what the proposals do not know, and stand still there.
-_FEWEST_EFFECTIVE = 0.5
 
 
 class PoorProposalsError(Exception):
@@ -53,7 +51,7 @@ class IndependentChains(ThreadedChains):
             scale,
             work=work,
             most=_MOST_DRAWS,
-            of=GROUP,
+            together=GROUP,
             tune=tune,
             limit=limit,
             chains=chains,
@@ -74,7 +72,7 @@ class IndependentChains(ThreadedChains):
         tree = super().first(n)
         seen = np.concatenate([piece.ravel() for of_chain in self._log_weights for piece in of_chain])
         share = effective_share(seen)
-        if share < _FEWEST_EFFECTIVE:
+        if share < FEWEST_EFFECTIVE:
             raise PoorProposalsError(f"of {len(seen)} independent proposals {share:.2%} were effective")
         return tree
 

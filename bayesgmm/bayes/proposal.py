@@ -36,20 +36,19 @@ type FloatArray = NDArray[np.float64]
 
 _STEP = 1e-5  # of differences; A and delta are of order 1
 GROUP = 10
-# Groups that the effective share is judged by; where it is between these, more of them: few draws may hold none of the
-# heaviest weights, so that a share of 0.6 may be one of 0.3, and one of 0.9 is not.
+# Groups that the effective share is judged by; below the second share more of them: few draws may hold none of the
+# heaviest weights, and 0.6 may turn out to be 0.3.
 _PROBES, _MORE_PROBES = 50, 200
-_OPEN = 0.5, 0.75
+_GOOD_ENOUGH = 0.75
+# Below this share of effective proposals chains stand still where the posterior is not as the proposals say.
+FEWEST_EFFECTIVE = 0.5
 # The wider Gaussian: its share, and how far its typical distance from the mode, sqrt(P), is moved outwards.
 _WIDE_SHARE, _FARTHER = 0.05, 3.0
 
 
 @dataclass(frozen=True, eq=False)
 class BartlettCoordinates:
-    """phi (P,): weights as in theta, delta (K, D), A (row by row its free numbers, the diagonal as b = a^(2/3)).
-
-    Around a mode.
-    """
+    """phi (P,) around a mode: weights as in theta, delta (K, D), A row by row, with b = a^(2/3) for its diagonal."""
 
     density: MixtureDensity
     means: FloatArray
@@ -83,8 +82,7 @@ class BartlettCoordinates:
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             if diagonal:
                 b = np.broadcast_to(rest.reshape(S, groups, -1), (S, groups, D))
-                a = b**1.5
-                stds = np.diagonal(self.choleskys[:groups], axis1=1, axis2=2) / a
+                stds = np.diagonal(self.choleskys[:groups], axis1=1, axis2=2) / b**1.5
                 means = self.means + stds * deltas
                 scales = [np.log(stds[..., 0] if spherical else stds)]
                 # d log sd / d b = -1.5 / b
@@ -95,7 +93,7 @@ class BartlettCoordinates:
                 A[..., rows, columns] = rest.reshape(S, groups, -1)
                 diagonals = np.einsum("sgii->sgi", A)
                 b = diagonals.copy()
-                a = diagonals[:] = b**1.5
+                diagonals[:] = b**1.5
                 L = self.choleskys[:groups] @ _lower_inverse(np.swapaxes(A, -1, -2))
                 means = self.means + (L @ deltas[..., np.newaxis])[..., 0]
                 lengths = np.sqrt(np.cumsum(np.square(L)[..., ::-1], axis=-1)[..., ::-1])
@@ -171,7 +169,7 @@ class Proposal:
     def efficiency(self, rng: np.random.Generator) -> float:
         """The effective share of 500 draws; where that leaves it open, of 2500."""
         log_weights = self.draw(rng, _PROBES)[2]
-        if _OPEN[0] <= effective_share(log_weights) < _OPEN[1]:
+        if FEWEST_EFFECTIVE <= effective_share(log_weights) < _GOOD_ENOUGH:
             log_weights = np.concatenate([log_weights, self.draw(rng, _MORE_PROBES)[2]])
         return effective_share(log_weights)
 

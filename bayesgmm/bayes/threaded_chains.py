@@ -35,19 +35,20 @@ class ThreadedChains(ABC):
         *,
         work: int,
         most: int,
-        of: int = 1,
+        together: int = 1,
         tune: int,
         limit: int,
         chains: int,
         progress: bool,
     ) -> None:
-        """work: rows times components that a draw sees; most: draws of a chain between two looks, at most; of: how many
-        draws are made together."""
+        """work: rows times components that a draw sees; most: draws of a chain between two looks, at most; together:
+        how many draws are made at once.
+        """
         self._centre, self._scale = centre, scale
         self._draws = np.empty((chains, limit, len(centre)))
         self._log_posteriors = np.full((chains, limit), np.nan)
         self._tune, self._limit = tune, limit
-        self._piece = of * max(1, min(most, _LOOK // work) // of)
+        self._piece = together * max(1, min(most, _LOOK // work) // together)
         self._done = [-tune] * chains
         self._progress = progress and is_watched()
         self._threads = ThreadPoolExecutor(min(chains, config.NUMBA_NUM_THREADS), thread_name_prefix="bayesgmm-chain")
