@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from bayesgmm.em.path import EMPath as EMPath
     from bayesgmm.em.path import em_path as em_path
     from bayesgmm.em.result import EMFit as EMFit
-    from bayesgmm.em.result import Status as Status
+    from bayesgmm.em.runs import Status as Status
     from bayesgmm.em.standard_errors import StandardErrors as StandardErrors
     from bayesgmm.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture as BayesianGaussianMixture
     from bayesgmm.estimators.gaussian_mixture import GaussianMixture as GaussianMixture
@@ -124,7 +124,7 @@ _HOMES = {
     "EMPath": "em.path",
     "em_path": "em.path",
     "EMFit": "em.result",
-    "Status": "em.result",
+    "Status": "em.runs",
     "StandardErrors": "em.standard_errors",
     "BayesianGaussianMixture": "estimators.bayesian_gaussian_mixture",
     "GaussianMixture": "estimators.gaussian_mixture",

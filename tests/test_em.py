@@ -8,7 +8,7 @@ from scipy.stats import special_ortho_group
 from sklearn.mixture import GaussianMixture as Peer
 
 import bayesgmm as bg
-from bayesgmm.em import fit
+from bayesgmm.em import collapse
 from bayesgmm.mixture.covariance import STRUCTURES
 
 # Maxima found by mclust 6 at a tight tolerance (its VVV, EEE, VVI, VII, E, V).
@@ -229,7 +229,7 @@ def test_no_array_of_rows_by_components_is_made():
 
 def test_a_floor_that_is_never_checked_would_be_noticed(monkeypatch):
     """The broken twin of the collapse tests: without the check, the fit is not usable."""
-    monkeypatch.setattr(fit, "COVARIANCE_FLOOR", -1.0)
+    monkeypatch.setattr(collapse, "COVARIANCE_FLOOR", -1.0)
     X = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], 4, axis=0)
     with pytest.raises((np.linalg.LinAlgError, bg.BayesgmmError)):
         bg.fit_em(X, 3, n_init=2, rng=1)

@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 import bayesgmm as bg
 from bayesgmm import plots
-from bayesgmm.em.result import Restart, Status
+from bayesgmm.em.runs import Restart, Status
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.em import bootstrap, standard_errors, steps, uncertainty
+from bayesgmm.em import bootstrap, result, standard_errors, steps, uncertainty
 from bayesgmm.mixture.covariance import STRUCTURES
 from bayesgmm.mixture.entries import entries
 
@@ -137,7 +137,7 @@ def test_rows_scores_are_summed_in_pieces(covariance, weighted):
     X = bg.datasets.simulate(17_000, 3, 2, separation=2.0, rng=1).X
     row_weights = np.random.default_rng(1).random(len(X)) if weighted else None
     em = bg.fit_em(X, 3, covariance, sample_weight=row_weights, n_init=1, tol=1.0, rng=1)
-    maximum = uncertainty.maximum_of(em)
+    maximum = result.maximum_of(em)
     scores = uncertainty.row_scores(maximum, em.rows, maximum.kernel_parameters(maximum.point))
     scores = scores if row_weights is None else scores * row_weights[:, None]
     gradient, _ = steps.gradient_and_metric(maximum.point, maximum.statistics, maximum.structure.shape)
@@ -148,7 +148,7 @@ def test_rows_scores_are_summed_in_pieces(covariance, weighted):
 @every_structure
 def test_the_jacobian_is_that_of_the_entries(covariance):
     X = bg.datasets.simulate(200, 3, 3, separation=2.0, rng=1).X
-    maximum = uncertainty.maximum_of(fitted(X, 3, covariance))
+    maximum = result.maximum_of(fitted(X, 3, covariance))
 
     def values(move):
         w, m, L = steps.moved(maximum.point, move, maximum.structure.shape)
@@ -207,7 +207,7 @@ def test_a_replicate_is_the_fit_of_its_rows(covariance):
     """Against `fit_em` with the replicate's weights, from the same start."""
     X = two_groups(150)
     em = fitted(X, 2, covariance)
-    maximum = uncertainty.maximum_of(em)
+    maximum = result.maximum_of(em)
     root = uncertainty.curvature(maximum).root
 
     def drawn():
@@ -284,7 +284,7 @@ def coverage(D, method, n_sets, n_rows=500, halved=False, **options):
         if halved:
             em = dataclasses.replace(em, rows=dataclasses.replace(em.rows, weights=np.full(n_rows, 0.5)),
                                      log_likelihood=em.log_likelihood / 2, n_samples=em.n_samples / 2)  # fmt: skip
-        maximum = uncertainty.maximum_of(em)
+        maximum = result.maximum_of(em)
         true = uncertainty.values_of(
             maximum.found, {n: getattr(truth, n) for n in ("weights", "means", "stds", "correlations")}
         )
@@ -436,7 +436,7 @@ def test_weights_that_count_less_than_a_row_cannot_be_simulated():
 
 
 def test_more_numbers_than_a_matrix_may_have_are_refused(faithful_em, monkeypatch):
-    monkeypatch.setattr(uncertainty, "_MOST_PARAMETERS", 10)
+    monkeypatch.setattr(result, "_MOST_PARAMETERS", 10)
     with pytest.raises(bg.InputError, match="has 12 numbers"):
         errors(faithful_em)
 

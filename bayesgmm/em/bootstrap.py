@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.display import is_watched
 from bayesgmm.em import steps
-from bayesgmm.em.fit import bounds_of
+from bayesgmm.em.collapse import bounds_of
 from bayesgmm.em.steps import Bounds, Point
 from bayesgmm.em.uncertainty import Maximum
 from bayesgmm.exceptions import FitError, InputError

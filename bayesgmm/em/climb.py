@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.em import steps
-from bayesgmm.em.result import Restart, Status
+from bayesgmm.em.runs import Restart, Status
 from bayesgmm.em.steps import Bounds, Point
 from bayesgmm.mixture.covariance import Shape
 from bayesgmm.mixture.kernel import KernelParameters

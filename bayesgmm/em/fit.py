@@ -7,17 +7,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
 from bayesgmm.em.climb import Problem, climb
+from bayesgmm.em.collapse import bounds_of
 from bayesgmm.em.optima import by_weight, optima_of
 from bayesgmm.em.restarts import Task, n_ahead, restarts, together
-from bayesgmm.em.result import EMFit, Restart, Status
+from bayesgmm.em.result import EMFit
+from bayesgmm.em.runs import Restart, Status
 from bayesgmm.em.start import from_responsibilities, strategy_named
-from bayesgmm.em.steps import Bounds, Point
+from bayesgmm.em.steps import Point
 from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.mixture.covariance import FULL, CovarianceStructure, n_free_parameters, structure_named
+from bayesgmm.mixture.covariance import n_free_parameters, structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.rows import Rows, rows_of
-from bayesgmm.mixture.spread import total_cholesky
-from bayesgmm.mixture.whitening import lower_inverses
+from bayesgmm.mixture.rows import rows_of
 from bayesgmm.validation import (
     Table,
     as_generator,
@@ -30,10 +30,6 @@ from bayesgmm.validation import (
 )
 
 type FloatArray = NDArray[np.float64]
-
-# Variance, as a share of the data's total variance in its own direction, below which a covariance is a point,
-# a line or a plane and the likelihood has no bound.
-COVARIANCE_FLOOR = 1e-12
 
 
 def fit_em(
@@ -176,21 +172,6 @@ def task_of(
     rows = rows_of(table.values, weights)
     bounds = bounds_of(rows, table.features, structure)
     return Task(rows, structure, K, Problem(structure.shape, bounds, tol, max_iter)), table
-
-
-def bounds_of(rows: Rows, features: tuple[str, ...], structure: CovarianceStructure) -> Bounds:
-    """Where a component of a mixture of these rows has collapsed.
-
-    Raises InputError when the rows do not spread in some direction.
-    """
-    cholesky = total_cholesky(rows, features, structure)
-    return Bounds(
-        n_rows=float(rows.n_samples),
-        fewest=float(rows.n_features if structure is FULL else 1),
-        total_cholesky=cholesky,
-        total_whitener=lower_inverses(cholesky[np.newaxis])[0],
-        floor=COVARIANCE_FLOOR,
-    )
 
 
 def given_start(task: Task, start: MixtureParameters | ArrayLike, table: Table) -> tuple[Point, str]:

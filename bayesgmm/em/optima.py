@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.em.result import Optimum, Restart, Status
+from bayesgmm.em.runs import Optimum, Restart, Status
 from bayesgmm.em.steps import Point
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.sameness import Components, same_mixture

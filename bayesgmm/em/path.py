@@ -10,7 +10,7 @@ from bayesgmm.em import steps
 from bayesgmm.em.fit import given_start, task_of
 from bayesgmm.em.optima import as_parameters
 from bayesgmm.em.restarts import Task
-from bayesgmm.em.result import Status
+from bayesgmm.em.runs import Status
 from bayesgmm.em.start import draw, sample_of, strategy_named, whitened
 from bayesgmm.em.steps import Point
 from bayesgmm.mixture.parameters import MixtureParameters

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.em import steps
 from bayesgmm.em.climb import Climb, Problem, climb
-from bayesgmm.em.result import Restart, Status
+from bayesgmm.em.runs import Restart, Status
 from bayesgmm.em.start import StartStrategy, draw, sample_of, whitened
 from bayesgmm.em.steps import Point
 from bayesgmm.mixture.covariance import CovarianceStructure

@@ -1,15 +1,19 @@
 """`EMFit`: what EM found, and how each run ended."""
 
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.display import Card, Displayed, count, rows_in_words
-from bayesgmm.exceptions import InputError
+from bayesgmm.em.runs import Optimum, Restart, Status
+from bayesgmm.em.steps import Point
+from bayesgmm.em.uncertainty import Maximum
+from bayesgmm.exceptions import FitError, InputError
 from bayesgmm.mixture.covariance import structure_named
+from bayesgmm.mixture.entries import entries
 from bayesgmm.mixture.parameters import MixtureParameters, kernel_parameters
 from bayesgmm.mixture.rows import Rows, SufficientStatistics, rows_of
 from bayesgmm.mixture.shown import component_table
@@ -20,80 +24,8 @@ if TYPE_CHECKING:
 
 type FloatArray = NDArray[np.float64]
 
-
-class Status(Enum):
-    """How a run of EM ended; `remedy` says what to do about it.
-
-    Examples
-    --------
-    >>> import bayesgmm as bg
-    >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, max_iter=2, rng=1)
-    >>> em.status is bg.Status.MAX_ITER
-    True
-    >>> print(em.status)
-    stopped at max_iter: raise max_iter, or tol if fewer digits will do
-    """
-
-    CONVERGED = ("converged", "")
-    MAX_ITER = ("stopped at max_iter", "raise max_iter, or tol if fewer digits will do")
-    OVERTAKEN = (
-        "overtaken",
-        "none needed: after the short run its log-likelihood was not among the best, and others that ran on were "
-        "near it, or it was too far below them",
-    )
-    COLLAPSED = (
-        "collapsed",
-        "a component shrank onto too few distinct rows: ask for fewer components, or for covariance='tied', "
-        "or add rows",
-    )
-
-    def __init__(self, text: str, remedy: str) -> None:
-        self.text = text
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return f"{self.text}: {self.remedy}" if self.remedy else self.text
-
-
-class Restart(NamedTuple):
-    """The record of one run.
-
-    start: how it began; history: log-likelihood at each iteration; sampled: of a sample of the rows, not of all;
-    n_failed: passes over the rows that led to no iteration, because the log-likelihood was lower there.
-    """
-
-    start: str
-    status: Status
-    history: FloatArray
-    sampled: bool = False
-    n_failed: int = 0
-
-    @property
-    def log_likelihood(self) -> float:
-        return float(self.history[-1])
-
-    @property
-    def n_passes(self) -> int:
-        """Passes over the rows, the first of which gives the log-likelihood of the start."""
-        return len(self.history) + self.n_failed
-
-    def __repr__(self) -> str:
-        of = " of a sample of the rows" if self.sampled else ""
-        return (
-            f"Restart({self.start}, {self.status.text} after {count(len(self.history) - 1, 'iteration')}, "
-            f"log-likelihood{of} {self.log_likelihood:.4f})"
-        )
-
-
-class Optimum(NamedTuple):
-    """A maximum of the likelihood. n_runs: how many of the runs that went on to the end reached it."""
-
-    parameters: MixtureParameters
-    log_likelihood: float
-    n_runs: int
-
-    def __repr__(self) -> str:
-        return f"Optimum(log-likelihood {self.log_likelihood:.4f}, reached by {count(self.n_runs, 'run')})"
+# Covariance matrices of more estimates than this are refused: 200 MB each.
+_MOST_PARAMETERS = 5000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -278,7 +210,9 @@ class EMFit(Displayed):
         # This imports pandas, which an EM fit does without.
         from bayesgmm.em.standard_errors import standard_errors
 
-        return standard_errors(self, method, ci_prob=ci_prob, n_replicates=n_replicates, rng=rng, progress=progress)
+        return standard_errors(
+            partial(maximum_of, self), method, ci_prob=ci_prob, n_replicates=n_replicates, rng=rng, progress=progress
+        )
 
     def with_rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> "EMFit":
         """The same fit with the rows that it was fitted to, for a fit that was read from a file or a dictionary.
@@ -386,6 +320,29 @@ def statistics_at(em: EMFit) -> SufficientStatistics:
             f"these rows {found.log_likelihood:.8g}. Pass the rows and weights that it was fitted to, unchanged."
         )
     return found
+
+
+def maximum_of(em: EMFit) -> Maximum:
+    """The fit with its rows.
+
+    Raises InputError when the fit has no rows, or others than it was fitted to; FitError when it did not converge.
+    """
+    statistics = statistics_at(em)
+    if em.status is not Status.CONVERGED:
+        raise FitError(
+            f"EM {em.status}. Standard errors belong to a maximum of the likelihood, and this fit may not be one: fit "
+            f"again until it has converged."
+        )
+    p, structure = em.parameters, structure_named(em.covariance)
+    if len(found := entries(p.n_components, p.features, em.covariance)) > _MOST_PARAMETERS:
+        raise InputError(
+            f"covariance={em.covariance!r} with {p.n_components} components of {p.n_features} features has "
+            f"{len(found)} numbers; the covariance of more than {_MOST_PARAMETERS} estimates is not computed. Fit "
+            f"fewer components or features, or covariance='diag'."
+        )
+    assert em.rows is not None  # or statistics_at would have refused
+    point = Point(p.weights.copy(), p.means - em.rows.origin, np.linalg.cholesky(p.covariances))
+    return Maximum(p, em.rows, structure, point, statistics, found)
 
 
 def _numbers(parameters: MixtureParameters) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`StandardErrors`: how far EM's estimates would differ on other rows, by any of six methods."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,8 +26,7 @@ from bayesgmm.em.bootstrap import (
     weighted,
     without,
 )
-from bayesgmm.em.result import EMFit
-from bayesgmm.em.uncertainty import Maximum, curvature, jacobian, maximum_of, sandwich
+from bayesgmm.em.uncertainty import Maximum, curvature, jacobian, sandwich
 from bayesgmm.exceptions import BayesgmmWarning, FitError, InputError
 from bayesgmm.mixture.entries import PARAMETERS, values_of
 from bayesgmm.tables import to_grid
@@ -116,7 +116,13 @@ class StandardErrors(Displayed):
 
 
 def standard_errors(
-    em: EMFit, method: str, *, ci_prob: float, n_replicates: int | None, rng: Any, progress: bool
+    at_maximum: Callable[[], Maximum],
+    method: str,
+    *,
+    ci_prob: float,
+    n_replicates: int | None,
+    rng: Any,
+    progress: bool,
 ) -> StandardErrors:
     """See `EMFit.standard_errors`."""
     if not isinstance(method, str) or method not in METHODS:
@@ -127,24 +133,23 @@ def standard_errors(
             raise InputError(f"method={method!r} has no replicates; leave n_replicates out, or use a bootstrap.")
         n_replicates = check_count(n_replicates, "n_replicates", 2)
     with threadpool_limits(limits=1, user_api="blas"):  # the same digits on any number of cores
-        maximum = maximum_of(em)
+        maximum = at_maximum()
         root = curvature(maximum).root
         if method in _FROM_CURVATURE:
-            return _from_curvature(em, maximum, root, method, ci_prob)
+            return _from_curvature(maximum, root, method, ci_prob)
         if method == "jackknife":
-            return _from_jackknife(em, maximum, root, ci_prob, n_replicates, generator, progress)
-        return _from_bootstrap(em, maximum, root, method, ci_prob, n_replicates or _N_REPLICATES, generator, progress)
+            return _from_jackknife(maximum, root, ci_prob, n_replicates, generator, progress)
+        return _from_bootstrap(maximum, root, method, ci_prob, n_replicates or _N_REPLICATES, generator, progress)
 
 
-def _from_curvature(em: EMFit, maximum: Maximum, root: FloatArray, method: str, ci_prob: float) -> StandardErrors:
+def _from_curvature(maximum: Maximum, root: FloatArray, method: str, ci_prob: float) -> StandardErrors:
     moves = root @ root.T if method == "information" else sandwich(maximum, root)
     changes = jacobian(maximum)
     covariance = changes @ moves @ changes.T
-    return _result(em, maximum, covariance, method, ci_prob)
+    return _result(maximum, covariance, method, ci_prob)
 
 
 def _from_bootstrap(
-    em: EMFit,
     maximum: Maximum,
     root: FloatArray,
     method: str,
@@ -159,13 +164,12 @@ def _from_bootstrap(
         drawn = [partial(parametric, maximum, stream) for stream in streams]
     else:
         drawn = [partial(_RESAMPLINGS[method], n_rows, stream) for stream in streams]
-    fits = replicates(maximum, em.parameters, root @ root.T, drawn, simulated=simulated, progress=progress)
+    fits = replicates(maximum, maximum.mixture, root @ root.T, drawn, simulated=simulated, progress=progress)
     covariance = np.atleast_2d(np.cov(fits.values, rowvar=False))
-    return _result(em, maximum, covariance, method, ci_prob, fits)
+    return _result(maximum, covariance, method, ci_prob, fits)
 
 
 def _from_jackknife(
-    em: EMFit,
     maximum: Maximum,
     root: FloatArray,
     ci_prob: float,
@@ -177,26 +181,26 @@ def _from_jackknife(
     groups = jackknife_groups(n_rows, n, rng)
     sizes = np.array([len(group) for group in groups])
     drawn = [partial(without, n_rows, group) for group in groups]
-    fits = replicates(maximum, em.parameters, root @ root.T, drawn, simulated=False, progress=progress)
+    fits = replicates(maximum, maximum.mixture, root @ root.T, drawn, simulated=False, progress=progress)
     if len(fits.values) < len(groups):
         raise FitError(
             f"{len(groups) - len(fits.values)} of {len(groups)} fits without some rows collapsed or did not end, "
             f"and the jackknife needs all. Use method='bootstrap', or ask for fewer components."
         )
-    covariance = jackknife_covariance(_estimates(em, maximum), fits.values, sizes)
+    covariance = jackknife_covariance(_estimates(maximum), fits.values, sizes)
     size = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} or {sizes.max()}"
     left_out = "each row alone" if sizes.max() == 1 else f"{len(groups)} random groups of {size} rows in turn"
-    return _result(em, maximum, covariance, "jackknife", ci_prob, fits, f"Left out: {left_out}.")
+    return _result(maximum, covariance, "jackknife", ci_prob, fits, f"Left out: {left_out}.")
 
 
-def _estimates(em: EMFit, maximum: Maximum) -> FloatArray:
+def _estimates(maximum: Maximum) -> FloatArray:
     """(n_entries,) the fit's numbers."""
-    return values_of(maximum.found, {name: getattr(em.parameters, name) for name in PARAMETERS})
+    return values_of(maximum.found, {name: getattr(maximum.mixture, name) for name in PARAMETERS})
 
 
-def _table(em: EMFit, maximum: Maximum, covariance: FloatArray, ci_prob: float) -> pd.DataFrame:
+def _table(maximum: Maximum, covariance: FloatArray, ci_prob: float) -> pd.DataFrame:
     """Intervals are symmetric on the scale of `_SCALES`, where the standard error follows by the delta method."""
-    found, estimates, ses = maximum.found, _estimates(em, maximum), np.sqrt(np.diagonal(covariance))
+    found, estimates, ses = maximum.found, _estimates(maximum), np.sqrt(np.diagonal(covariance))
     width, lower, upper = norm.ppf((1 + ci_prob) / 2) * ses, np.empty(len(ses)), np.empty(len(ses))
     for parameter, (there, back, slope) in _SCALES.items():
         at = [i for i, entry in enumerate(found) if entry.parameter == parameter]
@@ -217,7 +221,6 @@ def _table(em: EMFit, maximum: Maximum, covariance: FloatArray, ci_prob: float) 
 
 
 def _result(
-    em: EMFit,
     maximum: Maximum,
     covariance: FloatArray,
     method: str,
@@ -225,7 +228,7 @@ def _result(
     fits: Replicates | None = None,
     note: str = "",
 ) -> StandardErrors:
-    table = _table(em, maximum, covariance, ci_prob)
+    table = _table(maximum, covariance, ci_prob)
     if not np.isfinite(table.select_dtypes(float).to_numpy()).all():
         raise FitError(
             f"method={method!r} found standard errors that are not finite: an estimate is at the edge of what it can "

@@ -11,19 +11,16 @@ from numpy.typing import NDArray
 from scipy.linalg import null_space
 
 from bayesgmm.em import steps
-from bayesgmm.em.result import EMFit, Status, statistics_at
 from bayesgmm.em.steps import Point
-from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
-from bayesgmm.mixture.entries import Entry, entries, values_of
+from bayesgmm.exceptions import FitError
+from bayesgmm.mixture.covariance import CovarianceStructure
+from bayesgmm.mixture.entries import Entry, values_of
 from bayesgmm.mixture.kernel import KernelParameters
-from bayesgmm.mixture.parameters import kernel_parameters
+from bayesgmm.mixture.parameters import MixtureParameters, kernel_parameters
 from bayesgmm.mixture.rows import Rows, SufficientStatistics, on_threads
 
 type FloatArray = NDArray[np.float64]
 
-# Matrices of so many numbers squared are the result: 200 MB each.
-_MOST_PARAMETERS = 5000
 # Of whitened moves: truncation and rounding are both below 1e-9 of the curvature.
 _STEP = 1e-5
 # Numbers in the temporary arrays of one batch.
@@ -39,6 +36,7 @@ _MOST_ROWS, _GROUPS = 2048, 8
 class Maximum(NamedTuple):
     """An EM fit, as the arithmetic here takes it: where it is, on which rows, and the numbers it is read as."""
 
+    mixture: MixtureParameters
     rows: Rows
     structure: CovarianceStructure
     point: Point
@@ -54,29 +52,6 @@ class Curvature(NamedTuple):
 
     information: FloatArray
     root: FloatArray
-
-
-def maximum_of(em: EMFit) -> Maximum:
-    """The fit with its rows.
-
-    Raises InputError when the fit has no rows, or others than it was fitted to; FitError when it did not converge.
-    """
-    statistics = statistics_at(em)
-    if em.status is not Status.CONVERGED:
-        raise FitError(
-            f"EM {em.status}. Standard errors belong to a maximum of the likelihood, and this fit may not be one: fit "
-            f"again until it has converged."
-        )
-    p, structure = em.parameters, structure_named(em.covariance)
-    if len(found := entries(p.n_components, p.features, em.covariance)) > _MOST_PARAMETERS:
-        raise InputError(
-            f"covariance={em.covariance!r} with {p.n_components} components of {p.n_features} features has "
-            f"{len(found)} numbers; the covariance of more than {_MOST_PARAMETERS} estimates is not computed. Fit "
-            f"fewer components or features, or covariance='diag'."
-        )
-    assert em.rows is not None  # or statistics_at would have refused
-    point = Point(p.weights.copy(), p.means - em.rows.origin, np.linalg.cholesky(p.covariances))
-    return Maximum(em.rows, structure, point, statistics, found)
 
 
 def curvature(maximum: Maximum) -> Curvature:
