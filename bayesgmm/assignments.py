@@ -122,7 +122,7 @@ def partition_agreement(
 def agreement_with_draws(parameters: MixtureParameters, values: NDArray[Any], draws: MixtureDraws) -> float:
     """Adjusted Rand index of a mixture's partition with a draw's, averaged over draws; of 5000 rows at most."""
     rows = np.ascontiguousarray(values[spaced(len(values), _N_ROWS)]) if len(values) > _N_ROWS else values
-    labels = parameters.predict(rows)
+    labels = parameters.labels_at(rows)
     found = responsibilities_of_draws(rows, *draws.arrays)
     return float(np.mean([adjusted_rand_score(labels, r.argmax(axis=1)) for r in found]))
 

@@ -19,8 +19,7 @@ from bayesgmm.bayes.prior import Prior
 from bayesgmm.bayes.std_priors import Fixed, Uniform
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.rows import rows_of
-from bayesgmm.validation import Table
+from bayesgmm.mixture.rows import Rows
 
 type FloatArray = NDArray[np.float64]
 
@@ -34,7 +33,7 @@ class MixtureDensity:
     values (N, D) float64 or float32, C order; prior with one value a feature.
     """
 
-    values: NDArray[Any]
+    rows: Rows
     n_components: int
     structure: CovarianceStructure
     prior: Prior
@@ -42,7 +41,7 @@ class MixtureDensity:
     _arrays: tuple[FloatArray, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        prior, D = self.prior, self.values.shape[1]
+        prior, D = self.prior, self.rows.n_features
         if isinstance(prior.std, Fixed):
             kind, std = FIXED, np.log(np.asarray(prior.std.value))[np.newaxis]
         elif isinstance(prior.std, Uniform):
@@ -52,7 +51,7 @@ class MixtureDensity:
         padded = np.zeros((STD_ROWS, D))
         padded[: len(std)] = std.reshape(len(std), -1)
         arrays = (
-            rows_of(self.values).origin,
+            self.rows.origin,
             np.array(prior.mean_location, dtype=np.float64),
             np.array(prior.mean_scale, dtype=np.float64),
             padded,
@@ -62,10 +61,12 @@ class MixtureDensity:
         object.__setattr__(self, "_arrays", arrays)
 
     @classmethod
-    def of(cls, table: Table, n_components: int, structure: CovarianceStructure, prior: Prior) -> "MixtureDensity":
-        return cls(
-            np.ascontiguousarray(table.values), n_components, structure, prior.for_features(table.n_features, structure)
-        )
+    def of(cls, rows: Rows, n_components: int, structure: CovarianceStructure, prior: Prior) -> "MixtureDensity":
+        return cls(rows, n_components, structure, prior.for_features(rows.n_features, structure))
+
+    @property
+    def values(self) -> NDArray[Any]:
+        return self.rows.values
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

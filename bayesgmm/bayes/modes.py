@@ -12,7 +12,7 @@ from bayesgmm.bayes.components import nearest_orders, relabelled
 from bayesgmm.bayes.density import MixtureDensity
 from bayesgmm.bayes.evidence import bridge, laplace
 from bayesgmm.bayes.precondition import Curvature, curvature_at, find_each
-from bayesgmm.mixture.rows import moments, multiplications, rows_of
+from bayesgmm.mixture.rows import multiplications
 from bayesgmm.mixture.sameness import Components, alike, same_mixture
 
 type FloatArray = NDArray[np.float64]
@@ -71,7 +71,7 @@ def find_modes(density: MixtureDensity, searches: Sequence[list[FloatArray]], rn
 
     Those whose evidence has no number come where the width of the best mode would put them.
     """
-    stds = np.sqrt(np.diagonal(moments(rows_of(density.values))[1]))  # NumPy would copy the rows for it
+    stds = density.rows.stds
     modes: list[Mode] = []
     work = multiplications(len(density.values), density.n_components, density.values.shape[1])
     for theta in find_each(density, searches, work, density.widths):

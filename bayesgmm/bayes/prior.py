@@ -11,7 +11,7 @@ from bayesgmm.bayes.std_priors import LogNormal, StdPrior
 from bayesgmm.display import Card, Displayed, Grid, left_out, rows_shown
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
-from bayesgmm.mixture.rows import rows_of
+from bayesgmm.mixture.rows import Rows, rows_of
 from bayesgmm.mixture.spread import total_covariance
 from bayesgmm.validation import as_numbers, as_table
 
@@ -133,12 +133,16 @@ class Prior(Displayed):
         >>> prior.mean_location.tolist(), prior.concentration
         ([2.5], 2.0)
         """
-        structure = structure_named(covariance)
         table = as_table(X)
-        low, high = (np.asarray(f(table.values, axis=0), dtype=np.float64) for f in (np.min, np.max))
+        return cls.for_rows(rows_of(table.values), table.features, structure_named(covariance), **changes)
+
+    @classmethod
+    def for_rows(cls, rows: Rows, features: tuple[str, ...], structure: CovarianceStructure, **changes: Any) -> "Prior":
+        """`for_data` of rows that were checked before."""
+        low, high = (np.asarray(f(rows.values, axis=0), dtype=np.float64) for f in (np.min, np.max))
         span = high - low
         middle = low + span / 2
-        stds = np.sqrt(np.diagonal(total_covariance(rows_of(table.values), table.features)))
+        stds = np.sqrt(np.diagonal(total_covariance(rows, features)))
         median = np.sqrt(np.mean(np.square(stds))) / 2 if _is_spherical(structure) else stds / 2
         values: dict[str, Any] = {"mean_location": middle, "mean_scale": span, "std": LogNormal(median)}
         unknown = set(changes) - {field.name for field in fields(cls)}

@@ -70,7 +70,7 @@ def unlabelled(
     K = weights.shape[1]
     if not len(rows):
         return Unlabelled(weights, means, covariances, rows, np.empty((0, K, K)))
-    pivot = reference.predict(rows)
+    pivot = reference.labels_at(rows)
     order = np.argsort(pivot, kind="stable")
     present, first = np.unique(pivot[order], return_index=True)
     agreements = np.zeros((*weights.shape, K))

@@ -30,7 +30,7 @@ from bayesgmm.bayes.regions import Drawn, Known, explore
 from bayesgmm.exceptions import InputError, SamplingError
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.rows import moments, rows_of
+from bayesgmm.mixture.rows import Rows, rows_of
 from bayesgmm.mixture.spread import total_cholesky
 from bayesgmm.validation import Table, as_generator, as_table, check_count, check_n_components
 
@@ -361,25 +361,26 @@ def _default_target(
     table = as_table(X)
     K = check_n_components(n_components, table)
     check_prior(prior)
-    total_cholesky(rows_of(table.values), table.features, structure)  # refuses what makes the posterior improper
-    prior = prior or Prior.for_data(X, structure.name)
-    density = MixtureDensity.of(table, K, structure, prior)
+    rows = rows_of(np.ascontiguousarray(table.values))
+    total_cholesky(rows, table.features, structure)  # refuses what makes the posterior improper
+    prior = prior or Prior.for_rows(rows, table.features, structure)
+    density = MixtureDensity.of(rows, K, structure, prior)
     for start in starts:
         start.check_start(K, table.features)
     compile_side_by_side(density.values.dtype)
     searches = [[density.unconstrain(start)] for start in starts] or [
-        [density.unconstrain(mixture) for mixture in _random_mixtures(density.values, K, rng)]
+        [density.unconstrain(mixture) for mixture in _random_mixtures(rows, K, rng)]
     ]
     attributes = {"model": "default", "covariance": structure.name, "prior": density.prior.expression()}
     return Target(nuts.CompiledDensity(density), searches, density, (), table, attributes)
 
 
-def _random_mixtures(values: FloatArray, n_components: int, rng: np.random.Generator) -> list[MixtureParameters]:
+def _random_mixtures(rows: Rows, n_components: int, rng: np.random.Generator) -> list[MixtureParameters]:
     """Mixtures with random rows as means, equal weights, and variances shrunk from the data's to K equal volumes."""
-    variances = np.diagonal(moments(rows_of(values))[1]) * n_components ** (-2 / values.shape[1])
+    variances = rows.stds**2 * n_components ** (-2 / rows.n_features)
     covariances = np.broadcast_to(np.diag(variances), (n_components, len(variances), len(variances)))
     weights = np.full(n_components, 1 / n_components)
     return [
-        MixtureParameters(weights, values[rng.choice(len(values), n_components, replace=False)], covariances)
+        MixtureParameters(weights, rows.values[rng.choice(rows.n_samples, n_components, replace=False)], covariances)
         for _ in range(_N_STARTS)
     ]

@@ -1,7 +1,6 @@
 """`EMFit`: what EM found, and how each run ended."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -211,7 +210,7 @@ class EMFit(Displayed):
         from bayesgmm.em.standard_errors import standard_errors
 
         return standard_errors(
-            partial(maximum_of, self), method, ci_prob=ci_prob, n_replicates=n_replicates, rng=rng, progress=progress
+            maximum_of(self), method, ci_prob=ci_prob, n_replicates=n_replicates, rng=rng, progress=progress
         )
 
     def with_rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> "EMFit":

@@ -1,7 +1,6 @@
 """`StandardErrors`: how far EM's estimates would differ on other rows, by any of six methods."""
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -116,7 +115,7 @@ class StandardErrors(Displayed):
 
 
 def standard_errors(
-    at_maximum: Callable[[], Maximum],
+    maximum: Maximum,
     method: str,
     *,
     ci_prob: float,
@@ -133,7 +132,6 @@ def standard_errors(
             raise InputError(f"method={method!r} has no replicates; leave n_replicates out, or use a bootstrap.")
         n_replicates = check_count(n_replicates, "n_replicates", 2)
     with threadpool_limits(limits=1, user_api="blas"):  # the same digits on any number of cores
-        maximum = at_maximum()
         root = curvature(maximum).root
         if method in _FROM_CURVATURE:
             return _from_curvature(maximum, root, method, ci_prob)

@@ -239,7 +239,11 @@ class MixtureParameters(Displayed):
         >>> em.parameters.predict([[2.0, 55.0], [4.5, 80.0]]).tolist()
         [1, 0]
         """
-        rows, parameters = self._at(X)
+        return self.labels_at(as_table(X, features=self.features).values)
+
+    def labels_at(self, values: NDArray[Any]) -> NDArray[np.intp]:
+        """`predict` for rows (N, D) that were checked before."""
+        rows, parameters = self._at_values(values)
         return np.concatenate([piece.responsibilities(parameters).argmax(axis=1) for piece in rows.pieces()])
 
     def sample(self, n_samples: int, rng: Any = None) -> tuple[FloatArray, NDArray[np.intp]]:
@@ -368,12 +372,14 @@ class MixtureParameters(Displayed):
         return Card(f"MixtureParameters: {size}", grid=grid, notes=notes)
 
     def _at(self, X: Any) -> tuple[Rows, KernelParameters]:
-        table = as_table(X, features=self.features)
+        return self._at_values(as_table(X, features=self.features).values)
+
+    def _at_values(self, values: NDArray[Any]) -> tuple[Rows, KernelParameters]:
         # Any origin near the mixture keeps the digits of data far from 0.
         origin = self.means[0]
         choleskys = np.linalg.cholesky(self.covariances)
         return (
-            Rows(table.values, np.empty(0), origin),
+            Rows(values, np.empty(0), origin),
             kernel_parameters(self.weights, self.means - origin, choleskys),
         )
 

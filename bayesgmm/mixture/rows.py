@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -71,6 +71,15 @@ class Rows:
             view = array.view()
             view.flags.writeable = False
             object.__setattr__(self, name, view)
+
+    @cached_property
+    def moments(self) -> tuple[FloatArray, FloatArray]:
+        """Weighted mean (D,), relative to the origin, and maximum-likelihood covariance (D, D)."""
+        return moments(self)
+
+    @property
+    def stds(self) -> FloatArray:
+        return np.sqrt(np.diagonal(self.moments[1]))
 
     @property
     def n_samples(self) -> int:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.covariance import CovarianceStructure
-from bayesgmm.mixture.rows import Rows, moments
+from bayesgmm.mixture.rows import Rows
 
 type FloatArray = NDArray[np.float64]
 
@@ -18,7 +18,7 @@ def total_covariance(rows: Rows, features: tuple[str, ...]) -> FloatArray:
 
     Raises InputError, naming the columns, when some are constant over the rows of positive weight.
     """
-    _, covariance = moments(rows)
+    _, covariance = rows.moments
     # By the range too: the mean of weighted rows is rounded, and then a constant has a variance.
     varies = (_ranges(rows) > _SMALLEST) & (np.diagonal(covariance) > 0)
     if not varies.all():
