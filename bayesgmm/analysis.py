@@ -13,16 +13,16 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from bayesgmm import plots
-from bayesgmm.bayes.diagnose import Diagnosis, diagnose
-from bayesgmm.bayes.labels import align
-from bayesgmm.bayes.prior import Prior
-from bayesgmm.bayes.sample import sample_posterior
-from bayesgmm.comparison import Comparison, compare
-from bayesgmm.display import Card, Displayed, count, rows_in_words
+from bayesgmm.bayes.model.prior import Prior
+from bayesgmm.bayes.sampling.sample import sample_posterior
+from bayesgmm.comparison.compare import Comparison, compare
+from bayesgmm.display.cards import Card, Displayed, count, rows_in_words
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import BayesgmmWarning, InputError
-from bayesgmm.io import prepare_folder
+from bayesgmm.files import prepare_folder
+from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
+from bayesgmm.posterior.labels.align import align
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.validation import as_generator, check_fraction
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bayesgmm.display import is_watched
+from bayesgmm.display.progress import is_watched
 from bayesgmm.exceptions import FitError, InputError, SamplingError
-from bayesgmm.io import prepare_folder, read_table, select_columns
+from bayesgmm.files import prepare_folder, read_table, select_columns
 
 EXIT_FIT, EXIT_INPUT, EXIT_SAMPLING = 1, 2, 3
 

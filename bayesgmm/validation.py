@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from bayesgmm.exceptions import InputError
-
-type FloatArray = NDArray[np.float64]
+from bayesgmm.types import FloatArray
 
 CHUNK = 65_536  # rows looked at together, so that no check allocates anything of the data's size
 LARGEST = 1e100  # squares and their sums must be numbers too

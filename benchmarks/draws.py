@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.mixture.parameters import log_densities_of_draws
+from bayesgmm.mixture.draws import log_densities_of_draws
 
 
 class Sampled(NamedTuple):

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 import bayesgmm as bg
-from bayesgmm.bayes.density import MixtureDensity
+from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.mixture.covariance import FULL
 from bayesgmm.validation import as_table
 from benchmarks import pymc_peer

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.bayes.relabelling import RELABELLINGS
-from bayesgmm.mixture.parameters import responsibilities_of_draws
+from bayesgmm.mixture.draws import responsibilities_of_draws
+from bayesgmm.posterior.labels.methods import RELABELLINGS
 from benchmarks.cases import Data, faithful, galaxies, iris, simulated
 from benchmarks.draws import Sampled, bulk_ess, log_likelihoods
 from benchmarks.timing import N_CORES, in_turn, seconds

@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.bayes import choose, sample
+from bayesgmm.bayes.sampling import choice as choose
+from bayesgmm.bayes.sampling import sample
 from benchmarks.cases import Data, faithful, galaxies, iris, simulated
 from benchmarks.draws import bulk_ess
 

@@ -1,1 +1,4 @@
-"""The posterior."""
+"""Making a posterior: the model, its modes, and draws from it.
+
+It knows nothing of `em`, and of `posterior`, which reads the draws.
+"""

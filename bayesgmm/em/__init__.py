@@ -1,1 +1,4 @@
-"""Point estimates: maximum likelihood by EM."""
+"""Point estimates: maximum likelihood by EM, and its standard errors.
+
+It knows nothing of `bayes` and `posterior`.
+"""

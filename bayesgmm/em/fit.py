@@ -3,21 +3,21 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
-from bayesgmm.em.climb import Problem, climb
-from bayesgmm.em.collapse import bounds_of
-from bayesgmm.em.optima import by_weight, optima_of
-from bayesgmm.em.restarts import Task, n_ahead, restarts, together
 from bayesgmm.em.result import EMFit
 from bayesgmm.em.runs import Restart, Status
-from bayesgmm.em.start import from_responsibilities, strategy_named
-from bayesgmm.em.steps import Point
+from bayesgmm.em.search.climb import Problem, climb
+from bayesgmm.em.search.collapse import bounds_of
+from bayesgmm.em.search.optima import by_weight, optima_of
+from bayesgmm.em.search.restarts import Task, n_ahead, restarts, together
+from bayesgmm.em.search.start import from_responsibilities, strategy_named
+from bayesgmm.em.search.steps import Point
 from bayesgmm.exceptions import FitError, InputError
+from bayesgmm.kernel.rows import rows_of
 from bayesgmm.mixture.covariance import n_free_parameters, structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.rows import rows_of
 from bayesgmm.validation import (
     Table,
     as_generator,
@@ -28,8 +28,6 @@ from bayesgmm.validation import (
     check_positive,
     check_weights,
 )
-
-type FloatArray = NDArray[np.float64]
 
 
 def fit_em(

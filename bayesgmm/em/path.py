@@ -4,20 +4,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from bayesgmm.em import steps
 from bayesgmm.em.fit import given_start, task_of
-from bayesgmm.em.optima import as_parameters
-from bayesgmm.em.restarts import Task
 from bayesgmm.em.runs import Status
-from bayesgmm.em.start import draw, sample_of, strategy_named, whitened
-from bayesgmm.em.steps import Point
+from bayesgmm.em.search import steps
+from bayesgmm.em.search.optima import as_parameters
+from bayesgmm.em.search.restarts import Task
+from bayesgmm.em.search.start import draw, sample_of, strategy_named, whitened
+from bayesgmm.em.search.steps import Point
+from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.rows import Rows
+from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_generator
-
-type FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

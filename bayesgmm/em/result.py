@@ -4,24 +4,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from bayesgmm.display import Card, Displayed, count, rows_in_words
+from bayesgmm.display.cards import Card, Displayed, count, rows_in_words
+from bayesgmm.display.components import component_table
 from bayesgmm.em.runs import Optimum, Restart, Status
-from bayesgmm.em.steps import Point
-from bayesgmm.em.uncertainty import Maximum
+from bayesgmm.em.search.steps import Point
+from bayesgmm.em.uncertainty.curvature import Maximum
 from bayesgmm.exceptions import FitError, InputError
+from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters, rows_of
 from bayesgmm.mixture.covariance import structure_named
-from bayesgmm.mixture.entries import entries
-from bayesgmm.mixture.parameters import MixtureParameters, kernel_parameters
-from bayesgmm.mixture.rows import Rows, SufficientStatistics, rows_of
-from bayesgmm.mixture.shown import component_table
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.scalars import entries
+from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_table, check_weights
 
 if TYPE_CHECKING:
-    from bayesgmm.em.standard_errors import StandardErrors
+    from bayesgmm.em.uncertainty.standard_errors import StandardErrors
 
-type FloatArray = NDArray[np.float64]
 
 # Covariance matrices of more estimates than this are refused: 200 MB each.
 _MOST_PARAMETERS = 5000
@@ -207,7 +207,7 @@ class EMFit(Displayed):
         sandwich 0.023
         """
         # This imports pandas, which an EM fit does without.
-        from bayesgmm.em.standard_errors import standard_errors
+        from bayesgmm.em.uncertainty.standard_errors import standard_errors
 
         return standard_errors(
             maximum_of(self), method, ci_prob=ci_prob, n_replicates=n_replicates, rng=rng, progress=progress

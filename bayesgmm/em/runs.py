@@ -3,13 +3,9 @@
 from enum import Enum
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bayesgmm.display import count
+from bayesgmm.display.cards import count
 from bayesgmm.mixture.parameters import MixtureParameters
-
-type FloatArray = NDArray[np.float64]
+from bayesgmm.types import FloatArray
 
 
 class Status(Enum):

@@ -11,19 +11,18 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.bayes.diagnose import Diagnosis, diagnose
-from bayesgmm.bayes.draws import mixture_draws
-from bayesgmm.bayes.labels import align
-from bayesgmm.bayes.predict import predict, predict_density
-from bayesgmm.bayes.prior import Prior
-from bayesgmm.bayes.sample import sample_posterior
+from bayesgmm.bayes.model.prior import Prior
+from bayesgmm.bayes.sampling.sample import sample_posterior
 from bayesgmm.em.fit import fit_em
 from bayesgmm.estimators.shared import MixtureEstimator
 from bayesgmm.exceptions import BayesgmmWarning, FitError
 from bayesgmm.mixture.covariance import STRUCTURES
 from bayesgmm.mixture.parameters import MixtureParameters
-
-type FloatArray = NDArray[np.float64]
+from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
+from bayesgmm.posterior.draws import mixture_draws
+from bayesgmm.posterior.labels.align import align
+from bayesgmm.posterior.prediction.predict import predict, predict_density
+from bayesgmm.types import FloatArray
 
 
 class BayesianGaussianMixture(MixtureEstimator):

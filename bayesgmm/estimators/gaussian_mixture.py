@@ -13,13 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from bayesgmm.em.fit import fit_em
 from bayesgmm.estimators.shared import LAYOUTS, MixtureEstimator
 from bayesgmm.exceptions import BayesgmmWarning, InputError
+from bayesgmm.kernel.rows import rows_of
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
+from bayesgmm.mixture.data_covariance import total_cholesky
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.rows import rows_of
-from bayesgmm.mixture.spread import total_cholesky
+from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_numbers, as_table
-
-type FloatArray = NDArray[np.float64]
 
 # scikit-learn's names of the starts that are `fit_em`'s too.
 _STARTS = {"k-means++": "k-means++", "random_from_data": "random"}

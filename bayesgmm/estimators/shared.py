@@ -13,11 +13,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
+from bayesgmm.kernel.triangular import lower_inverses
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.whitening import lower_inverses
+from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_generator
-
-type FloatArray = NDArray[np.float64]
 
 
 class Layout(NamedTuple):

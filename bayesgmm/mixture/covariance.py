@@ -4,11 +4,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayesgmm.exceptions import InputError
-
-type FloatArray = NDArray[np.float64]
+from bayesgmm.types import FloatArray
 
 
 class Shape(NamedTuple):

@@ -1,6 +1,6 @@
 """Many mixtures of one shape, such as the draws of a posterior, over the same rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.mixture import kernel
-from bayesgmm.mixture.kernel import KernelParameters
-from bayesgmm.mixture.parameters import kernel_parameters
-from bayesgmm.mixture.rows import Rows, multiplications, on_threads
+from bayesgmm.kernel import passes
+from bayesgmm.kernel.passes import KernelParameters
+from bayesgmm.kernel.rows import Rows, kernel_parameters, multiplications
+from bayesgmm.parallel import on_threads
+from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_generator, check_count
-
-type FloatArray = NDArray[np.float64]
 
 # What is known of a piece of the rows under all mixtures takes at most this many bytes (or one row's share).
 PIECE_BYTES = 8_000_000
@@ -74,7 +73,7 @@ class MixtureDraws:
         origin = values[0].astype(np.float64)
         rows, out = Rows(values, np.empty(0), origin), np.empty(len(values))
         parameters = kernel_parameters(self.weights[s], self.means[s] - origin, self.choleskys[s])
-        kernel.rows_under(rows.values, 0, len(values), rows.origin, *parameters, out, np.empty((0, 0)))
+        passes.rows_under(rows.values, 0, len(values), rows.origin, *parameters, out, np.empty((0, 0)))
         return out
 
     def over(
@@ -100,7 +99,7 @@ class MixtureDraws:
             start, stop = ends
             log_densities = np.empty((stop - start, S))
             r = np.empty((stop - start if responsibilities else 0, K, S))
-            kernel.rows_under_draws(rows.values, start, stop, rows.origin, *stacked, log_densities, r)
+            passes.rows_under_draws(rows.values, start, stop, rows.origin, *stacked, log_densities, r)
             finish(slice(start, stop), log_densities, r)
 
         for _ in on_threads(piece, list(pairwise(edges)), S * multiplications(len(values), K, D)):
@@ -120,3 +119,32 @@ class MixtureDraws:
             np.array([p.whiteners for p in each]),
             diagonal,
         )
+
+
+def log_densities_of_draws(
+    values: NDArray[Any], weights: FloatArray, means: FloatArray, covariances: FloatArray
+) -> Iterator[FloatArray]:
+    """Log density (N,) of the rows `values` (N, D) under each of S mixtures in turn.
+
+    weights (S, K), means (S, K, D), covariances (S, K, D, D). Yields one array a mixture, so that S x N numbers
+    are never in memory together.
+    """
+    for rows, parameters in _at_draws(values, weights, means, covariances):
+        yield rows.log_densities(parameters)
+
+
+def responsibilities_of_draws(
+    values: NDArray[Any], weights: FloatArray, means: FloatArray, covariances: FloatArray
+) -> Iterator[FloatArray]:
+    """Responsibilities (N, K) of the rows `values` (N, D) under each of S mixtures in turn, as above."""
+    for rows, parameters in _at_draws(values, weights, means, covariances):
+        yield rows.responsibilities(parameters)
+
+
+def _at_draws(
+    values: NDArray[Any], weights: FloatArray, means: FloatArray, covariances: FloatArray
+) -> Iterator[tuple[Rows, KernelParameters]]:
+    origin = values[0].astype(np.float64)
+    rows = Rows(values, np.empty(0), origin)
+    for w, mean, cholesky in zip(weights, means - origin, np.linalg.cholesky(covariances), strict=True):
+        yield rows, kernel_parameters(w, mean, cholesky)

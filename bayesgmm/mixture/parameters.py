@@ -1,18 +1,18 @@
 """`MixtureParameters`: the value that says what a Gaussian mixture is."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.display import Card, Displayed, count
+from bayesgmm.display.cards import Card, Displayed, count
+from bayesgmm.display.components import component_table
 from bayesgmm.exceptions import InputError
-from bayesgmm.mixture.kernel import KernelParameters
-from bayesgmm.mixture.rows import Rows
-from bayesgmm.mixture.shown import component_table
-from bayesgmm.mixture.whitening import log_scales_and_whiteners
+from bayesgmm.kernel.passes import KernelParameters
+from bayesgmm.kernel.rows import Rows, kernel_parameters
+from bayesgmm.types import FloatArray
 from bayesgmm.validation import (
     as_generator,
     as_numbers,
@@ -23,18 +23,6 @@ from bayesgmm.validation import (
     feature_indices,
     names_clash,
 )
-
-type FloatArray = NDArray[np.float64]
-
-
-def kernel_parameters(
-    weights: FloatArray, means: FloatArray, choleskys: FloatArray, *, diagonal: bool = False
-) -> KernelParameters:
-    """What the kernel reads. weights (K,), means (K, D) relative to the rows' origin, choleskys (K, D, D) lower."""
-    with np.errstate(divide="ignore"):  # a weight of 0 is a component that no row belongs to
-        log_weights = np.log(weights)
-    log_scales, whiteners = log_scales_and_whiteners(log_weights, np.ascontiguousarray(choleskys))
-    return KernelParameters(log_scales, np.ascontiguousarray(means), whiteners, diagonal)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -382,35 +370,6 @@ class MixtureParameters(Displayed):
             Rows(values, np.empty(0), origin),
             kernel_parameters(self.weights, self.means - origin, choleskys),
         )
-
-
-def log_densities_of_draws(
-    values: NDArray[Any], weights: FloatArray, means: FloatArray, covariances: FloatArray
-) -> Iterator[FloatArray]:
-    """Log density (N,) of the rows `values` (N, D) under each of S mixtures in turn.
-
-    weights (S, K), means (S, K, D), covariances (S, K, D, D). Yields one array a mixture, so that S x N numbers
-    are never in memory together.
-    """
-    for rows, parameters in _at_draws(values, weights, means, covariances):
-        yield rows.log_densities(parameters)
-
-
-def responsibilities_of_draws(
-    values: NDArray[Any], weights: FloatArray, means: FloatArray, covariances: FloatArray
-) -> Iterator[FloatArray]:
-    """Responsibilities (N, K) of the rows `values` (N, D) under each of S mixtures in turn, as above."""
-    for rows, parameters in _at_draws(values, weights, means, covariances):
-        yield rows.responsibilities(parameters)
-
-
-def _at_draws(
-    values: NDArray[Any], weights: FloatArray, means: FloatArray, covariances: FloatArray
-) -> Iterator[tuple[Rows, KernelParameters]]:
-    origin = values[0].astype(np.float64)
-    rows = Rows(values, np.empty(0), origin)
-    for w, mean, cholesky in zip(weights, means - origin, np.linalg.cholesky(covariances), strict=True):
-        yield rows, kernel_parameters(w, mean, cholesky)
 
 
 _SHAPES = {1: ", (n_components,)", 2: ", (n_components, n_features)", 3: ", (n_components, n_features, n_features)"}

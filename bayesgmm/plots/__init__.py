@@ -10,7 +10,7 @@ from bayesgmm.plots.density_difference import plot_density_difference
 from bayesgmm.plots.fit import plot_fit
 from bayesgmm.plots.iterations import animate_iterations, plot_iterations
 from bayesgmm.plots.labels import plot_labels
-from bayesgmm.plots.prediction import plot_predictive_check
+from bayesgmm.plots.predictive_check import plot_predictive_check
 from bayesgmm.plots.prior import plot_prior
 from bayesgmm.plots.sampling import plot_energy, plot_rank, plot_trace
 from bayesgmm.plots.similarity import plot_similarity

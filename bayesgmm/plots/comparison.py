@@ -9,13 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
-from bayesgmm.comparison import Comparison
+from bayesgmm.comparison.compare import Comparison
 from bayesgmm.exceptions import InputError
 from bayesgmm.plots.style import INK, LEGEND, component_style, figure_of, literal, new_axes, percent
-
-type FloatArray = NDArray[np.float64]
+from bayesgmm.types import FloatArray
 
 _MOST_ROWS = 400
 # Estimates farther from the posterior mean than this, in posterior sd, become arrows at the edge.

@@ -7,13 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from bayesgmm.em.result import EMFit
 from bayesgmm.em.runs import Restart, Status
 from bayesgmm.plots.style import INK, MUTED, LineStyle, figure_of, legend_beside, new_axes, tidy
-
-type FloatArray = NDArray[np.float64]
 
 
 class _Look(NamedTuple):

@@ -10,18 +10,15 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
-from bayesgmm.bayes.draws import spaced
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit, statistics_at
+from bayesgmm.kernel.rows import Rows, spaced
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.rows import Rows
-from bayesgmm.plots.chosen import limits, one_or_two
+from bayesgmm.plots.selection import limits, one_or_two
 from bayesgmm.plots.shapes import BARS, MOST_POINTS, areas, draw_component_densities, n_bins, rows_text
 from bayesgmm.plots.style import INK, LEGEND, component_handles, component_style, literal, tidy
-
-type FloatArray = NDArray[np.float64]
+from bayesgmm.types import FloatArray
 
 _SIDE, _LINE = 150, 400  # points along each side of a grid, and of a curve
 # Every level is half the one above, down to 1/256 of the highest density: log-likelihoods are sums of logs.

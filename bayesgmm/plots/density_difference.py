@@ -11,20 +11,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
-from numpy.typing import NDArray
 
-from bayesgmm.bayes.draws import check_same_shape, interval_names, mixture_draws, spaced
-from bayesgmm.densities import difference_at
+from bayesgmm.comparison.densities import difference_at
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
+from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.plots.chosen import float_rows, limits, one_or_two
+from bayesgmm.plots.selection import float_rows, limits, one_or_two
 from bayesgmm.plots.shapes import MOST_POINTS, rows_text
 from bayesgmm.plots.style import INK, LEGEND, MUTED, figure_of, literal, new_axes, percent, tidy
+from bayesgmm.posterior.draws import check_same_shape, interval_names, mixture_draws
+from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_fraction
-
-type FloatArray = NDArray[np.float64]
 
 _N_DRAWS = 400
 _LINE, _SIDE = 500, 120  # points of a line, and along each side of a map

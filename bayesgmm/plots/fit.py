@@ -13,13 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from bayesgmm.bayes.draws import check_aligned, check_same_shape, mixture_draws, observed_rows, spaced
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
-from bayesgmm.mixture.draws import MixtureDraws
-from bayesgmm.mixture.parameters import MixtureParameters, log_densities_of_draws
+from bayesgmm.kernel.rows import spaced
+from bayesgmm.mixture.draws import MixtureDraws, log_densities_of_draws
+from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.shapes import (
     BARS,
     MOST_POINTS,
@@ -43,9 +42,9 @@ from bayesgmm.plots.style import (
     percent,
     tidy,
 )
+from bayesgmm.posterior.draws import check_aligned, check_same_shape, mixture_draws, observed_rows
+from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_count, check_fraction
-
-type FloatArray = NDArray[np.float64]
 
 _MOST_FEATURES = 10
 _BAND_DRAWS = 400

@@ -10,26 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from bayesgmm.bayes.draws import spaced
 from bayesgmm.em.path import EMPath
 from bayesgmm.exceptions import InputError
+from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.plots.chosen import limits, one_or_two
+from bayesgmm.plots.selection import limits, one_or_two
 from bayesgmm.plots.shapes import MOST_POINTS, areas, draw_component_densities, draw_components, rows_text
-from bayesgmm.plots.style import (
-    INK,
-    LEGEND,
-    MUTED,
-    component_handles,
-    literal,
-    mixed_colors,
-    tidy,
-)
+from bayesgmm.plots.style import INK, LEGEND, MUTED, component_handles, literal, mixed_colors, tidy
+from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_count, check_positive
-
-type FloatArray = NDArray[np.float64]
 
 _COLUMNS, _PANELS, _MOST_PANELS = 3, 6, 12
 _FRAMES = 40

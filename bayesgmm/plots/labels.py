@@ -9,12 +9,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
-from bayesgmm.assignments import row_uncertainty
-from bayesgmm.bayes.draws import interval_names
+from bayesgmm.comparison.partitions import row_uncertainty
 from bayesgmm.em.result import EMFit
-from bayesgmm.plots.chosen import float_rows, least_sure_last, limits, one_or_two
+from bayesgmm.plots.selection import float_rows, least_sure_last, limits, one_or_two
 from bayesgmm.plots.style import (
     INK,
     component_handles,
@@ -26,8 +24,8 @@ from bayesgmm.plots.style import (
     percent,
     tidy,
 )
-
-type FloatArray = NDArray[np.float64]
+from bayesgmm.posterior.draws import interval_names
+from bayesgmm.types import FloatArray
 
 # Marks grow from the first diameter (points), of a row whose label is certain, to the second.
 _SMALL, _LARGE = 3.5, 13.0

@@ -13,18 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from bayesgmm.bayes.draws import check_aligned, mixture_dataset
-from bayesgmm.bayes.prior import Prior
-from bayesgmm.bayes.prior_marginals import SUPPORTS, marginal_density
+from bayesgmm.bayes.model.prior import Prior
+from bayesgmm.bayes.model.prior_marginals import SUPPORTS, marginal_density
 from bayesgmm.exceptions import BayesgmmWarning, InputError
 from bayesgmm.mixture.covariance import structure_named
-from bayesgmm.mixture.entries import PARAMETERS, Entry, values_of
-from bayesgmm.plots.chosen import draws_of, entries_named
+from bayesgmm.mixture.scalars import PARAMETERS, Entry, values_of
+from bayesgmm.plots.selection import draws_of, entries_named
 from bayesgmm.plots.style import LEGEND, component_style, literal, tidy
-
-type FloatArray = NDArray[np.float64]
+from bayesgmm.posterior.draws import check_aligned, mixture_dataset
+from bayesgmm.types import FloatArray
 
 _MOST_PANELS = 40
 _BINS, _PRIOR_BINS, _LINE = 40, 12, 300

@@ -16,8 +16,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.exceptions import InputError
-from bayesgmm.mixture.entries import Entry
-from bayesgmm.plots.chosen import MOST_NUMBERS, draws_of, entries_named
+from bayesgmm.mixture.scalars import Entry
+from bayesgmm.plots.selection import MOST_NUMBERS, draws_of, entries_named
 from bayesgmm.plots.style import COLORS, INK, LEGEND, MUTED, literal, percent, tidy
 from bayesgmm.thresholds import Thresholds
 

@@ -4,14 +4,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 from scipy.stats import norm
 
-from bayesgmm.bayes.draws import spaced
+from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.style import component_style
-
-type FloatArray = NDArray[np.float64]
+from bayesgmm.types import FloatArray
 
 # A 2-D Gaussian has 1 - exp(-2^2 / 2) = 86 % of its mass within 2 standard deviations.
 RADIUS = 2.0

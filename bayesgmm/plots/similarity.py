@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from bayesgmm.bayes.draws import rows_for
-from bayesgmm.bayes.partition import Partition
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.plots.style import LEGEND, component_style, figure_of, new_axes
-
-type FloatArray = NDArray[np.float64]
+from bayesgmm.posterior.draws import rows_for
+from bayesgmm.posterior.partition.partition import Partition
+from bayesgmm.types import FloatArray
 
 # To a middle grey only: outlines in black are seen on it, and components keep the colours to themselves.
 _GREYS = LinearSegmentedColormap.from_list("similarity", ["white", "#6E6E6E"])

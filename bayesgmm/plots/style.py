@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from bayesgmm.mixture.entries import ALL
+from bayesgmm.mixture.scalars import ALL
 
 type LineStyle = Literal["-", "--", "-.", ":"]
 

@@ -13,14 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from bayesgmm.bayes.draws import check_same_shape, mixture_draws
-from bayesgmm.bayes.predict import predict
 from bayesgmm.em.result import EMFit
-from bayesgmm.plots.chosen import float_rows, least_sure_last, limits, one_or_two
+from bayesgmm.plots.selection import float_rows, least_sure_last, limits, one_or_two
 from bayesgmm.plots.shapes import MOST_POINTS, ellipses
 from bayesgmm.plots.style import LEGEND, component_handles, component_style, literal, tidy
-
-type FloatArray = NDArray[np.float64]
+from bayesgmm.posterior.draws import check_same_shape, mixture_draws
+from bayesgmm.posterior.prediction.predict import predict
+from bayesgmm.types import FloatArray
 
 # From a light grey to the dark end of a map whose lightness falls evenly: the doubtful rows stand out.
 _DOUBT = LinearSegmentedColormap.from_list("doubt", ["#D2D2D2", "#E8A06A", "#B63679", "#51127C", "#000004"])

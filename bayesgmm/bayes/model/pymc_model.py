@@ -1,0 +1,187 @@
+"""`build_model`: the mixture as a PyMC model to read, draw from and extend."""
+
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from numpy.typing import ArrayLike
+from pymc.logprob.transforms import Transform
+
+from bayesgmm.bayes.model.prior import Prior, check_prior
+from bayesgmm.bayes.model.pytensor_op import MixtureLogLikelihood
+from bayesgmm.bayes.model.std_priors import Fixed, StdPrior
+from bayesgmm.kernel.rows import rows_of
+from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
+from bayesgmm.mixture.data_covariance import total_cholesky
+from bayesgmm.types import FloatArray
+from bayesgmm.validation import as_table, check_n_components
+
+# Free variables that only serve to make `stds` and `correlations`; a posterior leaves them out.
+AUXILIARY = ("tied_stds", "spherical_stds", "lkj_vine")
+
+
+class Standardised(Transform):
+    """(value - location) / scale: the sampler's space has no units, whatever the units of the data."""
+
+    name = "standardised"
+    ndim_supp = 0
+
+    def __init__(self, location: FloatArray, scale: FloatArray) -> None:
+        self.location, self.scale = location, scale
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        return (value - self.location) / self.scale
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        return value * self.scale + self.location
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        return pt.broadcast_to(np.log(self.scale), value.shape)
+
+
+def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior: Prior | None = None) -> pm.Model:
+    """The Gaussian mixture as a PyMC model, its assignments summed out.
+
+    weights ~ Dirichlet, means ~ Normal, covariances = diag(sd) R diag(sd) with sd ~ prior.std and R ~ LKJ. No order
+    is imposed on the components: label the draws afterwards with `align`.
+
+    Parameters
+    ----------
+    X : (n_samples, n_features) array or data frame, or (n_samples,) for one feature.
+    n_components : number of components.
+    covariance : "full", "tied", "diag" or "spherical".
+    prior : in the units of the data; by default `Prior.for_data(X, covariance)`.
+
+    Returns
+    -------
+    pymc.Model
+        With `weights` (component), `means` (component, feature), `stds`, `correlations` and `covariances`; the data
+        are the observed variable `X`. Draw from it with PyMC's own functions, change it, or hand it to
+        `sample_posterior`.
+
+    Raises
+    ------
+    InputError
+        The data, an option or the prior cannot be used; the message says why.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> model = bg.build_model(bg.datasets.load_faithful(), 2)
+    >>> [variable.name for variable in model.free_RVs]
+    ['weights', 'means', 'stds', 'lkj_vine']
+    >>> model.coords["feature"]
+    ('eruptions', 'waiting')
+    """
+    structure = structure_named(covariance)
+    table = as_table(X)
+    K, D = check_n_components(n_components, table), table.n_features
+    check_prior(prior)
+    rows = rows_of(table.values)
+    total_cholesky(rows, table.features, structure)  # refuses data under which the posterior is improper
+    prior = (prior or Prior.for_data(X, structure.name)).for_features(D, structure)
+    coords = {
+        "component": np.arange(K),
+        "feature": list(table.features),
+        "feature_other": list(table.features),
+        "pair": [f"{table.features[i]}, {table.features[j]}" for i in range(D) for j in range(i)],
+        "row": np.arange(table.n_samples),
+    }
+    with pm.Model(coords=coords) as model:
+        weights = pm.Dirichlet("weights", a=np.full(K, prior.concentration), dims="component")
+        location, scale = np.asarray(prior.mean_location), np.asarray(prior.mean_scale)
+        means = pm.Normal(
+            "means",
+            mu=location,
+            sigma=scale,
+            transform=Standardised(location, scale),
+            dims=("component", "feature"),
+        )
+        stds = _stds(prior.std, structure, K, D)
+        correlation_choleskys = _correlation_choleskys(prior.correlation_eta, structure, K, D)
+        choleskys = stds[:, :, None] * correlation_choleskys
+        pm.Deterministic(
+            "correlations",
+            correlation_choleskys @ correlation_choleskys.mT,
+            dims=("component", "feature", "feature_other"),
+        )
+        pm.Deterministic("covariances", choleskys @ choleskys.mT, dims=("component", "feature", "feature_other"))
+        # As data and not as a constant, so that what was compiled serves the next data set too.
+        data = pm.Data("data", np.ascontiguousarray(table.values, dtype=np.float64), dims=("row", "feature"))
+        log_likelihood = MixtureLogLikelihood(structure.diagonal)
+
+        def logp(value: Any, weights: Any, means: Any, choleskys: Any) -> Any:
+            # PyMC hands the parameters over with a leading axis for the rows. One number for all rows is what
+            # comes back: only their sum is ever needed.
+            return log_likelihood(value, rows.origin, pt.log(weights[0]), means[0], choleskys[0])[0]
+
+        pm.CustomDist(
+            "X",
+            weights,
+            means,
+            choleskys,
+            logp=logp,
+            random=_draw_rows,
+            signature="(k),(k,d),(k,d,d)->(d)",
+            observed=data,
+            dims=("row", "feature"),
+        )
+    return model
+
+
+def _stds(prior: StdPrior, structure: CovarianceStructure, K: int, D: int) -> Any:
+    """Standard deviations (K, D), registered in the model as `stds`."""
+    if isinstance(prior, Fixed):
+        value = np.broadcast_to(np.asarray(prior.value), (K, D))
+        return pm.Deterministic("stds", pt.as_tensor(value), dims=("component", "feature"))
+    family = getattr(pm, prior.distribution)
+    arguments = {name: np.asarray(value) for name, value in prior.arguments().items()}
+    if structure.shared:
+        stds = pt.broadcast_to(family("tied_stds", **arguments, dims="feature"), (K, D))
+    elif structure.name == "spherical":
+        stds = pt.broadcast_to(family("spherical_stds", **arguments, dims="component")[:, None], (K, D))
+    else:
+        return family("stds", **arguments, dims=("component", "feature"))
+    return pm.Deterministic("stds", stds, dims=("component", "feature"))
+
+
+def _correlation_choleskys(eta: float, structure: CovarianceStructure, K: int, D: int) -> Any:
+    """Cholesky factors (K, D, D) of correlation matrices that are LKJ(eta), or of the identity.
+
+    Lewandowski, Kurowicka and Joe (2009), section 2.4: the canonical partial correlations are independent, that of
+    columns i and j given 1..j-1 being Beta(b, b) on (-1, 1) with b = eta + (D - 1 - j) / 2, j counted from 1. Then
+    L_ij = p_ij prod_{m<j} sqrt(1 - p_im^2). Exact for every D, unlike an LKJ density that NUTS meets without the
+    transform's Jacobian; and all components are one array.
+    """
+    if structure.diagonal or D == 1:
+        return pt.as_tensor(np.broadcast_to(np.eye(D), (K, D, D)))
+    rows, columns = np.tril_indices(D, -1)
+    b = eta + (D - 2 - columns) / 2
+    if structure.shared:
+        unit = pm.Beta("lkj_vine", b, b, dims="pair")[None, :]
+    else:
+        unit = pm.Beta("lkj_vine", b, b, dims=("component", "pair"))
+    leading = 1 if structure.shared else K
+    identity = pt.as_tensor(np.broadcast_to(np.eye(D), (leading, D, D)))
+    partial = identity[:, rows, columns].set(2 * unit - 1)
+    # 1 - p^2 written with the unit variable, which keeps its digits near p = -1 and p = 1.
+    log_rest = pt.zeros((leading, D, D))[:, rows, columns].set(0.5 * (pt.log(4 * unit) + pt.log1p(-unit)))
+    before = pt.cumsum(log_rest, axis=2) - log_rest
+    choleskys = partial * pt.tril(pt.exp(before))
+    return pt.broadcast_to(choleskys, (K, D, D))
+
+
+def _draw_rows(
+    weights: FloatArray,
+    means: FloatArray,
+    choleskys: FloatArray,
+    rng: np.random.Generator,
+    size: tuple[int, ...],
+) -> FloatArray:
+    """Rows (*size, D) from one mixture; PyMC hands its parameters over with a leading axis of length 1."""
+    weights, means, choleskys = weights[0], means[0], choleskys[0]
+    labels = rng.choice(len(weights), size=size, p=weights / weights.sum())
+    noise = rng.standard_normal((*size, means.shape[1]))
+    scattered: FloatArray = np.einsum("...ij,...j->...i", choleskys[labels], noise)
+    return means[labels] + scattered
