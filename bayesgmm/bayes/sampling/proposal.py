@@ -58,7 +58,7 @@ class BartlettCoordinates:
         return cls(density, values["means"][0], np.linalg.cholesky(values["covariances"][0]))
 
     def of_mode(self, mode: FloatArray) -> FloatArray:
-        """phi (P,) at the mode: delta 0, A the identity."""
+        """Phi (P,) at the mode: delta 0, A the identity."""
         K, D = self.means.shape
         phi = np.zeros(self.density.n_dim)
         phi[: K - 1] = mode[: K - 1]
@@ -71,7 +71,7 @@ class BartlettCoordinates:
         return phi
 
     def thetas(self, phis: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """theta (S, P) at phi (S, P), and log |d theta / d phi| (S,) up to a constant: -inf where phi is no mixture."""
+        """Theta (S, P) at phi (S, P), and log |d theta / d phi| (S,) up to a constant: -inf where phi is no mixture."""
         S, (K, D) = len(phis), self.means.shape
         diagonal, shared, spherical, _ = self.density.switches
         groups = 1 if shared else K
@@ -142,7 +142,7 @@ class Proposal:
         return self.coordinates.density
 
     def draw(self, rng: np.random.Generator, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """n groups: theta (n, GROUP, P), log posteriors (n, GROUP), and log weights (n, GROUP) up to a constant.
+        """N groups: theta (n, GROUP, P), log posteriors (n, GROUP), and log weights (n, GROUP) up to a constant.
 
         The weight of what is no mixture is 0. Each draw for itself is from the two Gaussians.
         """
