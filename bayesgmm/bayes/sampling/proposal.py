@@ -64,7 +64,7 @@ class BartlettCoordinates:
         return cls(density, values["means"][0], np.linalg.cholesky(values["covariances"][0]))
 
     def of_mode(self, mode: FloatArray) -> FloatArray:
-        """Phi (P,) at the mode: delta 0, A the identity."""
+        """Coordinates phi (P,) of the mode: delta is 0 and A the identity."""
         K, D = self.means.shape
         phi = np.zeros(self.density.n_dim)
         phi[: K - 1] = mode[: K - 1]
@@ -77,7 +77,10 @@ class BartlettCoordinates:
         return phi
 
     def thetas(self, phis: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Theta (S, P) at phi (S, P), and log |d theta / d phi| (S,) up to a constant: -inf where phi is no mixture."""
+        """Map phi (S, P) to theta (S, P).
+
+        Returns theta and log |d theta / d phi| (S,) up to a constant, which is minus infinity where phi is no mixture.
+        """
         S, (K, D) = len(phis), self.means.shape
         diagonal, shared, spherical, _ = self.density.switches
         groups = 1 if shared else K
@@ -151,9 +154,10 @@ class Proposal:
         return self.coordinates.density
 
     def draw(self, rng: np.random.Generator, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """N groups: theta (n, GROUP, P), log posteriors (n, GROUP), and log weights (n, GROUP) up to a constant.
+        """Draw n groups.
 
-        The weight of what is no mixture is 0. Each draw for itself is from the two Gaussians.
+        Returns theta (n, GROUP, P), log posteriors (n, GROUP), and log weights (n, GROUP) up to a constant. A point
+        that is no mixture has weight 0. The marginal distribution of every draw is the mixture of the two Gaussians.
         """
         P = len(self.centre)
         z = _rings(rng, n, P).reshape(-1, P)
