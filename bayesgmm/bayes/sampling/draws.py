@@ -64,8 +64,8 @@ class Draws:
         """
         lengths = self.chain_lengths
         longest_first = np.argsort(lengths)[::-1]
-        n_kept = max(range(1, len(lengths) + 1), key=lambda n: n * lengths[longest_first[n - 1]])
-        n_draws = lengths[longest_first[n_kept - 1]]
+        n_kept = max(range(1, len(lengths) + 1), key=lambda n: n * lengths[longest_first[n - 1]], default=0)
+        n_draws = lengths[longest_first[n_kept - 1]] if n_kept else 0
         if n_draws == 0:
             raise KeyboardInterrupt("interrupted before the first draw after tuning")
         return self.first(n_draws, np.sort(longest_first[:n_kept]))

@@ -1,6 +1,6 @@
 """The only module that imports nutpie: models in nutpie's form, and chains of NUTS in the background."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from nutpie.compiled_pyfunc import from_pyfunc
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.log_posterior import keep_draw, whitened_log_posterior
 from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.interrupts import deferred_interrupts
 from bayesgmm.bayes.sampling.run import RunSettings
 from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.exceptions import SamplingError
@@ -142,13 +143,16 @@ class NUTSChains:
         """The first draws of every chain."""
         with _sampling_errors():
             try:
-                return self._draws(self._tree_of(n_draws)).first(n_draws)
+                # nutpie hands its results over once: an interruption at that moment must not lose them.
+                with deferred_interrupts() as raise_if_interrupted:
+                    tree = self._tree_of(n_draws, raise_if_interrupted)
+                return self._draws(tree).first(n_draws)
             except BaseException as error:
                 if _is_panic(error):
                     self._final_tree = xr.DataTree()  # nothing is left that could be stopped
                 raise
 
-    def _tree_of(self, n_draws: int) -> xr.DataTree:
+    def _tree_of(self, n_draws: int, raise_if_interrupted: Callable[[], None]) -> xr.DataTree:
         """Nutpie's draws, at least n_draws per chain; the chains pause unless they have ended."""
         n_reported = n_draws
         while True:
@@ -156,6 +160,7 @@ class NUTSChains:
                 self._background.resume()
                 self._is_paused = False
             while self._final_tree is None and self._n_done < n_reported:
+                raise_if_interrupted()
                 with suppress(TimeoutError):
                     self._final_tree = self._background.wait(timeout=_POLLING_SECONDS)
             if self._final_tree is not None:
@@ -170,11 +175,11 @@ class NUTSChains:
 
     def stop(self) -> Draws:
         """End the chains. What they have drawn so far; nutpie pads the log posterior with NaN to equal lengths."""
-        if self._final_tree is None:
-            self._final_tree = self._background.abort()
         try:
+            if self._final_tree is None:
+                self._final_tree = self._background.abort()
             return self._draws(self._final_tree)
-        except KeyError:  # no chain has started
+        except (KeyError, ValueError):  # no chain has started, or nutpie has no results any more
             return Draws(np.empty((0, 0, len(self._centre))), np.empty((0, 0)))
 
     def _draws(self, tree: xr.DataTree) -> Draws:
