@@ -28,6 +28,7 @@ from bayesgmm.bayes.sampling.ways import ALLOCATION, INDEPENDENT, Coordinates, b
 from bayesgmm.convergence import converged
 from bayesgmm.exceptions import InputError, SamplingError
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.thresholds import Thresholds
 from bayesgmm.validation import as_generator, check_count
 
 _FEWEST_DRAWS = 4  # fewer cannot be diagnosed
@@ -94,7 +95,7 @@ def sample_posterior(
         "allocation", Gibbs sampling that gives each row to a component, of whose sweeps every tenth is kept;
         `preconditioning_reason` and `pilots` say why; `stopped_by` is "convergence", "max_draws", "draws" or
         "interruption"; `gradients_by` is what NUTS calls: "C functions", the slower "Python functions", or "PyTensor";
-        `seconds_mode`, `seconds_pilot` and `seconds_sampling` are wall clock. `partial` is 1 when Ctrl-C ended it
+        `seconds_mode`, `seconds_pilot` and `seconds_sampling` are wall clock. `interrupted` is 1 when Ctrl-C ended it
         early, and `chain_lengths` then has the draws of each chain before they were cut to equal length.
         `empty_component_share` (not of a `pymc.Model`) is the share of the posterior in which some component holds no
         row, by Laplace's formula for one component fewer: chains may seldom go there, and `diagnose` tells when it is
@@ -183,7 +184,7 @@ def _sample(target: Target, options: _Options, rng: np.random.Generator) -> xr.D
         def sample(mode: Mode, enough: Callable[[xr.DataTree], bool]) -> Drawn:
             return _chains(target, mode.curvature, options, rng, enough, usual)
 
-        result = _with_modes(explore(target.density, modes, first, sample, rng))
+        result = _with_modes(explore(target.density, modes, first, sample, rng, Thresholds()))
         result.attrs["empty_component_share"] = empty
     result.attrs["seconds_mode"] = seconds_mode
     return result
@@ -194,7 +195,7 @@ def _chains(
     curvature: Curvature,
     options: _Options,
     rng: np.random.Generator,
-    enough: Callable[[xr.DataTree], bool] = converged,
+    enough: Callable[[xr.DataTree], bool] = lambda tree: converged(tree, Thresholds()),
     usual: str = "",
 ) -> Drawn:
     """Chains that start around a mode; without `draws`, until they are `enough`."""
@@ -258,7 +259,7 @@ def _chains(
         "pilots": list(choice.pilots),
         "tuning_draws": at.settings.tune,
         "stopped_by": stopped_by,
-        "partial": int(run.partial),
+        "interrupted": int(run.partial),
         "chain_lengths": list(run.lengths),
         "aligned": 0,
     }

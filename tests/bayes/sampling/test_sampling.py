@@ -373,7 +373,7 @@ def test_ctrl_c_keeps_the_draws_that_are_done():
     simulation = bg.datasets.simulate(20_000, 3, 2, rng=1)
     posterior = interrupted_posterior(simulation.X, 3.0, start=simulation.parameters, draws=100_000, tune=50)
     stats = posterior["sample_stats"].to_dataset()
-    assert posterior.attrs["partial"] == 1
+    assert posterior.attrs["interrupted"] == 1
     lengths = posterior.attrs["chain_lengths"]
     assert 0 < stats.sizes["draw"] < 100_000
     assert stats.sizes["draw"] <= max(lengths)
@@ -382,7 +382,7 @@ def test_ctrl_c_keeps_the_draws_that_are_done():
             if variable.dtype.kind == "f":
                 assert np.isfinite(variable.values).all(), variable.name
     diagnosis = bg.diagnose(bg.align(posterior, simulation.parameters))
-    assert "partial" in [problem.kind for problem in diagnosis.problems]
+    assert "interrupted" in [problem.kind for problem in diagnosis.problems]
 
 
 def test_padding_is_cut_to_the_chains_that_hold_the_most():
