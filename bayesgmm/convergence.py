@@ -1,91 +1,103 @@
 """Convergence of chains: R-hat and effective draws, and whether sampling may stop."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Literal
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
+from bayesgmm.draw_statistics import effective_draws, r_hat
+from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import log_densities_of_draws
 from bayesgmm.thresholds import Thresholds
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, IntArray, RowArray
 
-_N_POINTS = 8
+type ConvergenceColumn = Literal["r_hat", "ess_bulk", "ess_tail"]
+
+# Rows whose log density is monitored: enough to see every part of the data, few enough to cost little per check.
+_N_MONITORED_ROWS = 8
+_MIXTURE_VARIABLES = ("weights", "means", "covariances")
 
 
 def converged(posterior: xr.DataTree, thresholds: Thresholds) -> bool:
-    """Whether the label-free quantities meet the thresholds of R-hat and effective draws, bulk and tail."""
-    draws, stats = posterior["posterior"].to_dataset(), posterior["sample_stats"].to_dataset()
-    return not failing(convergence(*_label_free(posterior, draws, stats)), thresholds, "r_hat", "ess_bulk", "ess_tail")
+    """Whether all label-free quantities have R-hat and effective draws within `max_r_hat` and `min_ess`."""
+    table = convergence(*label_free_quantities(posterior))
+    return not failing_quantities(table, thresholds, "r_hat", "ess_bulk", "ess_tail")
 
 
 def label_free_r_hat(posteriors: Sequence[xr.DataTree]) -> float:
-    """The largest R-hat of what does not depend on labels over the chains of several posteriors of the same rows.
+    """Largest R-hat of the label-free quantities over the pooled chains of several posteriors of the same rows.
 
-    Of each as many draws as the shortest has, evenly spaced. Infinite when some R-hat cannot be said.
+    Longer posteriors are thinned evenly to the length of the shortest. Infinite if any R-hat is undefined.
     """
-    values = []
-    for posterior in posteriors:
-        draws, stats = posterior["posterior"].to_dataset(), posterior["sample_stats"].to_dataset()
-        values.append(_label_free(posterior, draws, stats)[0])
-    n = min(chains.shape[1] for chains in values)
-    even = [chains[:, np.linspace(0, chains.shape[1] - 1, n).round().astype(int)] for chains in values]
-    names = [str(i) for i in range(values[0].shape[-1])]
-    largest = convergence(np.concatenate(even), names)["r_hat"].max(skipna=False)
+    draws_of_posteriors = [label_free_quantities(posterior)[0] for posterior in posteriors]
+    n_draws = min(draws.shape[1] for draws in draws_of_posteriors)
+    thinned = [draws[:, spaced(draws.shape[1], n_draws)] for draws in draws_of_posteriors]
+    names = [str(i) for i in range(draws_of_posteriors[0].shape[-1])]
+    largest = convergence(np.concatenate(thinned), names)["r_hat"].max(skipna=False)
     return float(largest) if np.isfinite(largest) else float("inf")
 
 
 def convergence(values: FloatArray, names: list[str]) -> pd.DataFrame:
-    """R-hat and effective draws of each quantity; values (chain, draw, quantity). What cannot be said is NaN."""
-    data = xr.Dataset({"x": (("chain", "draw", "quantity"), values)})
-    with np.errstate(all="ignore"):  # constant or missing draws give NaN, which is reported as a failure
+    """Table of `r_hat`, `ess_bulk` and `ess_tail`, one row per quantity.
+
+    values (chain, draw, quantity). Undefined statistics are NaN: all three if a chain is constant or a draw is not
+    finite, R-hat if there is one chain.
+    """
+    with np.errstate(all="ignore"):  # constant and missing draws give NaN, which counts as a failure
         columns = {
-            "r_hat": az.rhat(data)["x"].values,
-            "ess_bulk": az.ess(data, method="bulk")["x"].values,
-            "ess_tail": az.ess(data, method="tail")["x"].values,
+            "r_hat": r_hat(values),
+            "ess_bulk": effective_draws(values, "bulk"),
+            "ess_tail": effective_draws(values, "tail"),
         }
     table = pd.DataFrame(columns, index=pd.Index(names, name="quantity"))
-    constant = np.ptp(values, axis=1).min(axis=0) == 0  # a chain that did not move
-    table.loc[constant | ~np.isfinite(values).all(axis=(0, 1)), :] = np.nan
+    has_constant_chain = np.ptp(values, axis=1).min(axis=0) == 0
+    table.loc[has_constant_chain | ~np.isfinite(values).all(axis=(0, 1)), :] = np.nan
     return table
 
 
-def _label_free(posterior: xr.DataTree, draws: xr.Dataset, stats: xr.Dataset) -> tuple[FloatArray, list[str]]:
-    """(chain, draw, quantity) log posterior, log-likelihood, and log density at a few rows spread over the data."""
+def failing_quantities(table: pd.DataFrame, thresholds: Thresholds, *columns: ConvergenceColumn) -> list[Hashable]:
+    """Names of the quantities of a `convergence` table that fail in one of these columns. NaN fails."""
+    passing = np.ones(len(table), dtype=bool)
+    for column in columns:
+        if column == "r_hat":
+            passing &= (table[column] <= thresholds.max_r_hat).to_numpy()
+        else:
+            passing &= (table[column] >= thresholds.min_ess).to_numpy()
+    return list(table.index[~passing])
+
+
+def label_free_quantities(posterior: xr.DataTree) -> tuple[FloatArray, list[str]]:
+    """Draws (chain, draw, quantity) and names of quantities that do not depend on the order of components.
+
+    These are the log posterior, the log-likelihood, and the log density at a few rows spread over the data, as far as
+    the posterior holds what they need.
+    """
+    draws, stats = posterior["posterior"].to_dataset(), posterior["sample_stats"].to_dataset()
     quantities, names = [stats["lp"].values], ["log posterior"]
     if "total_log_likelihood" in stats:
         quantities.append(stats["total_log_likelihood"].values)
         names.append("log-likelihood")
-    if "observed_data" in posterior and {"weights", "means", "covariances"} <= set(draws.data_vars):
-        # In one layout, whatever the file or the caller had: the sign of the principal axis, and so the order of the
-        # rows, must not depend on it.
+    if "observed_data" in posterior and set(_MIXTURE_VARIABLES) <= set(draws.data_vars):
+        # C order, because rounding in the principal axis may depend on the memory layout, and with it the rows chosen.
         X = np.ascontiguousarray(posterior["observed_data"].to_dataset()["X"].values)
-        points = X[_spread(X)]
-        flat = {
-            name: draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in ("weights", "means", "covariances")
-        }
-        densities = np.array(list(log_densities_of_draws(points, **flat)))
-        densities = densities.reshape(draws.sizes["chain"], draws.sizes["draw"], len(points))
-        quantities += list(np.moveaxis(densities, -1, 0))
-        names += [f"log density at row {row}" for row in _spread(X)]
+        monitored = _rows_along_principal_axis(X)
+        quantities += list(np.moveaxis(_log_densities(draws, X[monitored]), -1, 0))
+        names += [f"log density at row {row}" for row in monitored]
     return np.stack(quantities, axis=-1), names
 
 
-def _spread(X: NDArray[Any]) -> NDArray[np.intp]:
+def _log_densities(draws: xr.Dataset, rows: RowArray) -> FloatArray:
+    """(chain, draw, n) log density of rows (n, D) under every draw."""
+    mixtures = [draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in _MIXTURE_VARIABLES]
+    log_densities = np.array(list(log_densities_of_draws(rows, *mixtures)))
+    return log_densities.reshape(draws.sizes["chain"], draws.sizes["draw"], len(rows))
+
+
+def _rows_along_principal_axis(X: RowArray) -> IntArray:
     """Row numbers at evenly spaced ranks along the data's first principal axis."""
-    scaled = (X - X.mean(axis=0)) / X.std(axis=0)
-    axis = np.linalg.eigh(np.cov(scaled, rowvar=False).reshape(X.shape[1], -1))[1][:, -1]
-    ranks = np.unique(np.linspace(0, len(X) - 1, min(_N_POINTS, len(X))).round().astype(int))
-    return np.asarray(np.argsort(scaled @ axis, kind="stable")[ranks])
-
-
-def failing(table: pd.DataFrame, thresholds: Thresholds, *columns: str) -> list[Hashable]:
-    """Quantities that do not pass; NaN does not."""
-    passing = np.ones(len(table), dtype=bool)
-    for column in columns:
-        within = table[column] <= thresholds.max_rhat if column == "r_hat" else table[column] >= thresholds.min_ess
-        passing &= within.to_numpy()
-    return list(table.index[~passing])
+    standardised = (X - X.mean(axis=0)) / X.std(axis=0)
+    axis = np.linalg.eigh(np.cov(standardised, rowvar=False).reshape(X.shape[1], -1))[1][:, -1]
+    ranks = spaced(len(X), _N_MONITORED_ROWS)
+    return np.asarray(np.argsort(standardised @ axis, kind="stable")[ranks])

@@ -1,7 +1,6 @@
-"""Where a diagnosis and a verdict draw their lines."""
+"""Limits that a diagnosis and a comparison use."""
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 from bayesgmm.exceptions import InputError
 from bayesgmm.validation import check_positive
@@ -9,32 +8,39 @@ from bayesgmm.validation import check_positive
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The lines of a diagnosis and of a verdict, and why they are where they are. All are above 0.
+    """Limits used by `sample_posterior`, `diagnose` and `compare`, with the reason for each default. All are above 0.
 
     Parameters
     ----------
-    max_rhat : largest R-hat. 1.01: Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021, doi:10.1214/20-BA1221).
-    min_ess : fewest effective draws, bulk and tail. 400, a hundred a chain of four: the same, so that R-hat and the
-        intervals' bounds are themselves known well enough.
+    max_r_hat : largest R-hat. 1.01: Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021, doi:10.1214/20-BA1221).
+    min_ess : smallest number of effective draws, bulk and tail. 400, which is 100 per chain for four chains: the same
+        source; with fewer, R-hat and the bounds of intervals are themselves too uncertain.
     min_bfmi : smallest energy fraction of missing information. 0.3: Betancourt (2016, arXiv:1604.00695).
-    max_divergent : largest share of draws that diverged with which a comparison is still made; the diagnosis tells of
-        each. 0.001: the region they point at is too small to move an interval's bounds visibly.
-    max_unclear : largest share of draws whose components are not the reference's one by one (`align`: label_clear).
-        0.05: beyond it a component's marginal posterior mixes components. Well-separated mixtures have none.
-    max_other_modes : largest share of the posterior in modes that the draws are not of. 0.05: a 90 % interval of the
-        one mode is then still one of at least 85 %.
-    empty_rows, max_empty : a component that is expected to hold fewer than `empty_rows` rows in more than this share of
-        the draws is empty: its numbers are the prior's. 1 row, 0.05.
-    twin_distance, max_twin : two components nearer than `twin_distance` (Bhattacharyya) in more than this share of the
-        draws are twins: which is which is chance. 0.02, means 0.4 standard deviations apart; 0.05.
-    max_z : largest distance of an EM estimate from its posterior mean that agrees, in posterior standard deviations.
-        1: EM is then as near to the posterior mean as a typical draw is.
-    rows_per_number : a component with fewer rows for each of its numbers has few. 10, the usual rule of thumb, below
-        which maximum likelihood's bias in variances, about (numbers / rows) of them, is more than a tenth.
-    min_skewness : absolute skewness from which a posterior's mean is visibly away from its mode. 0.5.
-    min_sensitivity : power-scaling sensitivity from which the prior is informative. 0.05: Kallioinen, Paananen,
-        Buerkner and Vehtari (2024, doi:10.1007/s11222-023-10366-5). A prior of constant density, such as LKJ(1), moves
-        nothing when it is raised to a power, and is never seen so.
+    max_divergent : largest share of divergent draws with which a comparison is still made; a diagnosis reports every
+        divergence. 0.001: the region that so few draws point at is too small to move an interval's bounds visibly.
+    min_label_clear : smallest share of draws with clear labels, that is, draws whose components match those of the
+        reference one to one (`align`: label_clear). 0.95: below it, the marginal posterior of a component mixes
+        several components. Well-separated mixtures have 1.
+    max_other_modes : largest share of the posterior in modes that the draws do not cover. 0.05: a 90 % interval of
+        the sampled mode then holds at least 85 % of the whole posterior.
+    empty_rows, max_empty : a component is empty if it is expected to hold fewer than `empty_rows` rows in more than
+        this share of the draws. Its parameters then follow the prior. 1 row, 0.05.
+    duplicate_distance, max_duplicate : two components are near-duplicates if they are closer than `duplicate_distance`
+        (Bhattacharyya) in more than this share of the draws. Which of the two is which is then arbitrary. 0.02, which
+        is the distance of means 0.4 standard deviations apart; 0.05.
+    max_z : largest distance, in posterior standard deviations, between an EM estimate and a posterior mean that agree.
+        1: EM is then as close to the posterior mean as a typical draw is.
+    rows_per_number : a component has few rows if it holds fewer than this per free parameter. 10, the usual rule of
+        thumb: below it the relative bias of maximum likelihood's variances, about parameters / rows, exceeds a tenth.
+    min_skewness : absolute skewness above which a posterior's mean is visibly away from its mode. 0.5.
+    min_sensitivity : power-scaling sensitivity above which the prior is informative. 0.05: Kallioinen, Paananen,
+        Buerkner and Vehtari (2024, doi:10.1007/s11222-023-10366-5). A prior of constant density, such as LKJ(1), is
+        unchanged by raising it to a power, so its influence is never detected.
+
+    Raises
+    ------
+    InputError
+        A limit is not a number above 0, or `max_r_hat` is not above 1.
 
     Examples
     --------
@@ -47,16 +53,16 @@ class Thresholds:
     'differ'
     """
 
-    max_rhat: float = 1.01
+    max_r_hat: float = 1.01
     min_ess: float = 400
     min_bfmi: float = 0.3
     max_divergent: float = 0.001
-    max_unclear: float = 0.05
+    min_label_clear: float = 0.95
     max_other_modes: float = 0.05
     empty_rows: float = 1
     max_empty: float = 0.05
-    twin_distance: float = 0.02
-    max_twin: float = 0.05
+    duplicate_distance: float = 0.02
+    max_duplicate: float = 0.05
     max_z: float = 1.0
     rows_per_number: float = 10
     min_skewness: float = 0.5
@@ -65,12 +71,12 @@ class Thresholds:
     def __post_init__(self) -> None:
         for field in fields(self):
             object.__setattr__(self, field.name, check_positive(getattr(self, field.name), f"Thresholds.{field.name}"))
-        if not self.max_rhat > 1:
-            raise InputError(f"Thresholds.max_rhat must be above 1; received {self.max_rhat}.")
+        if not self.max_r_hat > 1:
+            raise InputError(f"Thresholds.max_r_hat must be above 1; received {self.max_r_hat}.")
 
 
-def check_thresholds(thresholds: Any) -> Thresholds:
-    """The thresholds, or the usual ones for None."""
+def check_thresholds(thresholds: Thresholds | None) -> Thresholds:
+    """Return the thresholds given, or the defaults for None; raise InputError for anything else."""
     if thresholds is None:
         return Thresholds()
     if not isinstance(thresholds, Thresholds):

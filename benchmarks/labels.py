@@ -158,7 +158,7 @@ def methods_table(rng=1):
         posterior = bg.sample_posterior(X, K, start=start, draws=1000, rng=rng, progress=False)
         aligned = {method: bg.align(posterior, start, method) for method in RELABELLINGS}
         labels = aligned["kullback-leibler"]["sample_stats"]["label"].values
-        unclear = bg.label_report(aligned["ecr"]).non_permutation_rate
+        unclear = 1 - bg.label_report(aligned["ecr"]).label_clear
         shown = [quality(tree, labels) for tree in aligned.values()]
         cells = "".join(f"{100 * same:>11.1f} % {nats:>7.2f} {sd:>6.3f}" for same, nats, sd in shown)
         print(f"{name:>20}, {K} {100 * unclear:>6.1f} % {cells}", flush=True)

@@ -147,7 +147,7 @@ def row_uncertainty(
         - posterior_probability: mean over draws of r_il, the responsibility of that component l, and `eti90_lb`,
           `eti90_ub` at ci_prob 0.9: the interval of r_il over draws.
         - p_wrong = 1 - posterior_probability: the probability that the row is of another component. It needs clear
-          labels (`diagnose`: unclear).
+          labels (`diagnose`: label_clear).
         - disagreement: expected share of the other rows that EM joins to this row and the posterior parts from it, or
           the other way round: mean over j of abs([EM joins i and j] - probability that i and j share a component).
           Labels do not matter. Its average over the rows is Binder's expected loss of EM's partition times n / (n - 1)

@@ -74,8 +74,8 @@ def _empty(em: EMFit, posterior: xr.DataTree, thresholds: Thresholds) -> list[st
 
 def _twins(posterior: xr.DataTree, thresholds: Thresholds) -> list[str]:
     found = []
-    for (i, j), share in twin_shares(mixture_draws(posterior, _N_DRAWS), thresholds.twin_distance).items():
-        if share > thresholds.max_twin:
+    for (i, j), share in twin_shares(mixture_draws(posterior, _N_DRAWS), thresholds.duplicate_distance).items():
+        if share > thresholds.max_duplicate:
             found.append(
                 f"Components {i} and {j} are twins in {100 * share:.0f} % of the draws: nearly the same Gaussian, so "
                 f"that which is which is chance. Ask for fewer components."

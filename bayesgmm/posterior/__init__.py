@@ -1,4 +1,4 @@
 """Reading a posterior: labels, diagnosis, prediction and partitions.
 
-It takes any posterior in the schema, and knows nothing of how it was made (`bayes`) or of `em`.
+It takes any posterior in the schema of `sample_posterior`, and knows neither how it was made (`bayes`) nor `em`.
 """

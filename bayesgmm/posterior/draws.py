@@ -1,17 +1,17 @@
-"""The draws of a posterior as plain arrays: what a function of them needs, checked."""
+"""The draws and rows of a posterior as checked plain arrays, and small functions on them."""
 
-from typing import Any
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import PARAMETERS, Entry, entries, values_of
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, RowArray
 from bayesgmm.validation import as_table
 
 _DIMS = {
@@ -19,21 +19,20 @@ _DIMS = {
     "means": ("chain", "draw", "component", "feature"),
     "covariances": ("chain", "draw", "component", "feature", "feature_other"),
 }
-# What a result may take in memory, in bytes.
-_MOST_BYTES = 4e9
+_MOST_BYTES = 4e9  # of one result
 
 
 def mixture_draws(posterior: xr.DataTree, n_draws: int | None = None) -> MixtureDraws:
-    """Weights, means and covariances of the draws, chain after chain; of `n_draws` evenly spaced ones if given."""
+    """The draws as mixtures, chain after chain; `n_draws` evenly spaced ones if given."""
     draws = mixture_dataset(posterior)
-    arrays = [draws[name].transpose(*dims).values for name, dims in _DIMS.items()]
+    arrays = [np.asarray(draws[name].transpose(*dims).values, np.float64) for name, dims in _DIMS.items()]
     weights, means, covariances = (array.reshape(-1, *array.shape[2:]) for array in arrays)
-    every = MixtureDraws(weights, means, covariances, tuple(map(str, draws["feature"].values)))
-    return every if n_draws is None else every.some(spaced(every.n_draws, n_draws))
+    mixtures = MixtureDraws(weights, means, covariances, feature_names(draws))
+    return mixtures if n_draws is None else mixtures.some(spaced(mixtures.n_draws, n_draws))
 
 
 def mixture_dataset(posterior: xr.DataTree) -> xr.Dataset:
-    """The group `posterior`; raises InputError when it does not describe mixtures."""
+    """The group `posterior`; raises InputError if it does not describe mixtures."""
     if not isinstance(posterior, xr.DataTree) or "posterior" not in posterior:
         raise InputError(
             f"posterior must be a DataTree with a group 'posterior', as sample_posterior returns it; received "
@@ -49,8 +48,13 @@ def mixture_dataset(posterior: xr.DataTree) -> xr.Dataset:
     return draws
 
 
-def observed_rows(posterior: xr.DataTree, features: tuple[str, ...]) -> NDArray[Any]:
-    """(N, D) the rows that the posterior was sampled for."""
+def feature_names(draws: xr.Dataset) -> tuple[str, ...]:
+    """Names of the features of a group `posterior`; their numbers if they have none."""
+    return tuple(map(str, draws["feature"].values))
+
+
+def observed_rows(posterior: xr.DataTree, features: tuple[str, ...]) -> RowArray:
+    """(N, D) rows that the posterior was sampled for; raises InputError if it holds none of these features."""
     observed = posterior["observed_data"].to_dataset() if "observed_data" in posterior else xr.Dataset()
     if "X" not in observed or observed["X"].ndim != 2 or observed["X"].shape[1] != len(features):
         raise InputError(
@@ -60,16 +64,16 @@ def observed_rows(posterior: xr.DataTree, features: tuple[str, ...]) -> NDArray[
     return as_table(np.asarray(observed["X"].values), "observed_data", features).values
 
 
-def rows_for(posterior: xr.DataTree, X: Any) -> NDArray[Any]:
-    """(N, D) the rows of `X`, or those that the posterior was sampled for when `X` is None."""
-    features = tuple(map(str, mixture_dataset(posterior)["feature"].values))
+def rows_for(posterior: xr.DataTree, X: ArrayLike | None) -> RowArray:
+    """(N, D) rows of `X`, or those that the posterior was sampled for if `X` is None."""
+    features = feature_names(mixture_dataset(posterior))
     if X is None and "observed_data" not in posterior:
         raise InputError("posterior holds no rows. Pass them as X.")
     return observed_rows(posterior, features) if X is None else as_table(X, features=features).values
 
 
 def check_same_shape(parameters: MixtureParameters, draws: MixtureDraws) -> None:
-    """Refuse, as InputError, to hold EM's mixture against draws of other components or features."""
+    """Raise InputError unless EM's mixture has as many components and features as the draws."""
     if parameters.means.shape != draws.means.shape[1:]:
         raise InputError(
             f"em has {parameters.n_components} components of {parameters.n_features} features; the posterior has "
@@ -78,50 +82,47 @@ def check_same_shape(parameters: MixtureParameters, draws: MixtureDraws) -> None
 
 
 def check_aligned(posterior: xr.DataTree) -> None:
+    """Raise InputError unless `align` has relabelled the posterior."""
     if not posterior.attrs.get("aligned", 0):
         raise InputError(
             "posterior is not aligned: its components have no fixed labels. Pass align(posterior, em.parameters)."
         )
 
 
-def check_memory(n_numbers: int, what: str, remedy: str) -> None:
-    """Refuse results of more than 4 GB."""
+def check_memory(n_numbers: int, contents: str, remedy: str) -> None:
+    """Raise InputError if a result of this many float64 numbers would take more than 4 GB."""
     if 8 * n_numbers > _MOST_BYTES:
-        raise InputError(f"{what} would take {8e-9 * n_numbers:.1f} GB; at most 4 are made. {remedy}")
-
-
-def interval_names(ci_prob: float) -> tuple[str, str]:
-    """Names of an equal-tailed interval's columns."""
-    stem = f"eti{100 * ci_prob:g}"
-    return f"{stem}_lb", f"{stem}_ub"
+        raise InputError(f"{contents} would take {8e-9 * n_numbers:.1f} GB; at most 4 are made. {remedy}")
 
 
 def with_group(posterior: xr.DataTree, name: str, group: xr.Dataset) -> xr.DataTree:
-    """A new tree with one more group, or another in the place of one of that name."""
+    """A new tree with one more group; it replaces a group of the same name."""
     groups = {child: node.to_dataset() for child, node in posterior.children.items() if child != name}
     return tree_of({**groups, name: group}, posterior.attrs)
 
 
-def tree_of(groups: dict[str, xr.Dataset], attributes: Any) -> xr.DataTree:
-    tree = xr.DataTree.from_dict(groups)
-    tree.attrs |= attributes
+def tree_of(groups: Mapping[str, xr.Dataset], attributes: Mapping[Hashable, object]) -> xr.DataTree:
+    """A tree of these groups with these attributes."""
+    tree = xr.DataTree.from_dict(dict(groups))
+    tree.attrs.update(attributes)
     return tree
 
 
 def posterior_entries(posterior: xr.DataTree) -> tuple[list[Entry], FloatArray]:
-    """The numbers of a posterior that its structure and prior leave free, and their draws (chain, draw, n_entries)."""
+    """The free parameters of a posterior, and their draws (chain, draw, n).
+
+    Parameters that the covariance structure implies are left out, and so are standard deviations that the prior fixes.
+    """
     draws = posterior["posterior"].to_dataset()
-    covariance = str(posterior.attrs.get("covariance") or _structure_of(draws))
-    features = tuple(map(str, draws["feature"].values))
-    found = entries(draws.sizes["component"], features, covariance)
-    # A prior may fix the standard deviations.
-    fixed = {"stds"} if np.ptp(draws["stds"].values, axis=(0, 1)).max() == 0 else set()
-    found = [entry for entry in found if entry.parameter not in fixed]
-    return found, values_of(found, {name: draws[name].values for name in PARAMETERS})
+    covariance = str(posterior.attrs.get("covariance") or _covariance_structure(draws))
+    free = entries(draws.sizes["component"], feature_names(draws), covariance)
+    stds_are_fixed = np.ptp(draws["stds"].values, axis=(0, 1)).max() == 0
+    free = [entry for entry in free if not (stds_are_fixed and entry.parameter == "stds")]
+    return free, values_of(free, {name: draws[name].values for name in PARAMETERS})
 
 
-def _structure_of(draws: xr.Dataset) -> str:
-    """The structure of a posterior that does not name it: what its covariances show."""
+def _covariance_structure(draws: xr.Dataset) -> str:
+    """The covariance structure, read from the draws of a posterior that does not name it."""
     correlations = draws["correlations"].values
     stds = draws["stds"].values
     if not (correlations - np.eye(correlations.shape[-1])).any() and stds.shape[-1] > 1:
@@ -130,19 +131,25 @@ def _structure_of(draws: xr.Dataset) -> str:
 
 
 def log_mean(logs: FloatArray) -> FloatArray:
-    """Log of the mean of exp(logs) along the last axis."""
+    """Logarithm of the mean of exp(logs) along the last axis, without overflow."""
     largest = logs.max(axis=-1)
     return np.asarray(largest + np.log(np.exp(logs - largest[..., np.newaxis]).mean(axis=-1)))
 
 
 def interval(values: FloatArray, ci_prob: float) -> FloatArray:
-    """(..., 2) bounds that leave (1 - ci_prob) / 2 of the last axis on either side; sorts `values` in place.
+    """(..., 2) equal-tailed interval along the last axis of `values`, which is sorted in place.
 
-    NumPy's quantiles, a straight line between neighbours, without its copies.
+    The bounds are NumPy's quantiles, by linear interpolation, computed without NumPy's copies.
     """
     values.sort(axis=-1)
-    at = (values.shape[-1] - 1) * np.array([(1 - ci_prob) / 2, (1 + ci_prob) / 2])
-    below = np.floor(at).astype(np.intp)
-    above = np.ceil(at).astype(np.intp)
+    positions = (values.shape[-1] - 1) * np.array([(1 - ci_prob) / 2, (1 + ci_prob) / 2])
+    below = np.floor(positions).astype(np.intp)
+    above = np.ceil(positions).astype(np.intp)
     lower = values[..., below]
-    return np.asarray(lower + (at - below) * (values[..., above] - lower))
+    return np.asarray(lower + (positions - below) * (values[..., above] - lower))
+
+
+def interval_names(ci_prob: float) -> tuple[str, str]:
+    """Column names of the bounds of an equal-tailed interval: eti90_lb and eti90_ub at ci_prob 0.9."""
+    stem = f"eti{100 * ci_prob:g}"
+    return f"{stem}_lb", f"{stem}_ub"

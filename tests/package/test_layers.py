@@ -18,7 +18,7 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 FLOORS = {
     "": (
         "exceptions types",
-        "parallel validation display compile_cache files",
+        "parallel validation display compile_cache files draw_statistics",
         "thresholds kernel",
         "mixture",
         "convergence datasets",
@@ -38,14 +38,8 @@ DOORS = {
     "pymc": ("bayes/model/pymc_model.py", "bayes/sampling/pymc_target.py"),
     "pytensor": ("bayes/model/pymc_model.py", "bayes/model/pytensor_op.py", "bayes/sampling/pymc_target.py"),
     "nutpie": ("bayes/sampling/nuts.py", "bayes/sampling/pymc_target.py"),
-    "arviz": (
-        "convergence.py",
-        "posterior/diagnosis/diagnose.py",
-        "posterior/diagnosis/sensitivity.py",
-        "posterior/prediction/loo.py",
-        "plots/sampling.py",
-    ),
-    "arviz_stats": ("posterior/prediction/loo.py",),
+    "arviz": ("draw_statistics.py", "plots/sampling.py"),
+    "arviz_stats": ("draw_statistics.py",),
     "matplotlib": ("plots/", "analysis.py"),
     "pandas": (
         "comparison/",

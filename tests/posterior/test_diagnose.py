@@ -103,9 +103,9 @@ def test_few_effective_draws_are_found(faithful_posterior):
 
 
 def test_an_interrupted_run_is_found(faithful_posterior):
-    partial = faithful_posterior.copy()
-    partial.attrs = faithful_posterior.attrs | {"interrupted": 1}
-    assert "partial" in kinds(partial)
+    interrupted = faithful_posterior.copy()
+    interrupted.attrs = faithful_posterior.attrs | {"interrupted": 1}
+    assert "interrupted" in kinds(interrupted)
 
 
 def test_unclear_labels_are_told_from_chains_that_disagree(galaxies):

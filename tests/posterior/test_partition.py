@@ -71,7 +71,7 @@ def together(labels):
 
 
 def vi(one, others):
-    """Bits; Wade and Ghahramani (2018): the mean over rows of log2 of the sizes, less twice that of the overlap's."""
+    """Bits; Wade and Ghahramani (2018): the mean over rows of log2 of the sizes, minus twice that of the overlap's."""
     a, b = together(one), together(others)
     return (np.log2(a.sum(-1)) + np.log2(b.sum(-1)) - 2 * np.log2((a & b).sum(-1))).mean(axis=-1)
 
@@ -238,7 +238,7 @@ def test_five_hundred_more_orders_find_nothing_better(loss):
     drawn = np.empty((200, 300), dtype=np.int32)
     stream = partition.responsibilities_of_draws(X, *draws)
     for_labels, _ = np.random.default_rng(1).spawn(2)
-    for _ in partition._drawing_labels(stream, drawn, for_labels):
+    for _ in partition._sampling_labels(stream, drawn, for_labels):
         pass
     criteria = {"vi": partition_losses.VariationOfInformation, "binder": partition_losses.Binder}
     criterion = criteria[loss](found.co_clustering.probabilities, drawn, 5)
@@ -247,7 +247,7 @@ def test_five_hundred_more_orders_find_nothing_better(loss):
     for _ in range(500):
         labels = np.full(200, -1, dtype=np.intp)
         criterion.sweeten(labels, rng.permutation(200))
-        best = min(best, criterion.expected(partition_losses.by_size(labels)))
+        best = min(best, criterion.expected(partition_losses.numbered_by_size(labels)))
     assert found.expected_loss <= 1.001 * best
 
 
@@ -288,7 +288,7 @@ def test_results_are_read_only(small):
             array[0] = 1
 
 
-# The door
+# Arguments
 
 
 def test_wrong_arguments_are_refused(small):
@@ -318,7 +318,7 @@ def test_a_single_row_is_one_cluster(small):
 
 
 def test_a_search_by_the_wrong_gains_is_seen():
-    """The broken twin: moved by the gains of Binder's loss it never ends at the least variation of information here."""
+    """A deliberately broken version: with the gains of Binder's loss the search never reaches the least VI here."""
     rng = np.random.default_rng(0)
     drawn = rng.integers(0, 4, (8, 6)).astype(np.int32)
     best = sum(vi(drawn[:, s], all_partitions(8)) for s in range(6)).min() / 6

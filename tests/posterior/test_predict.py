@@ -50,12 +50,12 @@ def test_prediction_is_the_average_over_the_draws(S, K, D, diagonal):
     np.testing.assert_allclose(found.log_density_interval, quantiles(log_densities, 0.8), rtol=1e-11)
     np.testing.assert_array_equal(found.labels, found.probabilities.argmax(axis=1))
     assert found.n_draws == S
-    # The twin: the mean of the log densities is below the log of the mean by much more than that.
+    # Deliberately wrong: the mean of the log densities is much further below the log of the mean.
     assert (found.log_density - log_densities.mean(axis=0) > 1e-3).all()
 
 
 def test_one_normal_of_uncertain_mean_has_the_closed_form():
-    """Mu ~ N(1, 0.5^2), x ~ N(mu, 2^2): x ~ N(1, 0.5^2 + 2^2). Draws at evenly spaced quantiles leave no noise."""
+    """If mu ~ N(1, 0.5^2) and x ~ N(mu, 2^2), x ~ N(1, 0.5^2 + 2^2). Evenly spaced quantiles as draws have no noise."""
     S = 4000
     means = norm.ppf((np.arange(S) + 0.5) / S, 1, 0.5)
     posterior = posterior_of(np.ones((S, 1)), means[:, np.newaxis, np.newaxis], np.full((S, 1, 1, 1), 4.0))
@@ -102,7 +102,7 @@ def test_memory_does_not_grow_with_rows_times_draws(monkeypatch):
     assert peak_bytes(lambda: bg.predict(posterior, X)) < 8e6
     bg.loo(posterior_of(*unrelated_draws(500, 4, 2), X[:10]))  # ArviZ loaded before
     assert peak_bytes(lambda: bg.loo(posterior)) < 16e6
-    # The twin, which keeps them: 16 MB of log densities alone.
+    # `add_log_likelihood` keeps them: 16 MB of log densities alone.
     assert peak_bytes(lambda: bg.add_log_likelihood(posterior)) > 16e6
 
 
@@ -134,9 +134,9 @@ def test_fewer_draws_are_evenly_spaced_ones():
     np.testing.assert_array_equal(some.probabilities, expected.probabilities)
 
 
-def test_a_frame_has_a_column_a_number(faithful, faithful_posterior):
+def test_a_table_has_a_column_per_number(faithful, faithful_posterior):
     prediction = bg.predict(faithful_posterior, faithful)
-    frame = prediction.as_frame()
+    frame = prediction.table
     assert list(frame.columns) == [
         "label",
         *(f"probability_{k}{end}" for k in range(2) for end in ("", "_eti90_lb", "_eti90_ub")),
@@ -147,7 +147,7 @@ def test_a_frame_has_a_column_a_number(faithful, faithful_posterior):
     np.testing.assert_array_equal(frame["probability_1_eti90_ub"], prediction.probability_intervals[:, 1, 1])
     assert len(frame) == 272
     columns = ["log_density", "log_density_eti50_lb", "log_density_eti50_ub"]
-    assert list(bg.predict_density(faithful_posterior, faithful, ci_prob=0.5).as_frame().columns) == columns
+    assert list(bg.predict_density(faithful_posterior, faithful, ci_prob=0.5).table.columns) == columns
     with pytest.raises(ValueError, match="read-only"):
         prediction.probabilities[0, 0] = 0
 
@@ -173,7 +173,7 @@ def test_rows_that_cannot_be_predicted_are_refused(faithful, faithful_posterior)
         bg.predict_density(without, faithful)
 
 
-# Some of the features
+# Subsets of the features
 
 
 def parameters_of(posterior, s):

@@ -104,7 +104,7 @@ def _decider(others: Sequence[xr.DataTree], thresholds: Thresholds) -> Callable[
 
     def is_decided(tree: xr.DataTree) -> bool:
         nearest = min(label_free_r_hat([tree, other]) for other in others)
-        return not agreed or nearest <= thresholds.max_rhat or (nearest >= _APART and converged(tree, thresholds))
+        return not agreed or nearest <= thresholds.max_r_hat or (nearest >= _APART and converged(tree, thresholds))
 
     return is_decided
 
@@ -113,7 +113,7 @@ def _region(mode: Mode, number: int, drawn: Drawn, before: dict[int, Drawn], thr
     """What the chains of a mode are to those of the modes before, by number."""
     together = {at: label_free_r_hat([drawn.tree, other.tree]) for at, other in before.items()}
     nearest = min(together, key=lambda at: together[at])
-    if together[nearest] <= thresholds.max_rhat:
+    if together[nearest] <= thresholds.max_r_hat:
         return Region(mode, JOINED, nearest)
     if label_free_r_hat([before[0].tree]) > _SETTLED:
         return Region(mode, UNCLEAR, number, "the chains of the first mode disagree with each other")

@@ -1,155 +1,206 @@
-"""What stands in the way of trusting draws, in sentences that say what to do."""
+"""Reasons not to trust draws: one function per problem, each with a sentence that says what to do."""
 
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bayesgmm.convergence import failing
+from bayesgmm.convergence import failing_quantities
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.types import FloatArray
+
+type ProblemKind = Literal[
+    "interrupted", "chains disagree", "labels", "few draws", "divergences", "energy", "modes", "empty component"
+]
+
+_MOST_NAMES = 4  # quantities that a sentence names
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that stands in the way of trusting the draws. kind: one word; text: what, and what to do."""
+    """A reason not to trust the draws.
 
-    kind: str
+    Attributes
+    ----------
+    kind : "interrupted", "chains disagree", "labels", "few draws", "divergences", "energy", "modes" or
+        "empty component".
+    text : a sentence that says what is wrong, and what to do about it.
+    """
+
+    kind: ProblemKind
     text: str
 
 
-def problems_of(
-    label_free: pd.DataFrame,
-    parameters: pd.DataFrame,
-    n_divergences: int,
-    n_all: int,
-    bfmi: FloatArray,
-    unclear: float,
-    partial: bool,
-    thresholds: Thresholds,
-) -> list[Problem]:
-    problems = []
-    if partial:
-        problems.append(Problem("partial", "sampling was interrupted before all draws were done. Run it to the end."))
-    bad = failing(label_free, thresholds, "r_hat")
-    if bad:
-        problems.append(
-            Problem(
-                "chains disagree",
-                f"chains disagree on quantities that do not depend on labels ({_list(bad)}): they are in different "
-                f"modes or have not converged. Raise tune and draws; if it stays, the posterior has several modes.",
-            )
-        )
-    bad_labels = failing(parameters, thresholds, "r_hat")
-    if bad_labels and not bad:
-        problems.append(
-            Problem(
-                "labels",
-                f"chains disagree on parameters ({_list(bad_labels)}) though not on label-free quantities: the "
-                f"components' labels are ambiguous. Compare densities and partitions instead of components, or ask for "
-                f"fewer components.",
-            )
-        )
-    elif bad_labels:
-        problems.append(Problem("chains disagree", f"chains disagree on parameters too ({_list(bad_labels)})."))
-    if unclear > thresholds.max_unclear:
-        problems.append(
-            Problem(
-                "labels",
-                f"{100 * unclear:.0f} % of the draws have no clear labels: their components are not the "
-                f"reference's one by one. Ask for fewer components, or compare densities and partitions.",
-            )
-        )
-    few = {
-        *failing(label_free, thresholds, "ess_bulk", "ess_tail"),
-        *failing(parameters, thresholds, "ess_bulk", "ess_tail"),
+class Measurements(NamedTuple):
+    """The facts about a posterior that problems are found from.
+
+    label_free, parameters, n_divergences, bfmi, label_clear, interrupted, modes: as in `Diagnosis`.
+    n_draws: number of draws of all chains.
+    empty_component_share: share of the posterior in which some component holds no row; NaN if unknown.
+    """
+
+    label_free: pd.DataFrame
+    parameters: pd.DataFrame
+    n_divergences: int
+    n_draws: int
+    bfmi: FloatArray
+    label_clear: float
+    interrupted: bool
+    modes: pd.DataFrame
+    empty_component_share: float
+
+
+def find_problems(measurements: Measurements, thresholds: Thresholds) -> tuple[Problem, ...]:
+    """All problems, in the order in which to look at them."""
+    problems = (check(measurements, thresholds) for check in _CHECKS)
+    return tuple(problem for problem in problems if problem is not None)
+
+
+def _interruption(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    if not measured.interrupted:
+        return None
+    return Problem("interrupted", "sampling was interrupted before all draws were done. Run it to the end.")
+
+
+def _different_regions(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    failing = failing_quantities(measured.label_free, thresholds, "r_hat")
+    if not failing:
+        return None
+    return Problem(
+        "chains disagree",
+        f"chains disagree on quantities that do not depend on labels ({_names(failing)}): they are in different modes "
+        f"or have not converged. Raise tune and draws; if that does not help, the posterior has several modes.",
+    )
+
+
+def _different_parameters(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    failing = failing_quantities(measured.parameters, thresholds, "r_hat")
+    if not failing:
+        return None
+    if failing_quantities(measured.label_free, thresholds, "r_hat"):
+        return Problem("chains disagree", f"chains disagree on parameters too ({_names(failing)}).")
+    return Problem(
+        "labels",
+        f"chains disagree on parameters ({_names(failing)}) though not on label-free quantities: the components' "
+        f"labels are ambiguous. Compare densities and partitions instead of components, or ask for fewer components.",
+    )
+
+
+def _unclear_labels(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    if not measured.label_clear < thresholds.min_label_clear:  # NaN, for a posterior without labels, is no problem
+        return None
+    return Problem(
+        "labels",
+        f"{100 * (1 - measured.label_clear):.0f} % of the draws have no clear labels: their components do not match "
+        f"the reference's one to one. Ask for fewer components, or compare densities and partitions.",
+    )
+
+
+def _few_draws(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    failing = {
+        *failing_quantities(measured.label_free, thresholds, "ess_bulk", "ess_tail"),
+        *failing_quantities(measured.parameters, thresholds, "ess_bulk", "ess_tail"),
     }
-    if few:
-        problems.append(
-            Problem(
-                "few draws",
-                f"fewer than {thresholds.min_ess:g} effective draws for {_list(sorted(map(str, few)))}. Raise draws.",
-            )
-        )
-    if n_divergences:
-        problems.append(
-            Problem(
-                "divergences",
-                f"{n_divergences} of {n_all} draws diverged: part of the posterior may be missing. Use a tighter "
-                f"prior, fewer components, or more rows.",
-            )
-        )
-    if not (bfmi >= thresholds.min_bfmi).all():
-        problems.append(
-            Problem(
-                "energy",
-                f"E-BFMI is {bfmi.min():.2f}, below {thresholds.min_bfmi:g}: heavy tails were hardly explored. Raise "
-                f"draws, or use a tighter prior.",
-            )
-        )
-    return problems
+    if not failing:
+        return None
+    names = _names(sorted(map(str, failing)))
+    return Problem("few draws", f"fewer than {thresholds.min_ess:g} effective draws for {names}. Raise draws.")
 
 
-def of_other_modes(modes: pd.DataFrame, thresholds: Thresholds) -> list[Problem]:
-    """What stands in the way when these draws are of one mode and there are others."""
+def _divergences(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    if not measured.n_divergences:
+        return None
+    return Problem(
+        "divergences",
+        f"{measured.n_divergences} of {measured.n_draws} draws diverged: part of the posterior may be missing. Use a "
+        f"tighter prior, fewer components, or more rows.",
+    )
+
+
+def _low_energy_information(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    if (measured.bfmi >= thresholds.min_bfmi).all():  # also if there is none; NaN is a problem
+        return None
+    return Problem(
+        "energy",
+        f"E-BFMI is {measured.bfmi.min():.2f}, below {thresholds.min_bfmi:g}: heavy tails were hardly explored. Raise "
+        f"draws, or use a tighter prior.",
+    )
+
+
+def _other_modes(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    modes = measured.modes
     if len(modes) < 2:
-        return []
-    others = modes.iloc[1:]
+        return None
     if np.isnan(modes["share"].iloc[0]):
-        doubtful = others[others["share"].isna() & (others["region"] == others.index)]
-        said = "; ".join(f"{number}: {state}" for number, state in doubtful["state"].items())
-        return [
-            Problem(
-                "modes",
-                f"how much of the posterior other modes hold is unknown ({said or 'no sure number'}), and these draws "
-                f"are of one mode alone. Raise draws; if it stays, ask for fewer components or use a tighter prior.",
-            )
-        ]
-    held = others["share"].sum()
-    if held <= thresholds.max_other_modes:
-        return []
-    return [
-        Problem(
-            "modes",
-            f"other modes hold {100 * held:.0f} % of the posterior ({shares_in_words(modes)}), and these draws are of "
-            f"the heaviest alone. Report each mode by itself (the draws of mode 1 are in posterior['modes/1']), or ask "
-            f"for fewer components, use a tighter prior, or add rows.",
-        )
-    ]
-
-
-def of_an_empty_component(share: float, thresholds: Thresholds) -> list[Problem]:
-    """What stands in the way when one component fewer does nearly as well: chains may not go where one is empty."""
+        return _unknown_shares(modes)
+    share = modes["share"].iloc[1:].sum()
     if share <= thresholds.max_other_modes:
-        return []
-    held = "an unknown share" if np.isnan(share) else f"about {100 * share:.0f} %"
-    return [
-        Problem(
-            "empty component",
-            f"{held} of the posterior has a component without rows (Laplace's formula for one component fewer), where "
-            f"EM's fit is not; chains may seldom pass between the two. Ask for fewer components.",
-        )
-    ]
+        return None
+    return Problem(
+        "modes",
+        f"other modes hold {100 * share:.0f} % of the posterior ({shares_in_words(modes)}), and these draws are of the "
+        f"heaviest alone. Report each mode by itself (the draws of mode 1 are in posterior['modes/1']), or ask for "
+        f"fewer components, use a tighter prior, or add rows.",
+    )
+
+
+def _unknown_shares(modes: pd.DataFrame) -> Problem:
+    other_modes = modes.iloc[1:]
+    doubtful = other_modes[other_modes["share"].isna() & (other_modes["region"] == other_modes.index)]
+    states = "; ".join(f"{number}: {state}" for number, state in doubtful["state"].items())
+    return Problem(
+        "modes",
+        f"how much of the posterior other modes hold is unknown ({states or 'its estimate is too uncertain'}), and "
+        f"these draws are of one mode alone. Raise draws; if that does not help, ask for fewer components or use a "
+        f"tighter prior.",
+    )
+
+
+def _empty_component(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    share = measured.empty_component_share
+    if share <= thresholds.max_other_modes:  # an unknown share, NaN, is a problem
+        return None
+    amount = "an unknown share" if np.isnan(share) else f"about {100 * share:.0f} %"
+    return Problem(
+        "empty component",
+        f"in {amount} of the posterior some component holds no rows (Laplace's formula for one component fewer); EM's "
+        f"fit is outside that region, and chains may seldom enter it. Ask for fewer components.",
+    )
+
+
+_CHECKS: tuple[Callable[[Measurements, Thresholds], Problem | None], ...] = (
+    _interruption,
+    _different_regions,
+    _different_parameters,
+    _unclear_labels,
+    _few_draws,
+    _divergences,
+    _low_energy_information,
+    _other_modes,
+    _empty_component,
+)
 
 
 def shares_in_words(modes: pd.DataFrame) -> str:
-    """The shares in words, those below 1 % together."""
-    said = []
+    """The modes' shares of the posterior in words; modes with less than 1 % are summed up."""
+    parts = []
     for number, (share, error, state) in enumerate(
         zip(modes["share"], modes["share_error"], modes["state"], strict=True)
     ):
-        if not np.isnan(share) and (share >= 0.01 or number == 0):
-            said.append(f"mode {number} {100 * share:.1f} %" + (f" +- {100 * error:.1f}" if error > 0 else ""))
-        elif np.isnan(share):
-            said.append(f"mode {number} {'unknown' if number == 0 else state}")
-    light = modes["share"].iloc[1:]
-    light = light[light < 0.01]
-    if len(light):
-        said.append(f"{len(light)} others {100 * light.sum():.2g} % together")
-    return ", ".join(said)
+        if np.isnan(share):
+            parts.append(f"mode {number} {'unknown' if number == 0 else state}")
+        elif share >= 0.01 or number == 0:
+            parts.append(f"mode {number} {100 * share:.1f} %" + (f" +- {100 * error:.1f}" if error > 0 else ""))
+    shares = modes["share"].iloc[1:]
+    light_shares = shares[shares < 0.01]
+    if len(light_shares):
+        parts.append(f"{len(light_shares)} others {100 * light_shares.sum():.2g} % together")
+    return ", ".join(parts)
 
 
-def _list(names: list[Any]) -> str:
-    shown = ", ".join(map(str, names[:4]))
-    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
+def _names(names: Iterable[Hashable]) -> str:
+    texts = list(map(str, names))
+    shown = ", ".join(texts[:_MOST_NAMES])
+    return shown if len(texts) <= _MOST_NAMES else f"{shown} and {len(texts) - _MOST_NAMES} more"

@@ -1,26 +1,18 @@
-"""How much each number of a posterior owes to the prior, by power-scaling."""
+"""How strongly each quantity of a posterior depends on the prior."""
 
-import arviz as az
-import numpy as np
 import xarray as xr
 
+from bayesgmm.draw_statistics import power_scaling_sensitivity
 from bayesgmm.types import FloatArray
 
 
 def prior_sensitivity(posterior: xr.DataTree, values: FloatArray) -> FloatArray | None:
-    """(n,) sensitivity to the prior of quantities with draws (chain, draw, n), by power-scaling; None if not known.
+    """(n,) sensitivity to the prior of quantities with draws `values` (chain, draw, n), by power-scaling.
 
-    How far a quantity's posterior moves when the prior is raised to a power near 1 (Kallioinen, Paananen, Buerkner and
-    Vehtari 2024, doi:10.1007/s11222-023-10366-5), by ArviZ; above 0.05 the prior is informative. `sample_posterior`
-    leaves the prior's density with the draws; a model from elsewhere has none.
+    The sensitivity says how far the posterior of a quantity moves when the prior is raised to a power near 1
+    (Kallioinen, Paananen, Buerkner and Vehtari 2024, doi:10.1007/s11222-023-10366-5). Above 0.05 the prior is
+    informative. None if the posterior does not hold the log prior density of its draws: `sample_posterior` stores it
+    for its own model, but not for a `pymc.Model`.
     """
     stats = posterior["sample_stats"].to_dataset()
-    if "log_prior" not in stats:
-        return None
-    tree = xr.DataTree.from_dict(
-        {
-            "posterior": xr.Dataset({"x": (("chain", "draw", "quantity"), values)}),
-            "log_prior": xr.Dataset({"log_prior": (("chain", "draw"), stats["log_prior"].values)}),
-        }
-    )
-    return np.asarray(az.psense(tree, group="prior")["x"].values)
+    return power_scaling_sensitivity(values, stats["log_prior"].values) if "log_prior" in stats else None

@@ -1,4 +1,4 @@
-"""Which component of a draw is which: relabelling, and how firmly labels stand.
+"""Labels of components: relabelling the draws, and how certain the labels are.
 
-It reads draws and a reference mixture, and changes nothing but the order of components.
+It reads draws and a reference mixture, and changes only the order of components.
 """

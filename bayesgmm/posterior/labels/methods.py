@@ -1,208 +1,209 @@
-"""Ways to relabel draws: each finds, draw by draw, the permutation that makes its components those of a reference."""
+"""Methods of relabelling: each finds, for every draw, the permutation that matches its components to a reference."""
 
 import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.exceptions import BayesgmmWarning, InputError
-from bayesgmm.mixture.draws import responsibilities_of_draws
+from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
 from bayesgmm.mixture.matching import distances_from, label_costs
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, IntArray, RowArray
 
-type IntArray = NDArray[np.intp]
+type MethodName = Literal["ecr", "kullback-leibler", "cross-entropy"]
 
-# Two permutations that differ by less than this in cost (rows or nats) are tied.
+# Permutations whose costs, in rows or nats, differ by less than this are tied.
 _TIE = 1e-6
+# Kullback-Leibler relabelling usually stops after a few iterations; the limit guards against cycles.
 _MAX_ITERATIONS = 100
-# Arrays of draws by components by components by features are made for this many draws at a time.
-_SLICE = 1000
+# Draws per batch, which bounds the memory of arrays of draws x components x components x features.
+_BATCH = 1000
 
 
-class Unlabelled(NamedTuple):
-    """S draws as they were sampled, and what the rows say about them.
+class UnlabelledDraws(NamedTuple):
+    """S draws as sampled, and how their components overlap with the reference's partition of the rows.
 
-    weights (S, K), means (S, K, D), covariances (S, K, D, D); rows (n, D), the observed rows that are used, or (0, D);
-    agreements (S, K, K): at [s, j, k] how many rows are expected to be in component j of the reference's partition and
-    in component k of the draw; (0, K, K) without rows.
+    mixtures: the S mixtures.
+    rows: (n, D) the observed rows that are used, or (0, D).
+    agreements: (S, K, K), at [s, j, k] the expected number of rows that are in component j of the reference's
+        partition and in component k of draw s; (0, K, K) without rows.
     """
 
-    weights: FloatArray
-    means: FloatArray
-    covariances: FloatArray
-    rows: NDArray[Any]
+    mixtures: MixtureDraws
+    rows: RowArray
     agreements: FloatArray
 
 
 class Labelling(NamedTuple):
-    """What a method found.
+    """The result of a method.
 
-    labels (S, K): which component of the draw stands at each place of the reference; margins (S, K): by how much the
-    best permutation that puts another component there costs more, infinite for one component; iterations: passes until
-    the labels stood still, 1 where labels are found draw by draw.
+    labels: (S, K), at [s, j] the component of draw s that is matched to component j of the reference.
+    margins: (S, K), at [s, j] the extra cost of the best permutation that matches another component to j; infinite
+        for one component.
+    n_iterations: passes until the labels no longer changed; 1 if each draw is labelled by itself.
     """
 
     labels: IntArray
     margins: FloatArray
-    iterations: int = 1
+    n_iterations: int = 1
 
 
 class Relabelling(NamedTuple):
-    """One way to relabel. unit: of its costs, and so of the margins; needs_rows: it reads the observed rows."""
+    """A method of relabelling.
 
-    name: str
+    unit: unit of its costs, and so of the margins.
+    needs_rows: whether it reads the observed rows.
+    find: the method itself.
+    """
+
+    name: MethodName
     unit: str
     needs_rows: bool
-    find: Callable[[Unlabelled, MixtureParameters], Labelling]
+    find: Callable[[UnlabelledDraws, MixtureParameters], Labelling]
 
 
-def unlabelled(
-    reference: MixtureParameters,
-    weights: FloatArray,
-    means: FloatArray,
-    covariances: FloatArray,
-    rows: NDArray[Any],
-) -> Unlabelled:
-    """The draws with their agreements: one pass over the rows a draw, of which a K by K table is kept."""
-    K = weights.shape[1]
+def unlabelled_draws(reference: MixtureParameters, mixtures: MixtureDraws, rows: RowArray) -> UnlabelledDraws:
+    """Add the agreements to the draws: one pass over the rows per draw, of which a K x K table is kept."""
+    K = mixtures.n_components
     if not len(rows):
-        return Unlabelled(weights, means, covariances, rows, np.empty((0, K, K)))
-    pivot = reference.labels_at(rows)
-    order = np.argsort(pivot, kind="stable")
-    present, first = np.unique(pivot[order], return_index=True)
-    agreements = np.zeros((*weights.shape, K))
-    for table, shares in zip(
-        agreements, responsibilities_of_draws(rows[order], weights, means, covariances), strict=True
+        return UnlabelledDraws(mixtures, rows, np.empty((0, K, K)))
+    reference_labels = reference.labels_at(rows)
+    order = np.argsort(reference_labels, kind="stable")
+    occupied, first_rows = np.unique(reference_labels[order], return_index=True)
+    agreements = np.zeros((mixtures.n_draws, K, K))
+    for table, responsibilities in zip(
+        agreements, responsibilities_of_draws(rows[order], *mixtures.arrays), strict=True
     ):
-        table[present] = np.add.reduceat(shares, first, axis=0)
-    return Unlabelled(weights, means, covariances, rows, agreements)
+        table[occupied] = np.add.reduceat(responsibilities, first_rows, axis=0)
+    return UnlabelledDraws(mixtures, rows, agreements)
 
 
-def best_permutations(costs: FloatArray, ties: FloatArray | None = None) -> Labelling:
-    """The permutation of least total cost in each draw, solved exactly.
+def best_permutations(costs: FloatArray, tie_breakers: FloatArray | None = None) -> Labelling:
+    """The permutation of least total cost in each draw, found exactly as an assignment problem.
 
-    costs (S, K, K): of component k at place j, at [s, j, k]. Where several are the best, `ties` (S, K, K), costs too,
-    decide between them.
+    costs (S, K, K): at [s, j, k] the cost of matching component k to j. Permutations of equal cost are decided between
+    by a second table of costs, `tie_breakers` (S, K, K).
     """
     labels = np.empty(costs.shape[:2], dtype=np.intp)
     margins = np.empty(costs.shape[:2])
-    for begin in range(0, len(costs), _SLICE):
-        part = slice(begin, begin + _SLICE)
-        found = np.array([linear_sum_assignment(cost)[1] for cost in costs[part]])
-        more = regrets(costs[part], found)
-        own = np.eye(costs.shape[2], dtype=bool)
-        margins[part] = np.where(own, np.inf, more).min(axis=2)
-        if ties is not None:
-            for s in np.flatnonzero(margins[part].min(axis=1) <= _TIE):
-                # A permutation made of pairs that each belong to some best permutation is one of the best.
-                among = np.where(more[s] <= _TIE, ties[part][s][:, found[s]], np.inf)
-                found[s] = found[s][linear_sum_assignment(among)[1]]
-        labels[part] = found
+    same_place = np.eye(costs.shape[2], dtype=bool)
+    for batch in _batches(len(costs)):
+        permutations = np.array([linear_sum_assignment(cost)[1] for cost in costs[batch]])
+        extra_costs = regrets(costs[batch], permutations)
+        margins[batch] = np.where(same_place, np.inf, extra_costs).min(axis=2)
+        if tie_breakers is not None:
+            for s in np.flatnonzero(margins[batch].min(axis=1) <= _TIE):
+                # A permutation made of pairs that each belong to some best permutation is itself a best one.
+                tied_costs = np.where(extra_costs[s] <= _TIE, tie_breakers[batch][s][:, permutations[s]], np.inf)
+                permutations[s] = permutations[s][linear_sum_assignment(tied_costs)[1]]
+        labels[batch] = permutations
     return Labelling(labels, margins)
 
 
 def regrets(costs: FloatArray, labels: IntArray) -> FloatArray:
     """(S, K, K) extra cost of the best permutation that moves the component at place i to place j, at [s, j, i].
 
-    costs (S, K, K), labels (S, K) the best permutations. Moving i to j sets off a chain of moves that ends where i left
-    a gap, so the extra cost is that move and the shortest path back in the graph whose steps are moves, none of whose
-    cycles is negative; paths by Floyd (1962, doi:10.1145/367766.368168).
+    costs (S, K, K), labels (S, K) the best permutations. Moving i to j displaces the component at j, and so on until
+    the place that i left is filled. The extra cost is therefore that of the move plus the shortest path back in the
+    graph whose edges are moves; no cycle of it is negative. Shortest paths by Floyd (1962, doi:10.1145/367766.368168).
     """
-    given = np.take_along_axis(costs, labels[:, np.newaxis], axis=2)
-    moves = given - np.einsum("sjj->sj", given)[:, :, np.newaxis]
+    costs_in_place = np.take_along_axis(costs, labels[:, np.newaxis], axis=2)
+    moves = costs_in_place - np.einsum("sjj->sj", costs_in_place)[:, :, np.newaxis]
     paths = moves.copy()
     for m in range(paths.shape[1]):
         paths = np.minimum(paths, paths[:, :, m, np.newaxis] + paths[:, m, np.newaxis])
     return np.asarray(np.maximum(moves + paths.transpose(0, 2, 1), 0.0))
 
 
-def nearest_components(reference: MixtureParameters, means: FloatArray, covariances: FloatArray) -> IntArray:
-    """(S, K) the component of the reference that each component of a draw is nearest to (Bhattacharyya distance)."""
-    slices = [slice(begin, begin + _SLICE) for begin in range(0, len(means), _SLICE)]
-    return np.concatenate([distances_from(reference, means[i], covariances[i]).argmin(axis=1) for i in slices])
-
-
-def _cross_entropies(draws: Unlabelled, reference: MixtureParameters) -> FloatArray:
-    slices = [slice(begin, begin + _SLICE) for begin in range(0, len(draws.weights), _SLICE)]
+def nearest_components(reference: MixtureParameters, mixtures: MixtureDraws) -> IntArray:
+    """(S, K) the reference's component nearest to each component of a draw, by the Bhattacharyya distance."""
     return np.concatenate(
-        [label_costs(reference, draws.weights[i], draws.means[i], draws.covariances[i]) for i in slices]
+        [
+            distances_from(reference, mixtures.means[batch], mixtures.covariances[batch]).argmin(axis=1)
+            for batch in _batches(mixtures.n_draws)
+        ]
     )
 
 
-def _by_cross_entropy(draws: Unlabelled, reference: MixtureParameters) -> Labelling:
+def _batches(n_draws: int) -> Iterator[slice]:
+    return (slice(begin, begin + _BATCH) for begin in range(0, n_draws, _BATCH))
+
+
+def _cross_entropies(draws: UnlabelledDraws, reference: MixtureParameters) -> FloatArray:
+    """(S, K, K) costs of the method "cross-entropy"."""
+    mixtures = draws.mixtures
+    return np.concatenate(
+        [
+            label_costs(reference, mixtures.weights[batch], mixtures.means[batch], mixtures.covariances[batch])
+            for batch in _batches(mixtures.n_draws)
+        ]
+    )
+
+
+def _by_cross_entropy(draws: UnlabelledDraws, reference: MixtureParameters) -> Labelling:
     return best_permutations(_cross_entropies(draws, reference))
 
 
-def _by_agreement(draws: Unlabelled, reference: MixtureParameters) -> Labelling:
-    return best_permutations(-draws.agreements, ties=_cross_entropies(draws, reference))
+def _by_agreement(draws: UnlabelledDraws, reference: MixtureParameters) -> Labelling:
+    return best_permutations(-draws.agreements, _cross_entropies(draws, reference))
 
 
-def _by_kullback_leibler(draws: Unlabelled, reference: MixtureParameters) -> Labelling:
-    ties = _cross_entropies(draws, reference)
-    found = best_permutations(-draws.agreements, ties)
-    n_iterations, moving = 0, True
-    while moving and n_iterations < _MAX_ITERATIONS:
-        labels = found.labels
-        found = best_permutations(_divergences(draws, _mean_shares(draws, labels)), ties)
-        moving = not np.array_equal(found.labels, labels)
+def _by_kullback_leibler(draws: UnlabelledDraws, reference: MixtureParameters) -> Labelling:
+    tie_breakers = _cross_entropies(draws, reference)
+    labelling = best_permutations(-draws.agreements, tie_breakers)
+    n_iterations, changing = 0, True
+    while changing and n_iterations < _MAX_ITERATIONS:
+        previous_labels = labelling.labels
+        mean = _mean_responsibilities(draws, previous_labels)
+        labelling = best_permutations(_divergences(draws, mean), tie_breakers)
+        changing = not np.array_equal(labelling.labels, previous_labels)
         n_iterations += 1
-    if moving:
+    if changing:
         warnings.warn(
-            f"Kullback-Leibler relabelling had not come to rest after {n_iterations} iterations; its last labels are "
-            f'used. Components may not be told apart: see label_report, or use method="ecr".',
+            f"Kullback-Leibler relabelling still changed labels after {n_iterations} iterations; its last labels are "
+            f'used. The components may not be distinguishable: see label_report, or use method="ecr".',
             BayesgmmWarning,
             stacklevel=3,
         )
-    # The names are the reference's: one permutation of all draws, which changes no divergence.
-    agreements = np.take_along_axis(draws.agreements, found.labels[:, np.newaxis], axis=2).sum(axis=0)
+    # Permuting all draws in the same way changes no divergence, so the components can be named after the reference's.
+    agreements = np.take_along_axis(draws.agreements, labelling.labels[:, np.newaxis], axis=2).sum(axis=0)
     names = linear_sum_assignment(-agreements - _TIE * np.eye(len(agreements)))[1]
-    return Labelling(found.labels[:, names], found.margins[:, names], n_iterations)
+    return Labelling(labelling.labels[:, names], labelling.margins[:, names], n_iterations)
 
 
-def _mean_shares(draws: Unlabelled, labels: IntArray) -> FloatArray:
+def _mean_responsibilities(draws: UnlabelledDraws, labels: IntArray) -> FloatArray:
     """(n, K) responsibilities of the rows, averaged over the relabelled draws."""
     total = np.zeros((len(draws.rows), labels.shape[1]))
-    for order, shares in zip(labels, responsibilities_of_draws(draws.rows, *draws[:3]), strict=True):
-        total += shares[:, order]
+    for permutation, responsibilities in zip(labels, _responsibilities(draws), strict=True):
+        total += responsibilities[:, permutation]
     return total / len(labels)
 
 
-def _divergences(draws: Unlabelled, mean_shares: FloatArray) -> FloatArray:
-    """(S, K, K) -sum_i p_ik log q_ij: the part of the divergence of a draw's p from q that labels change."""
-    log_shares = -np.log(np.maximum(mean_shares, np.finfo(float).tiny)).T
-    return np.array([log_shares @ shares for shares in responsibilities_of_draws(draws.rows, *draws[:3])])
+def _divergences(draws: UnlabelledDraws, mean_responsibilities: FloatArray) -> FloatArray:
+    """(S, K, K) -sum_i r_ik log q_ij: the part of the divergence of a draw's r from the mean q that labels change."""
+    minus_log_mean = -np.log(np.maximum(mean_responsibilities, np.finfo(float).tiny)).T
+    return np.array([minus_log_mean @ responsibilities for responsibilities in _responsibilities(draws)])
 
 
-def _by_pivot(draws: Unlabelled, reference: MixtureParameters) -> Labelling:
-    """The squared distance, less what no permutation changes, is -2 times the scalar product with the pivot."""
-    centre = reference.weights @ reference.means
-    scale = np.sqrt(reference.weights @ (reference.stds**2 + (reference.means - centre) ** 2))
-
-    def coordinates(weights: FloatArray, means: FloatArray, covariances: FloatArray) -> FloatArray:
-        stds = np.sqrt(np.einsum("...dd->...d", covariances))
-        lower = np.tril_indices(stds.shape[-1], -1)
-        correlations = (covariances / (stds[..., :, np.newaxis] * stds[..., np.newaxis, :]))[..., *lower]
-        parts = [weights[..., np.newaxis], (means - centre) / scale, np.log(stds / scale), correlations]
-        return np.concatenate(parts, axis=-1)
-
-    pivot = coordinates(reference.weights, reference.means, reference.covariances)
-    return best_permutations(-2 * np.einsum("jp,skp->sjk", pivot, coordinates(*draws[:3]), optimize=True))
+def _responsibilities(draws: UnlabelledDraws) -> Iterator[FloatArray]:
+    return responsibilities_of_draws(draws.rows, *draws.mixtures.arrays)
 
 
 ECR = Relabelling("ecr", "rows", True, _by_agreement)
 KULLBACK_LEIBLER = Relabelling("kullback-leibler", "nats", True, _by_kullback_leibler)
-PIVOT = Relabelling("pivot", "squared distance", False, _by_pivot)
-CROSS_ENTROPY = Relabelling("cross-entropy", "nats a row", False, _by_cross_entropy)
+CROSS_ENTROPY = Relabelling("cross-entropy", "nats per row", False, _by_cross_entropy)
 
-RELABELLINGS = {relabelling.name: relabelling for relabelling in (ECR, KULLBACK_LEIBLER, PIVOT, CROSS_ENTROPY)}
+# Why these three, with ECR as the default: docs/decisions/0050.
+RELABELLINGS: dict[str, Relabelling] = {
+    relabelling.name: relabelling for relabelling in (ECR, KULLBACK_LEIBLER, CROSS_ENTROPY)
+}
 
 
-def relabelling_named(method: Any) -> Relabelling:
-    """Look a method up by its name."""
-    if isinstance(method, str) and method in RELABELLINGS:
-        return RELABELLINGS[method]
-    raise InputError(f"method must be one of {', '.join(RELABELLINGS)}; received {method!r}.")
+def relabelling_named(method: str) -> Relabelling:
+    """Look up a method by its name; raise InputError if there is none of that name."""
+    if not isinstance(method, str) or method not in RELABELLINGS:
+        raise InputError(f"method must be one of {', '.join(RELABELLINGS)}; received {method!r}.")
+    return RELABELLINGS[method]

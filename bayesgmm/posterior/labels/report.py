@@ -1,4 +1,4 @@
-"""`label_report`: how firmly the labels of an aligned posterior stand, component by component."""
+"""`label_report`: how certain the labels of an aligned posterior are, component by component."""
 
 from dataclasses import dataclass
 
@@ -9,29 +9,34 @@ import xarray as xr
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.tables import to_grid
 from bayesgmm.exceptions import InputError
+from bayesgmm.types import BoolArray
 
-_LOW = 0.05
+_LOW_QUANTILE = 0.05
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelReport(Displayed):
-    """How an aligned posterior got its labels, and how firmly they stand.
+    """How an aligned posterior got its labels, and how certain they are.
 
     Attributes
     ----------
-    table : DataFrame, a row a component: weight_mean, its posterior mean weight; share_changed, the share of draws in
-        which another place of the draw, as it was sampled, became this component; non_permutation_rate, the share of
-        draws in which not exactly one component is nearest to this component of the reference; margin_median and
-        margin_q05, the median and the 5 % quantile over draws of how much the best permutation that puts another
-        component there costs more, in `unit`; expected_rows, how many of the posterior's rows the component is expected
-        to hold. What the posterior does not carry is NaN, and `notes` says so.
-    method : of `align`, by which the labels were found.
-    unit : of the margins: "rows" for ecr.
-    n_rows : rows that `align` read, 0 when the posterior carries none.
-    n_iterations : passes until the labels stood still; 1 where they are found draw by draw.
-    share_changed : share of draws in which any component changed its place.
-    non_permutation_rate : share of draws whose components are not those of the reference one by one.
-    notes : what else there is to know.
+    table : DataFrame with one row per component. Its columns are
+
+        - weight_mean: posterior mean of the component's weight;
+        - share_changed: share of draws in which this component was sampled under a different index;
+        - label_clear: share of draws in which exactly one component is nearest to this component of the reference;
+        - margin_median, margin_q05: median and 5 % quantile over draws of the extra cost, in `unit`, of the best
+          permutation that matches another component here;
+        - expected_rows: expected number of the posterior's rows in the component.
+
+        A value that the posterior does not provide is NaN, and `notes` says so.
+    method : method of `align` that found the labels.
+    unit : unit of the margins: "rows" for ecr.
+    n_rows : number of rows that `align` read, 0 if the posterior holds none.
+    n_iterations : passes until the labels no longer changed; 1 if each draw is labelled by itself.
+    share_changed : share of draws in which any component changed its index.
+    label_clear : share of draws with clear labels: their components match the reference's one to one.
+    notes : what is missing from the table, and why.
 
     Examples
     --------
@@ -40,8 +45,8 @@ class LabelReport(Displayed):
     >>> em = bg.fit_em(X, 2, rng=1)
     >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
     >>> report = bg.label_report(bg.align(posterior, em.parameters))
-    >>> report.method, report.unit, report.n_rows, report.non_permutation_rate
-    ('ecr', 'rows', 272, 0.0)
+    >>> report.method, report.unit, report.n_rows, report.label_clear
+    ('ecr', 'rows', 272, 1.0)
     """
 
     table: pd.DataFrame
@@ -50,37 +55,37 @@ class LabelReport(Displayed):
     n_rows: int
     n_iterations: int
     share_changed: float
-    non_permutation_rate: float
+    label_clear: float
     notes: tuple[str, ...]
 
     def _card(self) -> Card:
-        grid, notes = to_grid(self._written(), "component")
-        title, found = self._opening().split(": ", 1)
-        return Card(f"LabelReport: {title}", [found, *self.notes], grid, [*notes, self._closing()])
+        grid, notes = to_grid(self._formatted_table(), "component")
+        title, findings = self._opening().split(": ", 1)
+        return Card(f"LabelReport: {title}", [findings, *self.notes], grid, [*notes, self._closing()])
 
     def summary(self) -> str:
-        """A few lines and the table, for a person."""
+        """Return the report in a few lines, with the table."""
         notes = [f"- {note}" for note in self.notes]
-        return "\n".join([f"Labels by {self._opening()}", *notes, self._written().to_string(), self._closing()])
+        table = self._formatted_table().to_string()
+        return "\n".join([f"Labels by {self._opening()}", *notes, table, self._closing()])
 
     def _opening(self) -> str:
         rows = f", {self.n_rows} rows read" if self.n_rows else ""
-        passes = f", {self.n_iterations} iterations" if self.n_iterations > 1 else ""
+        iterations = f", {self.n_iterations} iterations" if self.n_iterations > 1 else ""
         return (
-            f"{self.method}{rows}{passes}: {self.share_changed:.1%} of the draws changed their order, "
-            f"{self.non_permutation_rate:.1%} have components that are not the reference's one by one"
+            f"{self.method}{rows}{iterations}: {self.share_changed:.1%} of the draws changed their order, "
+            f"{self.label_clear:.1%} have clear labels"
         )
 
     def _closing(self) -> str:
-        return f"Margins are in {self.unit}: what the best labelling without this component in its place would lose."
+        return f"Margins, in {self.unit}: extra cost of the best labelling with another component in that place."
 
-    def _written(self) -> pd.DataFrame:
-        """The table in few digits."""
+    def _formatted_table(self) -> pd.DataFrame:
         return pd.DataFrame(
             {
                 "weight": self.table["weight_mean"].map("{:.3f}".format),
                 "changed": self.table["share_changed"].map("{:.1%}".format),
-                "no permutation": self.table["non_permutation_rate"].map("{:.1%}".format),
+                "clear": self.table["label_clear"].map("{:.1%}".format),
                 "median margin": self.table["margin_median"].map("{:.4g}".format),
                 "5 % margin": self.table["margin_q05"].map("{:.4g}".format),
                 "expected rows": self.table["expected_rows"].map("{:.1f}".format),
@@ -88,14 +93,14 @@ class LabelReport(Displayed):
         )
 
 
-def label_report(aligned: xr.DataTree) -> LabelReport:
+def label_report(posterior: xr.DataTree) -> LabelReport:
     """Report on the labels of a posterior that `align` has relabelled.
 
-    Changes are counted from the order of components that `align` received, which is the order of sampling.
+    Changes are relative to the order of components that `align` received, which is the order of sampling.
 
     Parameters
     ----------
-    aligned : DataTree as `align` returns it, also one that was saved and read.
+    posterior : DataTree as `align` returns it, or read from a file.
 
     Returns
     -------
@@ -116,46 +121,55 @@ def label_report(aligned: xr.DataTree) -> LabelReport:
     >>> report.table["margin_median"].round(-1).tolist()  # rows that another labelling would lose
     [270.0, 270.0]
     """
-    stats = aligned["sample_stats"].to_dataset()
+    stats = posterior["sample_stats"].to_dataset()
     if not {"label", "label_clear"} <= set(stats.data_vars):
-        raise InputError("aligned has no labels. Pass align(posterior, em.parameters).")
-    draws = aligned["posterior"].to_dataset()
+        raise InputError("posterior has no labels. Pass align(posterior, em.parameters).")
+    changed = stats["label"].values != np.arange(stats.sizes["component"])
+    return LabelReport(
+        table=_table(posterior, stats, changed),
+        # Posteriors from before the method was recorded were labelled by cross-entropy.
+        method=str(posterior.attrs.get("align_method", "cross-entropy")),
+        unit=str(stats["label_margin"].attrs.get("units", "")) if "label_margin" in stats else "nats per row",
+        n_rows=int(posterior.attrs.get("align_rows", 0)),
+        n_iterations=int(posterior.attrs.get("align_iterations", 1)),
+        share_changed=float(changed.any(axis=2).mean()),
+        label_clear=float(stats["label_clear"].values.mean()),
+        notes=_notes(posterior, stats),
+    )
+
+
+def _table(posterior: xr.DataTree, stats: xr.Dataset, changed: BoolArray) -> pd.DataFrame:
+    draws = posterior["posterior"].to_dataset()
     component = pd.Index(draws["component"].values, name="component")
-    changed = stats["label"].values != np.arange(len(component))
     missing = pd.Series(np.nan, component)
     table = pd.DataFrame(
         {
             "weight_mean": draws["weights"].values.mean(axis=(0, 1)),
             "share_changed": changed.mean(axis=(0, 1)),
-            "non_permutation_rate": missing,
+            "label_clear": missing,
             "margin_median": missing,
             "margin_q05": missing,
             "expected_rows": missing,
         },
         index=component,
     )
-    notes = [str(aligned.attrs["align_note"])] if "align_note" in aligned.attrs else []
     if "label_margin" in stats:
         margins = stats["label_margin"].values
-        # Of one component the margin is infinite; interpolation would make it NaN.
-        table["margin_median"], table["margin_q05"] = np.quantile(margins, [0.5, _LOW], axis=(0, 1), method="lower")
+        # method="lower": with one component margins are infinite, and interpolation would make them NaN.
+        quantiles = np.quantile(margins, [0.5, _LOW_QUANTILE], axis=(0, 1), method="lower")
+        table["margin_median"], table["margin_q05"] = quantiles
         nearest = stats["label_nearest"].values[..., np.newaxis] == np.arange(len(component))
-        table["non_permutation_rate"] = (nearest.sum(axis=2) != 1).mean(axis=(0, 1))
-    else:
-        notes.append("margins were not kept when this posterior was aligned; align it again to have them")
+        table["label_clear"] = (nearest.sum(axis=2) == 1).mean(axis=(0, 1))
     if "label_rows" in stats:
-        n_used, n_all = aligned.attrs["align_rows"], aligned["observed_data"].sizes["row"]
-        table["expected_rows"] = stats["label_rows"].values.mean(axis=(0, 1)) * n_all / n_used
-    elif "label_margin" in stats:
-        notes.append("this posterior carries no rows, so nothing is known of how many each component holds")
-    return LabelReport(
-        table=table,
-        # Before the method was recorded there was one.
-        method=str(aligned.attrs.get("align_method", "cross-entropy")),
-        unit=str(stats["label_margin"].attrs.get("units", "")) if "label_margin" in stats else "nats a row",
-        n_rows=int(aligned.attrs.get("align_rows", 0)),
-        n_iterations=int(aligned.attrs.get("align_iterations", 1)),
-        share_changed=float(changed.any(axis=2).mean()),
-        non_permutation_rate=float(1 - stats["label_clear"].values.mean()),
-        notes=tuple(notes),
-    )
+        n_read, n_rows = posterior.attrs["align_rows"], posterior["observed_data"].sizes["row"]
+        table["expected_rows"] = stats["label_rows"].values.mean(axis=(0, 1)) * n_rows / n_read
+    return table
+
+
+def _notes(posterior: xr.DataTree, stats: xr.Dataset) -> tuple[str, ...]:
+    notes = [str(posterior.attrs["align_note"])] if "align_note" in posterior.attrs else []
+    if "label_margin" not in stats:
+        notes.append("margins were not stored when this posterior was aligned; align it again to have them")
+    elif "label_rows" not in stats:
+        notes.append("this posterior holds no rows, so the number of rows in each component is unknown")
+    return tuple(notes)

@@ -1,4 +1,4 @@
 """Which rows belong together, whatever the labels: co-clustering and the partition of least expected loss.
 
-It needs each draw's allocation of rows only.
+It needs only the responsibilities of the rows under each draw.
 """

@@ -1,12 +1,12 @@
-"""Which rows belong together, free of labels: co-clustering probabilities, the best partition, and how sure it is."""
+"""`co_clustering` and `point_partition`: which rows belong together, whatever the labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.display.cards import Card, Displayed, count
@@ -15,46 +15,54 @@ from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.draws import mixture_draws, rows_for
-from bayesgmm.posterior.partition.losses import Binder, VariationOfInformation, by_size, hierarchical, search
-from bayesgmm.types import FloatArray
+from bayesgmm.posterior.partition.losses import (
+    Binder,
+    VariationOfInformation,
+    hierarchical_partitions,
+    numbered_by_size,
+    search_partition,
+)
+from bayesgmm.posterior.partition.search import SampledLabels
+from bayesgmm.types import BoolArray, FloatArray, IntArray, RowArray, Seed
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
-type Labels = NDArray[np.intp]
 type LossName = Literal["vi", "binder"]
 
-# Responsibilities of several draws are multiplied at once, this many columns of them.
-_COLUMNS = 256
-# Partitions drawn that the search is offered.
-_N_OFFERED_DRAWS = 10
+# Columns of responsibilities, of several draws, per matrix product: few large products are faster than many small ones.
+_COLUMNS_PER_PRODUCT = 256
+# Sampled partitions among the candidates of the search.
+_N_SAMPLED_CANDIDATES = 10
+_LOSS_TITLES = {"vi": "variation of information", "binder": "Binder loss"}
+_LOSS_UNITS = {"vi": " bits", "binder": ""}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CoClustering:
-    """How probable it is that two rows share a component.
+    """Posterior probability that two rows share a component.
 
     Attributes
     ----------
     probabilities : (n, n), symmetric, 1 on the diagonal.
-    rows : (n,) which rows of X these are: all of them, or evenly chosen ones of too many.
-    n_samples : how many rows X has.
-    n_draws : how many draws were averaged over.
+    rows : (n,) numbers of these rows in X: all of them, or evenly spaced ones if X has too many.
+    n_samples : number of rows of X.
+    n_draws : number of draws averaged over.
 
     Examples
     --------
     >>> import bayesgmm as bg
     >>> posterior = bg.sample_posterior(bg.datasets.load_faithful(), 2, draws=200, rng=1, progress=False)
-    >>> together = bg.co_clustering(posterior, max_rows=100)
-    >>> together.probabilities.shape, together.rows[:3].tolist(), together.n_samples
+    >>> similarity = bg.co_clustering(posterior, max_rows=100)
+    >>> similarity.probabilities.shape, similarity.rows[:3].tolist(), similarity.n_samples
     ((100, 100), [0, 3, 5], 272)
     """
 
     probabilities: FloatArray
-    rows: Labels
+    rows: IntArray
     n_samples: int
     n_draws: int
 
     def __post_init__(self) -> None:
-        _freeze(self.probabilities, self.rows)
+        _make_read_only(self.probabilities, self.rows)
 
     def __repr__(self) -> str:
         return (
@@ -64,13 +72,13 @@ class CoClustering:
 
 
 class Bound(NamedTuple):
-    """A partition drawn from the posterior, at the edge of a credible ball.
+    """A partition sampled from the posterior, at the edge of a credible ball.
 
     Attributes
     ----------
     labels : (n,) cluster of each row; clusters are numbered by size, the largest 0.
     n_clusters : number of clusters.
-    distance : from the point partition.
+    distance : loss between this partition and the point partition.
 
     Examples
     --------
@@ -81,7 +89,7 @@ class Bound(NamedTuple):
     (True, 2, 272)
     """
 
-    labels: Labels
+    labels: IntArray
     n_clusters: int
     distance: float
 
@@ -91,19 +99,19 @@ class Bound(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class CredibleBall:
-    """The smallest ball around the point partition that holds `ci_prob` of the partitions drawn.
+    """The smallest ball around the point partition that holds `ci_prob` of the sampled partitions.
 
-    Wade and Ghahramani (2018, section 4, doi:10.1214/17-BA1073). Distances are the loss between two partitions; each
-    bound is the first of those drawn that qualify.
+    Wade and Ghahramani (2018, section 4, doi:10.1214/17-BA1073). The distance between two partitions is the loss. If
+    several sampled partitions qualify as a bound, the first is taken.
 
     Attributes
     ----------
     ci_prob : probability that was asked for.
     radius : distance of the farthest partition in the ball.
-    probability : share of the partitions drawn that the ball holds, `ci_prob` or more.
-    upper : vertical upper bound: of the partitions in the ball with the fewest clusters, the most distant.
-    lower : vertical lower bound: the same with the most clusters.
-    horizontal : the most distant of all.
+    probability : share of the sampled partitions that the ball holds, `ci_prob` or more.
+    upper : vertical upper bound: the most distant of the partitions in the ball with the fewest clusters.
+    lower : vertical lower bound: the most distant of the partitions in the ball with the most clusters.
+    horizontal : the most distant partition in the ball.
 
     Examples
     --------
@@ -124,18 +132,18 @@ class CredibleBall:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Partition(Displayed):
-    """The partition of the rows with the least posterior expected loss that was found.
+    """The partition of the rows with the least posterior expected loss found.
 
     Attributes
     ----------
     labels : (n,) cluster of each row of `co_clustering.rows`; clusters are numbered by size, the largest 0.
     n_clusters : number of clusters, which may differ from the number of components.
     loss : "vi", the variation of information (Meila 2007) in bits, from 0 to log2 n; or "binder", twice the number of
-        pairs that one partition joins and the other parts, over n^2: from 0 to 1 - 1/n.
-    expected_loss : of `labels`. Binder's is exact given the draws; the variation of information is averaged over one
-        partition from each draw.
+        pairs of rows that only one of two partitions joins, divided by n^2, from 0 to 1 - 1/n.
+    expected_loss : posterior expected loss of `labels`. Binder's is exact given the draws; the variation of information
+        is averaged over one sampled partition per draw.
     ball : CredibleBall around `labels`.
-    co_clustering : the probabilities that the search used.
+    co_clustering : CoClustering, the probabilities that the search used.
 
     Examples
     --------
@@ -146,7 +154,7 @@ class Partition(Displayed):
     (2, True)
     """
 
-    labels: Labels
+    labels: IntArray
     n_clusters: int
     loss: LossName
     expected_loss: float
@@ -154,21 +162,23 @@ class Partition(Displayed):
     co_clustering: CoClustering
 
     def __post_init__(self) -> None:
-        _freeze(self.labels, *(bound.labels for bound in (self.ball.upper, self.ball.lower, self.ball.horizontal)))
+        _make_read_only(
+            self.labels, *(bound.labels for bound in (self.ball.upper, self.ball.lower, self.ball.horizontal))
+        )
 
     def _card(self) -> Card:
         title, *lines = self.summary().split("\n")
         return Card(title, lines)
 
     def summary(self) -> str:
-        """A few lines for a person."""
-        unit, ball, n = _UNITS[self.loss], self.ball, len(self.labels)
+        """Return the partition in a few lines."""
+        unit, ball, n = _LOSS_UNITS[self.loss], self.ball, len(self.labels)
         rows = f"{n} rows" if n == self.co_clustering.n_samples else f"{n} of the {self.co_clustering.n_samples} rows"
         sizes = ", ".join(map(str, np.bincount(self.labels)))
         return "\n".join(
             [
                 f"Partition of {rows} into {self.n_clusters} cluster(s) of {sizes}",
-                f"expected {_TITLES[self.loss]} {self.expected_loss:.4g}{unit}, over {self.co_clustering.n_draws} "
+                f"expected {_LOSS_TITLES[self.loss]} {self.expected_loss:.4g}{unit}, over {self.co_clustering.n_draws} "
                 f"draws",
                 f"{100 * ball.ci_prob:g} % credible ball: radius {ball.radius:.4g}{unit}; {ball.upper.n_clusters} to "
                 f"{ball.lower.n_clusters} clusters",
@@ -176,25 +186,21 @@ class Partition(Displayed):
         )
 
 
-_TITLES = {"vi": "variation of information", "binder": "Binder loss"}
-_UNITS = {"vi": " bits", "binder": ""}
-
-
 def co_clustering(
     posterior: xr.DataTree, X: ArrayLike | None = None, *, n_draws: int = 1000, max_rows: int = 4000
 ) -> CoClustering:
     """Posterior probability that two rows share a component, for every pair of rows.
 
-    The average over draws of sum_k r_ik r_jk, r the responsibilities: assignments are summed out and not drawn, so
-    that nothing but the draws themselves is random, and labels do not matter.
+    The probability is the average over draws of sum_k r_ik r_jk, with r the responsibilities. Allocations are summed
+    out and not sampled, so the draws are the only source of randomness. Labels do not matter.
 
     Parameters
     ----------
     posterior : DataTree as `sample_posterior` or `align` returns it.
-    X : rows (n_samples, n_features); by default those that the posterior was drawn from.
+    X : (n_samples, n_features) rows; by default those that the posterior was sampled for.
     n_draws : draws to average over at most, evenly spaced.
-    max_rows : of more rows than this, evenly chosen ones are taken, and `rows` of the result says which. The matrix
-        takes 8 max_rows^2 bytes.
+    max_rows : if there are more rows than this, this many evenly spaced ones are used, and `rows` of the result has
+        their numbers. The matrix takes 8 max_rows^2 bytes.
 
     Returns
     -------
@@ -203,7 +209,7 @@ def co_clustering(
     Raises
     ------
     InputError
-        The posterior lacks a variable or rows, `X` has other columns, or a count is none.
+        The posterior lacks a variable or rows, `X` has other columns, or an option is out of range.
 
     Examples
     --------
@@ -215,9 +221,10 @@ def co_clustering(
     >>> bg.co_clustering(posterior).probabilities[:3, :3].round(1).tolist()
     [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
     """
-    rows, n_samples, values, draws = _chosen(posterior, X, n_draws, max_rows)
-    probabilities = _probabilities(len(rows), responsibilities_of_draws(values, *draws.arrays), len(draws.weights))
-    return CoClustering(probabilities, rows, n_samples, len(draws.weights))
+    rows, draws = _rows_and_draws(posterior, X, n_draws, max_rows)
+    responsibilities_of_each_draw = responsibilities_of_draws(rows.values, *draws.arrays)
+    similarity = _similarity(len(rows.values), responsibilities_of_each_draw, draws.n_draws)
+    return CoClustering(similarity, rows.numbers, rows.n_samples, draws.n_draws)
 
 
 def point_partition(
@@ -226,29 +233,29 @@ def point_partition(
     *,
     loss: LossName = "vi",
     start: MixtureParameters | None = None,
-    ci_prob: float = 0.95,
+    ci_prob: float = 0.9,
     n_draws: int = 1000,
     max_rows: int = 4000,
-    rng: Any = None,
+    rng: Seed = None,
 ) -> Partition:
     """The partition of the rows with the least posterior expected loss, and a credible ball around it.
 
-    Wade and Ghahramani (2018, doi:10.1214/17-BA1073). Rows move one by one to the cluster where the expected loss is
-    least, until none does, as in Dahl, Johnson and Mueller (2022, doi:10.1080/10618600.2022.2069779); the search
-    begins at hierarchical clusterings of 1 - the co-clustering probabilities, at partitions drawn, at that of `start`,
-    and at rows without clusters in random orders. It finds a minimum that no move of one row improves; that it is the
-    least of all is not certain.
+    Wade and Ghahramani (2018, doi:10.1214/17-BA1073). Rows move one at a time to the cluster with the least expected
+    loss, until no row moves, as in Dahl, Johnson and Mueller (2022, doi:10.1080/10618600.2022.2069779). The search
+    starts from hierarchical clusterings of 1 - the co-clustering probabilities, from sampled partitions, from the
+    partition of `start`, and from rows without clusters in random orders. It finds a partition that no move of one row
+    improves, which is not certain to be the global minimum.
 
     Parameters
     ----------
     posterior : DataTree as `sample_posterior` or `align` returns it; labels do not matter.
-    X : rows (n_samples, n_features); by default those that the posterior was drawn from.
-    loss : "vi" or "binder" (see `Partition`). Binder's tends to leave rows between clusters in clusters of their own.
-    start : a mixture whose partition the search looks at too, usually `em.parameters`.
-    ci_prob : probability of the credible ball.
-    n_draws : draws to use at most, evenly spaced; one partition is drawn from each.
-    max_rows : of more rows than this, evenly chosen ones are taken (see `co_clustering`).
-    rng : int, Generator or None: the partitions drawn and the orders of the search.
+    X : (n_samples, n_features) rows; by default those that the posterior was sampled for.
+    loss : "vi" or "binder" (see `Partition`). With Binder's, rows between clusters tend to become single-row clusters.
+    start : a mixture whose partition is also a candidate of the search, usually `em.parameters`.
+    ci_prob : probability of the credible ball, between 0 and 1.
+    n_draws : draws to use at most, evenly spaced; one partition is sampled from each.
+    max_rows : if there are more rows than this, this many evenly spaced ones are used (see `co_clustering`).
+    rng : int, numpy.random.Generator or None, for the sampled partitions and the orders of the search.
 
     Returns
     -------
@@ -272,90 +279,105 @@ def point_partition(
     if loss not in ("vi", "binder"):
         raise InputError(f"loss must be 'vi' (variation of information) or 'binder'; received {loss!r}.")
     ci_prob = check_fraction(ci_prob, "ci_prob")
-    for_labels, for_search = as_generator(rng).spawn(2)
-    rows, n_samples, values, draws = _chosen(posterior, X, n_draws, max_rows)
-    offered = [start.predict(values)] if start is not None else []
+    rng_of_labels, rng_of_search = as_generator(rng).spawn(2)
+    rows, draws = _rows_and_draws(posterior, X, n_draws, max_rows)
+    candidates = [start.predict(rows.values)] if start is not None else []
     S, K = draws.weights.shape
-    drawn = np.empty((len(rows), S), dtype=np.int32)
-    stream = _drawing_labels(responsibilities_of_draws(values, *draws.arrays), drawn, for_labels)
-    together = CoClustering(_probabilities(len(rows), stream, S), rows, n_samples, S)
+    sampled_labels = np.empty((len(rows.values), S), dtype=np.int32)
+    responsibilities_of_each_draw = responsibilities_of_draws(rows.values, *draws.arrays)
+    responsibilities_of_each_draw = _sampling_labels(responsibilities_of_each_draw, sampled_labels, rng_of_labels)
+    similarity = _similarity(len(rows.values), responsibilities_of_each_draw, S)
 
-    criterion = (VariationOfInformation if loss == "vi" else Binder)(together.probabilities, drawn, K)
-    offered += [drawn[:, s].astype(np.intp) for s in spaced(S, _N_OFFERED_DRAWS)]
-    offered += hierarchical(together.probabilities, 2 * K)
-    labels = by_size(search(criterion, offered, for_search))
-    ball = _ball(criterion.distances(labels), drawn, ci_prob)
-    return Partition(labels, int(labels.max()) + 1, loss, criterion.expected(labels), ball, together)
+    expected_loss = (VariationOfInformation if loss == "vi" else Binder)(similarity, sampled_labels, K)
+    candidates += [sampled_labels[:, s].astype(np.intp) for s in spaced(S, _N_SAMPLED_CANDIDATES)]
+    candidates += hierarchical_partitions(similarity, 2 * K)
+    labels = numbered_by_size(search_partition(expected_loss, candidates, rng_of_search))
+    return Partition(
+        labels=labels,
+        n_clusters=int(labels.max()) + 1,
+        loss=loss,
+        expected_loss=expected_loss.expected(labels),
+        ball=_credible_ball(expected_loss.distances(labels), sampled_labels, ci_prob),
+        co_clustering=CoClustering(similarity, rows.numbers, rows.n_samples, S),
+    )
 
 
-def _chosen(
+class _SelectedRows(NamedTuple):
+    """The rows that are used: their values (n, D), their numbers (n,), and the number of rows there were."""
+
+    values: RowArray
+    numbers: IntArray
+    n_samples: int
+
+
+def _rows_and_draws(
     posterior: xr.DataTree, X: ArrayLike | None, n_draws: int, max_rows: int
-) -> tuple[Labels, int, NDArray[Any], MixtureDraws]:
-    """Numbers of the rows taken, how many there are, the rows taken, and the draws."""
+) -> tuple[_SelectedRows, MixtureDraws]:
     n_draws, max_rows = check_count(n_draws, "n_draws"), check_count(max_rows, "max_rows", minimum=2)
     values, draws = rows_for(posterior, X), mixture_draws(posterior, n_draws)
-    rows = spaced(len(values), max_rows)
-    taken = values if len(rows) == len(values) else values[rows]
-    return rows, len(values), np.ascontiguousarray(taken), draws
+    numbers = spaced(len(values), max_rows)
+    selected = values if len(numbers) == len(values) else values[numbers]
+    return _SelectedRows(np.ascontiguousarray(selected), numbers, len(values)), draws
 
 
-def _probabilities(n: int, stream: Iterator[FloatArray], n_draws: int) -> FloatArray:
-    """(n, n) average of R R' over responsibilities R (n, K), as products of many columns at once."""
+def _similarity(n: int, responsibilities_of_each_draw: Iterator[FloatArray], n_draws: int) -> FloatArray:
+    """(n, n) average over draws of R R', with R (n, K) the responsibilities, from products of many columns at once."""
     total = np.zeros((n, n))
     batch: list[FloatArray] = []
-    for responsibilities in stream:
+    for responsibilities in responsibilities_of_each_draw:
         batch.append(responsibilities)
-        if sum(part.shape[1] for part in batch) >= _COLUMNS:
-            total += _square(batch)
+        if sum(part.shape[1] for part in batch) >= _COLUMNS_PER_PRODUCT:
+            total += _product_with_itself(batch)
             batch = []
     if batch:
-        total += _square(batch)
+        total += _product_with_itself(batch)
     total /= n_draws
     np.clip(total, 0, 1, out=total)  # rounding
     np.fill_diagonal(total, 1)
     return total
 
 
-def _square(batch: list[FloatArray]) -> FloatArray:
+def _product_with_itself(batch: list[FloatArray]) -> FloatArray:
     columns = np.concatenate(batch, axis=1)
-    with threadpool_limits(limits=1, user_api="blas"):  # the same sums on any number of cores
+    with threadpool_limits(limits=1, user_api="blas"):  # the order of the sums must not depend on the number of cores
         return np.asarray(columns @ columns.T)
 
 
-def _drawing_labels(
-    stream: Iterator[FloatArray], drawn: NDArray[np.int32], rng: np.random.Generator
+def _sampling_labels(
+    responsibilities_of_each_draw: Iterator[FloatArray], sampled_labels: SampledLabels, rng: np.random.Generator
 ) -> Iterator[FloatArray]:
-    """Passes responsibilities on, and draws a partition from each: into drawn (n, S)."""
-    for s, responsibilities in enumerate(stream):
+    """Pass the responsibilities on, and sample a partition from each, into sampled_labels (n, S)."""
+    for s, responsibilities in enumerate(responsibilities_of_each_draw):
         cumulative = np.cumsum(responsibilities, axis=1)
-        uniform = rng.random((len(drawn), 1)) * cumulative[:, -1:]
-        drawn[:, s] = (cumulative[:, :-1] <= uniform).sum(axis=1)
+        uniform = rng.random((len(sampled_labels), 1)) * cumulative[:, -1:]
+        sampled_labels[:, s] = (cumulative[:, :-1] <= uniform).sum(axis=1)
         yield responsibilities
 
 
-def _ball(distances: FloatArray, drawn: NDArray[np.int32], ci_prob: float) -> CredibleBall:
-    # The smallest of the distances that ci_prob of them do not exceed; equal ones differ by rounding.
-    needed = int(np.ceil(ci_prob * len(distances) - 1e-9))
-    radius = float(np.sort(distances)[needed - 1])
+def _credible_ball(distances: FloatArray, sampled_labels: SampledLabels, ci_prob: float) -> CredibleBall:
+    """The ball from the distances (S,) between the point partition and the sampled ones."""
+    # Distances that are equal in exact arithmetic differ by rounding, hence the tolerances.
+    n_inside = int(np.ceil(ci_prob * len(distances) - 1e-9))
+    radius = float(np.sort(distances)[n_inside - 1])
     inside = np.flatnonzero(distances <= radius + 1e-12)
-    n_clusters = np.array([len(np.unique(drawn[:, s])) for s in inside])
+    n_clusters = np.array([len(np.unique(sampled_labels[:, s])) for s in inside])
 
-    def bound(among: NDArray[np.bool]) -> Bound:
-        candidates = inside[among]
+    def most_distant(is_candidate: BoolArray) -> Bound:
+        candidates = inside[is_candidate]
         s = candidates[distances[candidates].argmax()]
-        labels = by_size(drawn[:, s].astype(np.intp))
+        labels = numbered_by_size(sampled_labels[:, s].astype(np.intp))
         return Bound(labels, int(labels.max()) + 1, float(distances[s]))
 
     return CredibleBall(
         ci_prob=ci_prob,
         radius=radius,
         probability=len(inside) / len(distances),
-        upper=bound(n_clusters == n_clusters.min()),
-        lower=bound(n_clusters == n_clusters.max()),
-        horizontal=bound(np.ones(len(inside), dtype=bool)),
+        upper=most_distant(n_clusters == n_clusters.min()),
+        lower=most_distant(n_clusters == n_clusters.max()),
+        horizontal=most_distant(np.ones(len(inside), dtype=bool)),
     )
 
 
-def _freeze(*arrays: NDArray[Any]) -> None:
+def _make_read_only(*arrays: FloatArray | IntArray) -> None:
     for array in arrays:
         array.flags.writeable = False

@@ -1,4 +1,4 @@
-"""What a posterior predicts: densities and responsibilities of rows, replicated data, cross-validation.
+"""Predictions of a posterior: densities and responsibilities of rows, replicated data, cross-validation.
 
-Every function averages over draws, whatever the labels.
+Every function averages over draws; only `predict` depends on labels.
 """

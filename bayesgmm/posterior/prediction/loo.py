@@ -1,25 +1,24 @@
-"""Predictive accuracy without refitting: leave-one-out cross-validation by importance sampling."""
+"""`loo`: leave-one-out cross-validation without refitting, by importance sampling."""
 
 from dataclasses import dataclass
 
-import arviz as az
 import numpy as np
 import xarray as xr
-from arviz_stats.base import array_stats
-from numpy.typing import NDArray
 
 from bayesgmm.display.cards import Card, Displayed
+from bayesgmm.draw_statistics import LeaveOneOut, effective_draws, smoothed_leave_one_out
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.posterior.draws import check_memory, log_mean, mixture_dataset, mixture_draws, observed_rows, with_group
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, RowArray
 
-# With fewer draws, less than five of them are the tail that is smoothed.
+# With fewer draws the tail that is smoothed has less than five of them.
 _FEWEST_DRAWS = 25
 # Above 0.7 no feasible number of draws is enough (Vehtari et al. 2024, section 3.2.4).
-_WORST_K = 0.7
-# The draws' efficiency is judged at this many rows; it only decides how many draws are the tail.
+_LARGEST_GOOD_K = 0.7
+# Rows that the draws' efficiency is averaged over; it only sets the length of the tail.
 _N_EFFICIENCY_ROWS = 50
+_MOST_ROWS_NAMED = 4  # in a problem's sentence
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,21 +28,21 @@ class LOO(Displayed):
     Attributes
     ----------
     elpd : sum over the rows of log p(row | the other rows), in nats; larger is better.
-    se : its standard error as a sum over rows drawn from a population.
-    p : effective number of parameters, the log density that each row gains by having been fitted.
-    pointwise : (n_samples,) the rows' parts of `elpd`.
-    pareto_k : (n_samples,) shape of the tail of each row's importance weights; what cannot be said is NaN.
-    good_k : the largest shape at which a row's part can be trusted.
-    efficiency : effective draws per draw that the tails' lengths rest on; ArviZ calls it `reff`.
+    se : standard error of `elpd`, with the rows regarded as a sample from a population.
+    p : effective number of parameters: the sum over the rows of the log density gained by having fitted the row.
+    pointwise : (n_samples,) each row's contribution to `elpd`.
+    pareto_k : (n_samples,) shape of the tail of each row's importance weights; NaN if it has none.
+    good_k : largest shape at which a row's contribution can be trusted.
+    efficiency : effective draws per draw, which sets the lengths of the tails; ArviZ calls it `reff`.
     n_draws : number of draws.
-    problems : what stands in the way of trusting `elpd`, in sentences; empty when nothing does.
+    problems : reasons not to trust `elpd`, in sentences; empty if there are none.
 
     Examples
     --------
     >>> import bayesgmm as bg
     >>> posterior = bg.sample_posterior(bg.datasets.load_galaxies(), 1, draws=500, rng=1, progress=False)
-    >>> found = bg.loo(posterior)
-    >>> round(found.elpd), round(found.se), found.ok
+    >>> accuracy = bg.loo(posterior)
+    >>> round(accuracy.elpd), round(accuracy.se), accuracy.ok
     (-243, 10, True)
     """
 
@@ -59,14 +58,14 @@ class LOO(Displayed):
 
     @property
     def ok(self) -> bool:
-        """Whether nothing stands in the way of trusting `elpd`."""
+        """Whether no problem was found."""
         return not self.problems
 
     def _card(self) -> Card:
         return Card("LOO: leave-one-out cross-validation", self.summary().split("\n"))
 
     def summary(self) -> str:
-        """A few lines for a person."""
+        """Return the result in a few lines."""
         lines = [
             f"expected log predictive density of {len(self.pointwise)} rows, each left out in turn: {self.elpd:.2f} "
             f"(standard error {self.se:.2f})",
@@ -81,7 +80,7 @@ class LOO(Displayed):
 
 
 def add_log_likelihood(posterior: xr.DataTree) -> xr.DataTree:
-    """Log density of every row under every draw, for ArviZ's functions that need it, such as `arviz.loo`.
+    """Add the log density of every row under every draw, for functions of ArviZ that need it, such as `arviz.loo`.
 
     Parameters
     ----------
@@ -95,8 +94,8 @@ def add_log_likelihood(posterior: xr.DataTree) -> xr.DataTree:
     Raises
     ------
     InputError
-        The posterior describes no mixture or holds no rows, or the result would take more than 4 GB. `loo` does
-        without it.
+        The posterior describes no mixture or holds no rows, or the result would take more than 4 GB. (`loo` does not
+        need this group.)
 
     Examples
     --------
@@ -112,7 +111,7 @@ def add_log_likelihood(posterior: xr.DataTree) -> xr.DataTree:
     check_memory(
         len(X) * draws.n_draws,
         f"Log-likelihoods of {len(X)} rows under {draws.n_draws} draws",
-        "loo() does without them; or take fewer draws, such as posterior.isel(draw=slice(None, None, 10)).",
+        "loo() does not need them; or take fewer draws, such as posterior.isel(draw=slice(None, None, 10)).",
     )
     log_likelihood = np.empty((draws.n_draws, len(X)))
 
@@ -130,10 +129,10 @@ def loo(posterior: xr.DataTree) -> LOO:
 
         elpd_i = log sum_s v_is p(x_i | draw s) / sum_s v_is
 
-    with v_is the weights 1 / p(x_i | draw s), the largest of which are smoothed by a generalised Pareto distribution
-    (Vehtari, Gelman and Gabry 2017, doi:10.1007/s11222-016-9696-4, eq. 10; Vehtari et al. 2024, arXiv:1507.02646), by
-    ArviZ, piece after piece of the rows: `arviz.loo(add_log_likelihood(posterior), reff=loo.efficiency)` without a
-    draws x rows array.
+    with weights v_is = 1 / p(x_i | draw s), the largest of which are smoothed by a generalised Pareto distribution
+    (Vehtari, Gelman and Gabry 2017, doi:10.1007/s11222-016-9696-4, eq. 10; Vehtari et al. 2024, arXiv:1507.02646).
+    ArviZ does the smoothing, for a few rows at a time. The result equals
+    `arviz.loo(add_log_likelihood(posterior), reff=loo.efficiency)` but needs no array of draws x rows.
 
     Parameters
     ----------
@@ -142,8 +141,8 @@ def loo(posterior: xr.DataTree) -> LOO:
     Returns
     -------
     LOO
-        To compare two models of the same rows, take the sum of the differences of `pointwise`; its standard error is
-        sqrt(n_samples) times their standard deviation.
+        To compare two models of the same rows, sum the differences of their `pointwise`. The standard error of the
+        sum is sqrt(n_samples) times the standard deviation of the differences.
 
     Raises
     ------
@@ -173,10 +172,10 @@ def loo(posterior: xr.DataTree) -> LOO:
     pointwise, pareto_k, gains = np.empty(N), np.empty(N), np.empty(N)
 
     def finish(rows: slice, log_densities: FloatArray, _: FloatArray) -> None:
-        pointwise[rows], pareto_k[rows], gains[rows] = _leave_out(log_densities, efficiency)
+        pointwise[rows], pareto_k[rows], gains[rows] = _leave_one_out(log_densities, efficiency)
 
     draws.over(X, finish)
-    good_k = min(1 - 1 / np.log10(S), _WORST_K)
+    good_k = min(1 - 1 / np.log10(S), _LARGEST_GOOD_K)
     pointwise.flags.writeable = pareto_k.flags.writeable = False
     return LOO(
         elpd=float(pointwise.sum()),
@@ -191,52 +190,57 @@ def loo(posterior: xr.DataTree) -> LOO:
     )
 
 
-def _leave_out(log_densities: FloatArray, efficiency: float) -> FloatArray:
-    """(3, n) elpd, Pareto k and gain of rows (n, S)."""
+def _leave_one_out(log_densities: FloatArray, efficiency: float) -> LeaveOneOut:
+    """Leave-one-out statistics of rows with log densities (n, S).
+
+    A row whose tail is constant, as when a chain did not move, has no Pareto distribution, and ArviZ refuses it. Its
+    weights stay unsmoothed, and its Pareto k is NaN.
+    """
     S = log_densities.shape[1]
-    # ArviZ's tail (Vehtari et al. 2024, section 4.1). Weights that are one and the same there, as when a chain stood
-    # still, have no Pareto distribution, and ArviZ refuses them: they are left as they are, and k is NaN.
-    n_tail = int(min(S / 5, 3 * np.sqrt(S / efficiency)))
-    lowest = np.partition(log_densities, n_tail - 1, axis=-1)[:, :n_tail]
-    still = np.ptp(lowest, axis=-1) == 0
-    found = np.empty((3, len(log_densities)))
-    if still.any():
-        logs = log_densities[still]
-        elpd = -log_mean(-logs)
-        found[:, still] = elpd, np.full_like(elpd, np.nan), log_mean(logs) - elpd
-    if not still.all():
-        found[:, ~still] = array_stats.loo(log_densities[~still], chain_axis=None, r_eff=efficiency)
-    return found
+    n_tail = int(min(S / 5, 3 * np.sqrt(S / efficiency)))  # as in ArviZ (Vehtari et al. 2024, section 4.1)
+    tails = np.partition(log_densities, n_tail - 1, axis=-1)[:, :n_tail]
+    is_constant = np.ptp(tails, axis=-1) == 0
+    statistics = np.empty((3, len(log_densities)))
+    if is_constant.any():
+        statistics[:, is_constant] = _unsmoothed_leave_one_out(log_densities[is_constant])
+    if not is_constant.all():
+        statistics[:, ~is_constant] = smoothed_leave_one_out(log_densities[~is_constant], efficiency)
+    return LeaveOneOut(*statistics)
 
 
-def _efficiency(posterior: xr.DataTree, X: NDArray[np.float64]) -> float:
-    """Effective draws per draw of the density at some rows: unlike the parameters', it does not depend on labels."""
+def _unsmoothed_leave_one_out(log_densities: FloatArray) -> LeaveOneOut:
+    elpd = -log_mean(-log_densities)
+    return LeaveOneOut(elpd, np.full_like(elpd, np.nan), log_mean(log_densities) - elpd)
+
+
+def _efficiency(posterior: xr.DataTree, X: RowArray) -> float:
+    """Effective draws per draw of the density at a few rows, which unlike a parameter does not depend on labels."""
     dataset, draws = mixture_dataset(posterior), mixture_draws(posterior)
-    chains, length = dataset.sizes["chain"], dataset.sizes["draw"]
-    if chains == 1:
-        return 1.0  # as ArviZ has it
+    n_chains, n_draws = dataset.sizes["chain"], dataset.sizes["draw"]
+    if n_chains == 1:
+        return 1.0  # as in ArviZ
     rows = X[spaced(len(X), _N_EFFICIENCY_ROWS)]
     densities = np.empty((draws.n_draws, len(rows)))
 
-    def finish(at: slice, log_densities: FloatArray, _: FloatArray) -> None:
-        densities[:, at] = np.exp(log_densities - log_densities.max(axis=-1, keepdims=True)).T
+    def finish(piece: slice, log_densities: FloatArray, _: FloatArray) -> None:
+        densities[:, piece] = np.exp(log_densities - log_densities.max(axis=-1, keepdims=True)).T
 
     draws.over(rows, finish)
-    data = xr.Dataset({"x": (("chain", "draw", "row"), densities.reshape(chains, length, -1))})
-    effective = az.ess(data, method="mean")["x"].values
+    effective = effective_draws(densities.reshape(n_chains, n_draws, -1), "mean")
     return float(effective.mean() / draws.n_draws)
 
 
 def _problems(pareto_k: FloatArray, good_k: float) -> list[str]:
-    """Rows that the posterior with them does not describe without them; NaN is no pass."""
-    bad = np.flatnonzero(~(pareto_k <= good_k))
-    if not len(bad):
+    """A sentence on the rows whose Pareto k is too large or NaN."""
+    bad_rows = np.flatnonzero(~(pareto_k <= good_k))
+    if not len(bad_rows):
         return []
-    worst = bad[np.argsort(-np.nan_to_num(pareto_k[bad], nan=np.inf), kind="stable")]
-    shown = ", ".join(f"{row} ({pareto_k[row]:.2f})" for row in worst[:4])
-    more = f" and {len(bad) - 4} more" if len(bad) > 4 else ""
+    worst_first = bad_rows[np.argsort(-np.nan_to_num(pareto_k[bad_rows], nan=np.inf), kind="stable")]
+    named = ", ".join(f"{row} ({pareto_k[row]:.2f})" for row in worst_first[:_MOST_ROWS_NAMED])
+    n_unnamed = len(bad_rows) - _MOST_ROWS_NAMED
+    more = f" and {n_unnamed} more" if n_unnamed > 0 else ""
     return [
-        f"{len(bad)} of {len(pareto_k)} rows have a Pareto k above {good_k:.2f} or none: {shown}{more}. Without such a "
-        f"row the posterior would be another one, which these draws do not reach, and elpd is probably too high. Look "
-        f"at the row, fit again without it, or raise draws when k is near the limit."
+        f"{len(bad_rows)} of {len(pareto_k)} rows have a Pareto k above {good_k:.2f} or none: {named}{more}. Without "
+        f"such a row the posterior would differ so much that these draws do not cover it, and elpd is probably too "
+        f"high. Look at the row, fit again without it, or raise draws if k is near the limit."
     ]

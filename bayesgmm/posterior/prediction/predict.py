@@ -1,30 +1,30 @@
-"""Where new rows belong, and how dense the mixture is there, averaged over a posterior."""
+"""`predict` and `predict_density`: components and densities of rows, averaged over a posterior."""
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bayesgmm.display.cards import count
-from bayesgmm.posterior.draws import check_aligned, interval, log_mean, mixture_draws
-from bayesgmm.types import FloatArray
+from bayesgmm.posterior.draws import check_aligned, interval, interval_names, log_mean, mixture_draws
+from bayesgmm.types import FloatArray, IntArray
 from bayesgmm.validation import as_table, check_count, check_fraction
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PredictiveDensity:
-    """The posterior predictive density at rows, and how uncertain the density is there.
+    """The posterior predictive density at rows, with its uncertainty.
 
     Attributes
     ----------
     log_density : (n_samples,) log of the density averaged over the draws; natural logarithm, density per unit of the
         data.
-    log_density_interval : (n_samples, 2) equal-tailed interval, over the draws, of a draw's own log density.
+    log_density_interval : (n_samples, 2) equal-tailed interval of the log density over the draws.
     ci_prob : probability of the intervals.
-    n_draws : how many draws were averaged.
+    n_draws : number of draws averaged over.
 
     Examples
     --------
@@ -44,16 +44,24 @@ class PredictiveDensity:
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}: {count(len(self.log_density), 'row')}, averaged over "
-            f"{count(self.n_draws, 'draw')}, {100 * self.ci_prob:g} % intervals; .as_frame() has a line a row"
+            f"{count(self.n_draws, 'draw')}, {100 * self.ci_prob:g} % intervals; see .table"
         )
 
-    def as_frame(self) -> pd.DataFrame:
-        """One line a row of `X`: log_density and its interval, `log_density_eti90_lb` and `..._ub` at ci_prob 0.9."""
-        return pd.DataFrame(self._columns("log_density", self.log_density, self.log_density_interval))
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """DataFrame with one line per row of `X`.
 
-    def _columns(self, name: str, values: FloatArray, interval: FloatArray) -> dict[str, FloatArray]:
-        stem = f"{name}_eti{100 * self.ci_prob:g}"
-        return {name: values, f"{stem}_lb": interval[:, 0], f"{stem}_ub": interval[:, 1]}
+        Its columns are log_density and the bounds of its interval, log_density_eti90_lb and log_density_eti90_ub at
+        ci_prob 0.9. A `Prediction` has before them label, and probability_0, probability_1, ... with their bounds.
+        """
+        return pd.DataFrame(self._columns())
+
+    def _columns(self) -> dict[str, FloatArray | IntArray]:
+        return self._with_bounds("log_density", self.log_density, self.log_density_interval)
+
+    def _with_bounds(self, name: str, values: FloatArray, bounds: FloatArray) -> dict[str, FloatArray | IntArray]:
+        lower, upper = interval_names(self.ci_prob)
+        return {name: values, f"{name}_{lower}": bounds[:, 0], f"{name}_{upper}": bounds[:, 1]}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,11 +70,10 @@ class Prediction(PredictiveDensity):
 
     Attributes
     ----------
-    labels : (n_samples,) the component of the largest probability.
+    labels : (n_samples,) the most probable component of each row.
     probabilities : (n_samples, n_components) responsibilities averaged over the draws; rows sum to 1.
-    probability_intervals : (n_samples, n_components, 2) equal-tailed intervals, over the draws, of a draw's own
-        responsibilities.
-    log_density, log_density_interval, ci_prob, n_draws : as of `PredictiveDensity`.
+    probability_intervals : (n_samples, n_components, 2) equal-tailed intervals of the responsibilities over the draws.
+    log_density, log_density_interval, ci_prob, n_draws, table : as for `PredictiveDensity`.
 
     Examples
     --------
@@ -75,22 +82,21 @@ class Prediction(PredictiveDensity):
     >>> em = bg.fit_em(X, 2, rng=1)
     >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
     >>> prediction = bg.predict(bg.align(posterior, em.parameters), X)
-    >>> prediction.as_frame()[["label", "probability_0", "probability_0_eti90_lb"]].head(2).round(2)
+    >>> prediction.table[["label", "probability_0", "probability_0_eti90_lb"]].head(2).round(2)
        label  probability_0  probability_0_eti90_lb
     0      0            1.0                     1.0
     1      1            0.0                     0.0
     """
 
-    labels: NDArray[np.intp]
+    labels: IntArray
     probabilities: FloatArray
     probability_intervals: FloatArray
 
-    def as_frame(self) -> pd.DataFrame:
-        """One line a row of `X`: label, then each number of `probability_0`, ..., log_density with its interval."""
-        columns: dict[str, NDArray[Any]] = {"label": self.labels}
+    def _columns(self) -> dict[str, FloatArray | IntArray]:
+        columns: dict[str, FloatArray | IntArray] = {"label": self.labels}
         for k in range(self.probabilities.shape[1]):
-            columns |= self._columns(f"probability_{k}", self.probabilities[:, k], self.probability_intervals[:, k])
-        return pd.DataFrame(columns).join(super().as_frame())
+            columns |= self._with_bounds(f"probability_{k}", self.probabilities[:, k], self.probability_intervals[:, k])
+        return columns | super()._columns()
 
 
 def predict(posterior: xr.DataTree, X: ArrayLike, *, ci_prob: float = 0.9, n_draws: int = 1000) -> Prediction:
@@ -99,21 +105,21 @@ def predict(posterior: xr.DataTree, X: ArrayLike, *, ci_prob: float = 0.9, n_dra
         probabilities[i, k] = 1/S sum_s r_ik(s),   r_ik = w_k N(x_i | mu_k, Sigma_k) / sum_j w_j N(x_i | mu_j, Sigma_j)
 
     with the parameters of draw s in r_ik(s). A row between two components has a probability near 1/2 and a narrow
-    interval; one that the parameters' uncertainty leaves open has a wide one.
+    interval; a row whose component depends on the uncertain parameters has a wide interval.
 
     Parameters
     ----------
     posterior : DataTree from `align`.
     X : (n_samples, n_features) rows with the columns of the posterior, the fitted ones or new ones.
     ci_prob : probability of the equal-tailed intervals, between 0 and 1.
-    n_draws : average at most this many draws, evenly spaced over all chains. The Monte Carlo error of an average is
-        1/sqrt(n_draws) of its posterior standard deviation, 3 % for 1000 independent draws, and about twice that of a
-        90 % interval's bounds.
+    n_draws : average at most this many draws, evenly spaced over all chains. With independent draws the Monte Carlo
+        error of an average is 1/sqrt(n_draws) times the posterior standard deviation, 3 % of it for 1000 draws. The
+        error of the bounds of a 90 % interval is about twice as large.
 
     Returns
     -------
     Prediction
-        Beside it, no more than 8 MB a core are in memory, or what one row takes.
+        Temporary memory is at most 8 MB per core, or one row's share if that is larger.
 
     Raises
     ------
@@ -162,7 +168,7 @@ def predict_density(
 
     Parameters
     ----------
-    posterior : DataTree, as `sample_posterior` or `align` returns it; labels do not matter.
+    posterior : DataTree as `sample_posterior` or `align` returns it; labels do not matter.
     X : (n_samples, n_features) rows with the columns of the posterior, the fitted ones or new ones.
     ci_prob : probability of the equal-tailed interval, between 0 and 1.
     n_draws : average at most this many draws, evenly spaced over all chains (see `predict`).
@@ -182,17 +188,17 @@ def predict_density(
     >>> import bayesgmm as bg
     >>> posterior = bg.sample_posterior(bg.datasets.load_faithful(), 2, draws=200, rng=1, progress=False)
     >>> long_wait, contradiction = bg.predict_density(posterior, [[4.3, 80.0], [2.0, 80.0]]).log_density
-    >>> bool(long_wait > contradiction + 5)  # hardly ever such a wait after a short eruption
+    >>> bool(long_wait > contradiction + 5)  # such a wait hardly ever follows a short eruption
     True
     """
     ci_prob, draws = check_fraction(ci_prob, "ci_prob"), mixture_draws(posterior, check_count(n_draws, "n_draws"))
     table = as_table(X, features=draws.features)
-    log_density, bounds = np.empty(table.n_samples), np.empty((table.n_samples, 2))
+    log_density, log_density_interval = np.empty(table.n_samples), np.empty((table.n_samples, 2))
 
     def finish(rows: slice, log_densities: FloatArray, _: FloatArray) -> None:
         log_density[rows] = log_mean(log_densities)
-        bounds[rows] = interval(log_densities, ci_prob)
+        log_density_interval[rows] = interval(log_densities, ci_prob)
 
     draws.over(table.values, finish)
-    log_density.flags.writeable = bounds.flags.writeable = False
-    return PredictiveDensity(log_density, bounds, ci_prob, draws.n_draws)
+    log_density.flags.writeable = log_density_interval.flags.writeable = False
+    return PredictiveDensity(log_density, log_density_interval, ci_prob, draws.n_draws)

@@ -1,43 +1,42 @@
-"""The posterior of some of the features: by themselves, or when the others are known."""
+"""`marginal` and `conditional`: the posterior of a subset of the features, without or given the others."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy.special import softmax
 
 from bayesgmm.mixture.draws import MixtureDraws
-from bayesgmm.posterior.draws import mixture_dataset, mixture_draws, tree_of
+from bayesgmm.posterior.draws import feature_names, mixture_dataset, mixture_draws, tree_of
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_given, feature_indices
 
-# Of the sampler's statistics, the one that is about the rows of all features.
-_OF_ALL_FEATURES = ["total_log_likelihood"]
+# Statistics in `sample_stats` that depend on the rows of all features, and so do not hold for a subset.
+_STATISTICS_OF_ALL_FEATURES = ["total_log_likelihood"]
 
 
 def marginal(posterior: xr.DataTree, features: Sequence[str | int]) -> xr.DataTree:
-    """The posterior of the mixture of some of the features, in the order given.
+    """Reduce a posterior to the mixture of some of its features, in the order given.
 
-    A Gaussian mixture's marginal has the same weights and the sub-vectors and sub-matrices of its means and
-    covariances, so that what comes back is a posterior like any other: `predict`, `predict_density`, `conditional`,
-    `add_posterior_predictive` and the pictures take it.
+    The marginal of a Gaussian mixture has the same weights, and the sub-vectors and sub-matrices of its means and
+    covariances. The result is therefore a posterior like any other: `predict`, `predict_density`, `conditional`,
+    `add_posterior_predictive` and the plots accept it.
 
     Parameters
     ----------
-    posterior : DataTree, as `sample_posterior` or `align` returns it.
+    posterior : DataTree as `sample_posterior` or `align` returns it.
     features : names or numbers of the features to keep.
 
     Returns
     -------
     DataTree
-        A new one: `posterior`, `sample_stats` without total_log_likelihood, and `observed_data` with these features
-        only, no other group; aligned if `posterior` was.
+        A new one with the groups `posterior`, `sample_stats` without total_log_likelihood, and `observed_data` of these
+        features; no other groups. It is aligned if `posterior` was.
 
     Raises
     ------
     InputError
-        `features` is no list of features of the posterior, each once, or the posterior describes no mixture.
+        `features` is not a list of distinct features of the posterior, or the posterior describes no mixture.
 
     Examples
     --------
@@ -48,40 +47,40 @@ def marginal(posterior: xr.DataTree, features: Sequence[str | int]) -> xr.DataTr
     [-3.7, -3.2]
     """
     draws = mixture_dataset(posterior)
-    index = feature_indices(features, tuple(map(str, draws["feature"].values)), "features")
-    groups = {"posterior": draws.isel(feature=index, feature_other=index), **_statistics(posterior)}
+    index = feature_indices(features, feature_names(draws), "features")
+    groups = {"posterior": draws.isel(feature=index, feature_other=index), **_subset_statistics(posterior)}
     if "observed_data" in posterior:
         groups["observed_data"] = posterior["observed_data"].to_dataset().isel(feature=index)
     return tree_of(groups, posterior.attrs)
 
 
 def conditional(posterior: xr.DataTree, given: Mapping[str | int, float]) -> xr.DataTree:
-    """The posterior of the mixture of the other features when those in `given` have these values.
+    """Condition a posterior on values of some features: the mixture of the other features given these values.
 
-    Draw by draw and component by component a Gaussian conditional (Bishop 2006, eqs. 2.81 and 2.82),
+    For every draw and component this is the Gaussian conditional (Bishop 2006, eqs. 2.81 and 2.82) with
 
-        mu_a + G (x_b - mu_b),   Sigma_aa - G Sigma_ba,   G = Sigma_ab Sigma_bb^-1,
+        mean mu_a + G (x_b - mu_b)   and   covariance Sigma_aa - G Sigma_ba,   G = Sigma_ab Sigma_bb^-1,
 
-    with the responsibilities at the given values in the place of the weights. Uncertain parameters make the
-    conditional uncertain: `predict_density` of it has the intervals.
+    and the responsibilities at the given values as weights. The conditional density is uncertain because the parameters
+    are: `predict_density` of the result has intervals.
 
     Parameters
     ----------
-    posterior : DataTree, as `sample_posterior` or `align` returns it.
-    given : from names or numbers of features to their values, in the units of the data.
+    posterior : DataTree as `sample_posterior` or `align` returns it.
+    given : maps names or numbers of features to their values, in the units of the data.
 
     Returns
     -------
     DataTree
-        A new one: `posterior` with weights, means, covariances, stds and correlations of the other features, and
-        `sample_stats` without total_log_likelihood, no other group; aligned if `posterior` was. `attrs["given"]` says
-        what was known.
+        A new one with the groups `posterior` (weights, means, covariances, stds and correlations of the other features)
+        and `sample_stats` without total_log_likelihood; no other groups. It is aligned if `posterior` was.
+        `attrs["given"]` holds the given values.
 
     Raises
     ------
     InputError
-        `given` is no mapping, names a feature that there is not or all of them, or has a value that is not finite; or
-        the posterior describes no mixture.
+        `given` is not a mapping, names an unknown feature or all features, or has a value that is not finite; or the
+        posterior describes no mixture.
 
     Examples
     --------
@@ -93,42 +92,51 @@ def conditional(posterior: xr.DataTree, given: Mapping[str | int, float]) -> xr.
     54
     """
     dataset, draws = mixture_dataset(posterior), mixture_draws(posterior)
-    known, other, values = check_given(given, draws.features)
-    arrays = _conditional(draws, known, other, values)
+    given_index, other_index, values = check_given(given, draws.features)
+    arrays = _conditional_mixtures(draws, given_index, other_index, values)
     stds = np.sqrt(np.einsum("skii->ski", arrays["covariances"]))
     arrays["stds"] = stds
     arrays["correlations"] = arrays["covariances"] / (stds[..., :, np.newaxis] * stds[..., np.newaxis, :])
-    names = [draws.features[i] for i in other]
+    names = [draws.features[i] for i in other_index]
     dims = ("chain", "draw", "component", "feature", "feature_other")
     shape = dataset.sizes["chain"], dataset.sizes["draw"]
-    coords: dict[str, Any] = {name: dataset[name] for name in dims[:3] if name in dataset.coords}
+    coords = {name: dataset[name] for name in dims[:3] if name in dataset.coords}
     variables = {
         name: (dims[: array.ndim + 1], array.reshape(*shape, *array.shape[1:])) for name, array in arrays.items()
     }
     group = xr.Dataset(variables, {**coords, "feature": names, "feature_other": names})
-    tree = tree_of({"posterior": group, **_statistics(posterior)}, posterior.attrs)
-    tree.attrs["given"] = ", ".join(f"{draws.features[i]}={value:g}" for i, value in zip(known, values, strict=True))
+    tree = tree_of({"posterior": group, **_subset_statistics(posterior)}, posterior.attrs)
+    pairs = zip(given_index, values, strict=True)
+    tree.attrs["given"] = ", ".join(f"{draws.features[i]}={value:g}" for i, value in pairs)
     return tree
 
 
-def _statistics(posterior: xr.DataTree) -> dict[str, xr.Dataset]:
+def _subset_statistics(posterior: xr.DataTree) -> dict[str, xr.Dataset]:
+    """The group `sample_stats`, if there is one, without statistics that depend on all features."""
     if "sample_stats" not in posterior:
         return {}
-    return {"sample_stats": posterior["sample_stats"].to_dataset().drop_vars(_OF_ALL_FEATURES, errors="ignore")}
+    return {
+        "sample_stats": posterior["sample_stats"].to_dataset().drop_vars(_STATISTICS_OF_ALL_FEATURES, errors="ignore")
+    }
 
 
-def _conditional(draws: MixtureDraws, known: list[int], other: list[int], values: FloatArray) -> dict[str, FloatArray]:
-    """With the known features first, L = chol(Sigma) has G L_bb = L_ab, and L_aa L_aa' is what remains of Sigma_aa."""
-    order, n = known + other, len(known)
+def _conditional_mixtures(
+    draws: MixtureDraws, given_index: list[int], other_index: list[int], values: FloatArray
+) -> dict[str, FloatArray]:
+    """Weights, means and covariances of the other features given the values.
+
+    With the given features first, L = chol(Sigma) satisfies G L_bb = L_ab and L_aa L_aa' = Sigma_aa - G Sigma_ba.
+    """
+    order, n = given_index + other_index, len(given_index)
     choleskys = np.linalg.cholesky(draws.covariances[:, :, order][..., order])
     inner, cross, outer = choleskys[..., :n, :n], choleskys[..., n:, :n], choleskys[..., n:, n:]
-    differences = (values - draws.means[:, :, known])[..., np.newaxis]
+    differences = (values - draws.means[:, :, given_index])[..., np.newaxis]
     whitened = np.linalg.solve(inner, differences)
     log_scales = -np.log(np.einsum("skii->ski", inner)).sum(axis=-1) - 0.5 * (whitened[..., 0] ** 2).sum(axis=-1)
     with np.errstate(divide="ignore"):
         log_weights = np.log(draws.weights)
     return {
         "weights": softmax(log_weights + log_scales, axis=-1),
-        "means": draws.means[:, :, other] + (cross @ whitened)[..., 0],
+        "means": draws.means[:, :, other_index] + (cross @ whitened)[..., 0],
         "covariances": outer @ outer.swapaxes(-1, -2),
     }

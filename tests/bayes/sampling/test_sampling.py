@@ -383,7 +383,7 @@ def test_ctrl_c_keeps_the_draws_that_are_done():
             if variable.dtype.kind == "f":
                 assert np.isfinite(variable.values).all(), variable.name
     diagnosis = bg.diagnose(bg.align(posterior, simulation.parameters))
-    assert "partial" in [problem.kind for problem in diagnosis.problems]
+    assert "interrupted" in [problem.kind for problem in diagnosis.problems]
 
 
 def test_padding_is_cut_to_the_chains_that_hold_the_most():
