@@ -20,13 +20,8 @@ from bayesgmm.bayes.sampling.ways import SamplerOption
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.thresholds import Thresholds
-from bayesgmm.validation import as_generator, check_count
-
-_FEWEST_DRAWS = 4  # fewer cannot be diagnosed
-_FIRST_CHECK = 1000
-# Chains start this far apart, in standard deviations: wider than the posterior, so that R-hat can see a chain that
-# has not found it.
-_START_WIDTH = 2.0
+from bayesgmm.types import CovarianceName, Seed
+from bayesgmm.validation import as_generator
 
 
 def sample_posterior(
@@ -86,17 +81,13 @@ def sample_posterior(
         - `modes`: one row per mode, see the notes; and `modes/1`, `modes/2`, ...: `posterior` and `sample_stats` of the
           chains of other modes, where these have chains of their own.
 
-        Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", with NUTS;
-        "independent", Metropolis steps whose proposals are from one distribution close to the posterior, neighbouring
-        ones on opposite sides of its centre by preference, so that there may be more effective draws than draws; or
-        "allocation", Gibbs sampling that gives each row to a component, of whose sweeps every tenth is kept;
-        `preconditioning_reason` and `pilots` say why; `stopped_by` is "convergence", "max_draws", "draws" or
-        "interruption"; `gradients_by` is what NUTS calls: "C functions", the slower "Python functions", or "PyTensor";
-        `seconds_mode`, `seconds_pilot` and `seconds_sampling` are wall clock. `interrupted` is 1 when Ctrl-C ended it
-        early, and `chain_lengths` then has the draws of each chain before they were cut to equal length.
-        `empty_component_share` (not of a `pymc.Model`) is the share of the posterior in which some component holds no
-        row, by Laplace's formula for one component fewer: chains may seldom go there, and `diagnose` tells when it is
-        more than 5 %.
+        Attributes say how the draws were made: `sampler` ("independent", "nuts" or "gibbs"), `sampler_reason`, and
+        `pilots`, one line per pilot run; of NUTS, `preconditioning` ("whitened" or "diagonal") and `gradients_by` ("C
+        functions", or the slower "Python functions"); `stopped_by` ("convergence", "max_draws", "draws" or
+        "interruption"); `seconds_mode`, `seconds_pilot` and `seconds_sampling`, wall clock. `interrupted` is 1 when
+        Ctrl-C ended the sampling early, and `chain_lengths` then has the draws of each chain before they were cut to
+        equal length. `empty_component_share` is the share of the posterior in which some component holds no row, by
+        Laplace's formula for K - 1 components: chains may seldom go there, and `diagnose` reports a share above 5 %.
 
     Raises
     ------
@@ -168,25 +159,14 @@ def sample_modes(
             target, mode.curvature, options, rng, ways=ways, is_enough=is_enough, preferred=preferred
         )[0]
 
-        def sample(mode: Mode, enough: Callable[[xr.DataTree], bool]) -> Drawn:
-            return _chains(target, mode.curvature, options, rng, enough, usual)
-
-        result = _with_modes(explore(target.density, modes, first, sample, rng, Thresholds()))
-        result.attrs["empty_component_share"] = empty
-    result.attrs["seconds_mode"] = seconds_mode
-    return result
+    explored = explore(target.density, modes, heaviest, sample, rng, options.thresholds)
+    posterior = _with_modes(explored)
+    posterior.attrs |= {"empty_component_share": empty_share, "seconds_mode": seconds_mode}
+    return posterior
 
 
-def _chains(
-    target: Target,
-    curvature: Curvature,
-    options: _Options,
-    rng: np.random.Generator,
-    enough: Callable[[xr.DataTree], bool] = lambda tree: converged(tree, Thresholds()),
-    usual: str = "",
-) -> Drawn:
-    """Chains that start around a mode; without `draws`, until they are `enough`."""
-    posterior, draws, clock = target.posterior, options.draws, [time.perf_counter()]
+def _as_starts(start: MixtureParameters | Sequence[MixtureParameters] | None) -> list[MixtureParameters]:
+    """The starts as a list.
 
     Raises InputError when one is no MixtureParameters.
     """
@@ -199,62 +179,7 @@ def _chains(
             f"start must be a MixtureParameters, such as fit_em(...).parameters, or a list of at least one; received "
             f"{wrong[0] if wrong else 'an empty list'}."
         )
-        return choice, int(rng.integers(2**63))
-
-    def sampled(at: Coordinates, seed: int) -> Run:
-        def read_mixtures(tree: xr.DataTree) -> xr.DataTree:
-            with _of_mixtures(tree):
-                return read(target, tree, at)
-
-        return run_until(
-            lambda: begin(
-                posterior,
-                at,
-                start_width=_START_WIDTH,
-                limit=draws or options.max_draws,
-                chains=options.chains,
-                seed=seed,
-                progress=options.progress,
-            ),
-            [draws] if draws is not None else _checkpoints(options.max_draws),
-            read_mixtures,
-            enough if draws is None else lambda _: True,
-        )
-
-    choice, seed = chosen()
-    clock.append(time.perf_counter())
-    try:
-        run = sampled(choice.coordinates, seed)
-    except PoorProposalsError as error:
-        choice, seed = chosen(str(error))
-        clock[-1] = time.perf_counter()
-        run = sampled(choice.coordinates, seed)
-    at = choice.coordinates
-    clock.append(time.perf_counter())
-    result = run.draws
-    library = "bayesgmm" if at.name in (ALLOCATION, INDEPENDENT) else "nutpie"
-    stopped_by = "interruption" if run.partial else "draws" if draws else "convergence" if run.enough else "max_draws"
-    result.attrs |= target.attributes | {
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "bayesgmm_version": version("bayesgmm"),
-        "inference_library": library,
-        "inference_library_version": version(library),
-        "gradients_by": posterior.calls,
-        "preconditioning": at.name,
-        "preconditioning_reason": choice.reason,
-        "pilots": list(choice.pilots),
-        "tuning_draws": at.settings.tune,
-        "stopped_by": stopped_by,
-        "interrupted": int(run.partial),
-        "chain_lengths": list(run.lengths),
-        "aligned": 0,
-    }
-    stages = ("seconds_pilot", "seconds_sampling")
-    result.attrs |= {name: later - earlier for name, (earlier, later) in zip(stages, pairwise(clock), strict=True)}
-    thetas = np.empty((*result["sample_stats"].to_dataset()["lp"].shape, 0))
-    if target.density is not None:
-        thetas = thetas_of(run.tree, at).reshape(*thetas.shape[:2], posterior.n_dim)
-    return Drawn(result, thetas, run.partial)
+    return starts
 
 
 def _with_modes(explored: Sequence[Known]) -> xr.DataTree:
