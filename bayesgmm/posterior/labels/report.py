@@ -54,9 +54,9 @@ class LabelReport(Displayed):
     notes: tuple[str, ...]
 
     def _card(self) -> Card:
-        grid, notes = to_grid(self._written(), "component")
+        grid = to_grid(self._written(), "component")
         title, found = self._opening().split(": ", 1)
-        return Card(f"LabelReport: {title}", [found, *self.notes], grid, [*notes, self._closing()])
+        return Card(f"LabelReport: {title}", [found, *self.notes], grid, [self._closing()])
 
     def summary(self) -> str:
         """A few lines and the table, for a person."""
