@@ -1,4 +1,4 @@
-"""An EM fit beside a posterior: table, verdict with its reasons, densities and partitions.
+"""An EM fit beside a posterior: the table, the verdict with its reasons, densities and partitions.
 
-It sees results, and not how they were made.
+The modules here read results; they do not know how EM or the sampler made them.
 """

@@ -1,17 +1,17 @@
-"""EM's estimates held against the posterior, number by number and free of labels, with a verdict in words."""
+"""`compare`: EM's estimates beside the posterior, number by number and independent of labels, with a verdict."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesgmm.comparison.densities import DensityDistances, distances_of
+from bayesgmm.comparison.causes import Numbers, likely_causes
+from bayesgmm.comparison.densities import DensityDistances, density_distances_of
 from bayesgmm.comparison.partitions import agreement_with_draws
-from bayesgmm.comparison.verdict import agreement, differences, few_divergences, likely_causes, obstacles
-from bayesgmm.display.cards import Card, Displayed
+from bayesgmm.comparison.verdict import Evidence, Verdict, verdict_of
+from bayesgmm.display.cards import Card, Displayed, Listing, count
 from bayesgmm.display.tables import to_grid, to_latex, to_markdown
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import FitError, InputError
@@ -29,12 +29,16 @@ from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_fraction
 
-type Verdict = Literal["agree", "differ", "not comparable"]
-
-# Distances and partitions are averaged over this many draws, evenly spaced.
+# Draws, evenly spaced, over which density distances and partitions are averaged.
 _N_DRAWS = 200
-_N_POINTS = 2**9  # of each of 8 sequences
-_MOST_NUMBERS = 8  # that a repr shows
+_N_POINTS = 2**9  # integration points of each of the 8 sequences of `density_distances`
+_MOST_NUMBERS = 8  # rows of the table in a repr
+
+_OPENINGS: dict[Verdict, str] = {
+    "agree": "EM's estimates agree with the posterior: you can trust them to the precision of the intervals below.",
+    "differ": "EM's estimates differ from the posterior ({n} of {numbers}): do not report them without saying so.",
+    "not comparable": "EM's estimates cannot be compared with this posterior, component by component.",
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,17 +48,23 @@ class Comparison(Displayed):
     Attributes
     ----------
     verdict : "agree", "differ" or "not comparable".
-    reasons : why, in sentences, the weightiest first.
-    table : DataFrame, a row a number of the mixture: parameter, component, feature, em, em_se (EM's own standard error,
-        from the observed information), mean, sd, the bounds of the equal-tailed interval (`eti90_lb`, `eti90_ub` at
-        ci_prob 0.9), z = (em - mean) / sd, inside, differs (outside, or beyond the largest z), cause (what may have
-        moved a number that differs, in words).
+    reasons : sentences that explain the verdict, the most important first.
+    table : DataFrame, one row per number of the mixture, with the columns
+
+        - parameter, component, feature: which number it is;
+        - em, se: EM's estimate and its standard error, from the observed information;
+        - mean, sd, `eti90_lb`, `eti90_ub`: posterior mean, standard deviation and equal-tailed interval (90 stands for
+          `ci_prob` 0.9);
+        - z: (em - mean) / sd;
+        - inside: whether em is within the interval;
+        - differs: whether em is outside the interval or abs(z) is above `thresholds.max_z`;
+        - cause: the likely cause of a difference, in words.
     ci_prob : probability of the intervals.
-    thresholds : where the lines were drawn.
+    thresholds : limits that the verdict was based on.
     densities : distances between EM's density and the posterior predictive density.
-    partition_agreement : adjusted Rand index between EM's partition of the rows and a draw's, averaged over draws; NaN
-        when the posterior carries no rows.
-    notes : what a reader should know of these numbers, in sentences.
+    partition_agreement : adjusted Rand index between EM's partition of the rows and the partition of a draw, averaged
+        over draws; NaN when the posterior has no rows.
+    notes : sentences on how to read these numbers.
 
     Examples
     --------
@@ -65,10 +75,10 @@ class Comparison(Displayed):
     >>> comparison = bg.compare(em, bg.align(posterior, em.parameters))
     >>> comparison.verdict, comparison.interval_columns
     ('agree', ('eti90_lb', 'eti90_ub'))
-    >>> print(comparison.table[["em", "em_se", "mean"]].round(1).to_string(index_names=False))
-                          em  em_se  mean
-    means[0, velocity]  20.8    0.5  20.8
-    stds[0, velocity]    4.5    0.4   4.6
+    >>> print(comparison.table[["em", "se", "mean"]].round(1).to_string(index_names=False))
+                          em   se  mean
+    means[0, velocity]  20.8  0.5  20.8
+    stds[0, velocity]    4.5  0.4   4.6
     """
 
     verdict: Verdict
@@ -81,67 +91,39 @@ class Comparison(Displayed):
     notes: tuple[str, ...] = ()
 
     def _card(self) -> Card:
-        table, hellinger = self.table, self.densities.hellinger
-        # Their order in the table is kept; where z cannot be said, the number is shown first.
-        order = np.argsort(table["z"].abs().to_numpy())[::-1]
-        shown = sorted(order[:_MOST_NUMBERS])
-        grid, notes = to_grid(self._written().iloc[shown])
-        if len(shown) < len(table):
-            notes = [
-                f"The {len(shown)} of {len(table)} numbers that are farthest from the posterior mean; .summary() "
-                f"shows all, .table every digit."
-            ]
-        more = f" ({len(self.reasons) - 1} more in .reasons)" if len(self.reasons) > 1 else ""
+        # NaN is sorted last, so that numbers without z come first in the ranking.
+        farthest_first = np.argsort(self.table["z"].abs().to_numpy())[::-1].tolist()
+        n_differing, numbers = int(self.table["differs"].sum()), count(len(self.table), "number")
         return Card(
-            f"Comparison: {self.verdict}",
-            [
-                f"{self.reasons[0]}{more}",
-                f"{table['differs'].sum()} of {len(table)} numbers differ; Hellinger distance of the densities "
-                f"{hellinger.value:.3f}, of 95 % of the posterior's own draws up to {hellinger.typical:.3f}",
-            ],
-            grid,
-            [*notes, "z: EM's distance from the posterior mean, in posterior standard deviations."],
-        )
-
-    def summary(self) -> str:
-        """Text for a person: the verdict in two sentences, the other reasons, the table, and what is free of labels."""
-        n = int(self.table["differs"].sum())
-        opening = {
-            "agree": (
-                "EM's estimates agree with the posterior: you can trust them to the precision of the intervals below."
-            ),
-            "differ": (
-                f"EM's estimates differ from the posterior in {n} of {len(self.table)} numbers: do not report them "
-                f"without saying so."
-            ),
-            "not comparable": "EM's estimates cannot be compared with this posterior, component by component.",
-        }[self.verdict]
-        hellinger = self.densities.hellinger
-        partitions = ""
-        if np.isfinite(self.partition_agreement):
-            partitions = f", partitions agree to an adjusted Rand index of {self.partition_agreement:.3f}"
-        return "\n".join(
+            "Comparison of EM with the posterior",
             [
                 f"Verdict: {self.verdict}",
-                opening,
-                self.reasons[0],
-                *(f"- {reason}" for reason in self.reasons[1:]),
-                "",
-                self._written().to_string(),
-                "",
-                f"Intervals are equal-tailed; z is EM's distance from the posterior mean in posterior sd. Label-free: "
-                f"Hellinger distance of the densities {hellinger.value:.3f} (95 % of the posterior's own draws: up to "
-                f"{hellinger.typical:.3f}){partitions}.",
+                _OPENINGS[self.verdict].format(n=n_differing, numbers=numbers),
+                Listing(self.reasons, "reason", n_shown=1),
+            ],
+            to_grid(self._written(), noun="number", n_shown=_MOST_NUMBERS, ranking=farthest_first),
+            [
+                "Intervals are equal-tailed; z is EM's distance from the posterior mean, in posterior sd.",
+                self._label_free(),
                 *self.notes,
-            ]
+            ],
+        )
+
+    def _label_free(self) -> str:
+        hellinger, partitions = self.densities.hellinger, ""
+        if np.isfinite(self.partition_agreement):
+            partitions = f", adjusted Rand index of the partitions {self.partition_agreement:.3f}"
+        return (
+            f"Independent of labels: Hellinger distance of the densities {hellinger.value:.3f} (95 % of the "
+            f"posterior's own draws: up to {hellinger.typical:.3f}){partitions}."
         )
 
     def to_csv(self, path: str | Path) -> None:
-        """Write `table`, every digit of it, as CSV to the file `path`."""
+        """Write `table` in full precision as CSV to the file `path`."""
         self.table.to_csv(path)
 
     def to_markdown(self) -> str:
-        """The table as `summary` shows it, in Markdown.
+        """The table of `summary()` in Markdown.
 
         Examples
         --------
@@ -150,25 +132,25 @@ class Comparison(Displayed):
         >>> em = bg.fit_em(X, 1, rng=1)
         >>> posterior = bg.align(bg.sample_posterior(X, 1, draws=200, rng=1, progress=False), em.parameters)
         >>> print(bg.compare(em, posterior).to_markdown().splitlines()[0])
-        |  | EM | EM s.e. | posterior mean | sd | 90 % interval | z | inside |
+        |  | EM | EM se | posterior mean | sd | 90 % interval | z | inside |
         """
         return to_markdown(self._written())
 
     def to_latex(self) -> str:
-        """The table as `summary` shows it, in LaTeX; needs the package booktabs."""
+        """The table of `summary()` in LaTeX; it needs the package booktabs."""
         return to_latex(self._written())
 
     @property
     def interval_columns(self) -> tuple[str, str]:
-        """Names of the interval's columns in `table`."""
+        """Names of the columns of `table` with the interval's bounds."""
         return interval_names(self.ci_prob)
 
     def _written(self) -> pd.DataFrame:
-        """The table in few digits."""
+        """The table as text, with few digits."""
         table, (lower, upper) = self.table, self.interval_columns
-        columns: dict[str, Any] = {"EM": table["em"].map("{:.5g}".format)}
-        if table["em_se"].notna().any():
-            columns["EM s.e."] = table["em_se"].map("{:.2g}".format)
+        columns: dict[str, pd.Series | list[str]] = {"EM": table["em"].map("{:.5g}".format)}
+        if table["se"].notna().any():
+            columns["EM se"] = table["se"].map("{:.2g}".format)
         columns |= {
             "posterior mean": table["mean"].map("{:.5g}".format),
             "sd": table["sd"].map("{:.2g}".format),
@@ -195,18 +177,18 @@ def compare(
     ----------
     em : EMFit of the same rows.
     posterior : DataTree from `align(posterior, em.parameters)`.
-    diagnosis : of that posterior, when it is at hand; made here otherwise.
+    diagnosis : `diagnose(posterior)`, if you have it already.
     ci_prob : probability of the equal-tailed intervals, between 0 and 1.
-    thresholds : where the lines are drawn; `Thresholds()` by default, whose documentation says why.
+    thresholds : limits of the verdict; by default `Thresholds()`, whose documentation gives the reasons.
 
     Returns
     -------
     Comparison
         Its verdict is
 
-        - "not comparable" when the diagnosis found a problem (other than no more divergences than
-          `thresholds.max_divergent`), a component is empty or has a twin, EM did not converge, or the two were fitted
-          to different rows or structures;
+        - "not comparable" when the diagnosis found a problem (other than at most a share `thresholds.max_divergent` of
+          divergent draws), a component is empty, two components are near-duplicates, EM did not converge, or the two
+          were fitted to different rows or structures;
         - "differ" when an EM estimate is outside its interval or farther than `thresholds.max_z` from the posterior
           mean, when EM's density is farther from the posterior predictive than 95 % of the posterior's own draws are,
           or when a draw, or the posterior mean, has a higher log-likelihood than EM reached;
@@ -231,42 +213,48 @@ def compare(
     """
     ci_prob, thresholds = check_fraction(ci_prob, "ci_prob"), check_thresholds(thresholds)
     check_aligned(posterior)
-    some = mixture_draws(posterior, _N_DRAWS)
-    check_same_shape(em.parameters, some)
-    diagnosis = diagnosis or diagnose(posterior, thresholds)
+    draws = mixture_draws(posterior, _N_DRAWS)
+    check_same_shape(em.parameters, draws)
     table, notes = _table(em, posterior, ci_prob, thresholds)
-    if few_divergences(diagnosis, thresholds):
-        notes = (*notes, f"{diagnosis.n_divergences} draws diverged, too few to stand in the way of a comparison.")
-    densities = distances_of(em.parameters, some, _N_POINTS)
-    partitions = float("nan")
+    evidence = Evidence(
+        em,
+        posterior,
+        diagnosis or diagnose(posterior, thresholds),
+        thresholds,
+        table,
+        density_distances_of(em.parameters, draws, _N_POINTS),
+    )
+    if evidence.few_divergences:
+        notes = (
+            *notes,
+            f"{count(evidence.diagnosis.n_divergences, 'draw')} diverged, too few to prevent a comparison.",
+        )
+    partition_agreement = float("nan")
     if "observed_data" in posterior:
-        partitions = agreement_with_draws(em.parameters, rows_for(posterior, None), some)
-    in_the_way = obstacles(em, posterior, diagnosis, thresholds)
-    apart = differences(em, posterior, table, densities)
-    verdict: Verdict = "not comparable" if in_the_way else "differ" if apart else "agree"
-    reasons = tuple(in_the_way or apart or [agreement(table)])
-    return Comparison(verdict, reasons, table, ci_prob, thresholds, densities, partitions, notes)
+        partition_agreement = agreement_with_draws(em.parameters, rows_for(posterior, None), draws)
+    verdict, reasons = verdict_of(evidence)
+    return Comparison(verdict, reasons, table, ci_prob, thresholds, evidence.densities, partition_agreement, notes)
 
 
 def _table(
     em: EMFit, posterior: xr.DataTree, ci_prob: float, thresholds: Thresholds
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table, and notes on it."""
-    found, values = posterior_entries(posterior)
-    estimates = values_of(found, {name: getattr(em.parameters, name) for name in PARAMETERS})
-    mean, sd = values.mean(axis=(0, 1)), values.std(axis=(0, 1), ddof=1)
-    lower, upper = np.quantile(values, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=(0, 1))
+    """The table of a comparison, and notes on it."""
+    scalars, draws = posterior_entries(posterior)
+    estimates = values_of(scalars, {name: getattr(em.parameters, name) for name in PARAMETERS})
+    mean, sd = draws.mean(axis=(0, 1)), draws.std(axis=(0, 1), ddof=1)
+    lower, upper = np.quantile(draws, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=(0, 1))
     z, inside = (estimates - mean) / sd, (lower <= estimates) & (estimates <= upper)
     lower_name, upper_name = interval_names(ci_prob)
-    names = [entry.name for entry in found]
-    errors, notes = _standard_errors(em, names)
+    names = [scalar.name for scalar in scalars]
+    standard_errors, notes = _standard_errors(em, names)
     table = pd.DataFrame(
         {
-            "parameter": [entry.parameter for entry in found],
-            "component": [entry.component for entry in found],
-            "feature": [entry.feature for entry in found],
+            "parameter": [scalar.parameter for scalar in scalars],
+            "component": [scalar.component for scalar in scalars],
+            "feature": [scalar.feature for scalar in scalars],
             "em": estimates,
-            "em_se": errors,
+            "se": standard_errors,
             "mean": mean,
             "sd": sd,
             lower_name: lower,
@@ -277,13 +265,13 @@ def _table(
         },
         index=pd.Index(names, name="name"),
     )
-    return table.assign(cause=likely_causes(em, posterior, table, values, thresholds)), notes
+    return table.assign(cause=likely_causes(Numbers(em, posterior, table, draws, thresholds))), notes
 
 
 def _standard_errors(em: EMFit, names: list[str]) -> tuple[FloatArray, tuple[str, ...]]:
-    """EM's standard errors by these names, NaN with a note where there are none."""
+    """EM's standard errors in the order of `names`; NaN, and a note, where there are none."""
     try:
-        errors = em.standard_errors("information").table["standard_error"]
+        standard_errors = em.standard_errors("information").table["standard_error"]
     except (FitError, InputError) as error:
-        return np.full(len(names), np.nan), (f"EM's standard errors (em_se) are missing: {error}",)
-    return errors.reindex(names).to_numpy(dtype=np.float64), ()
+        return np.full(len(names), np.nan), (f"EM's standard errors (se) are missing: {error}",)
+    return standard_errors.reindex(names).to_numpy(dtype=np.float64), ()

@@ -1,14 +1,14 @@
-"""EM's labels held against the posterior: how far the partitions agree, and which rows may be labelled wrongly."""
+"""EM's labels against the posterior: how far the partitions agree, and which rows may be labelled wrongly."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.metrics import adjusted_rand_score
 
+from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import spaced
@@ -16,26 +16,27 @@ from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.draws import check_aligned, check_same_shape, interval, interval_names, mixture_draws, rows_for
 from bayesgmm.posterior.partition.partition import Partition, point_partition
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, IntArray, RowArray, Seed
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
-# Partitions of draws are held against EM's over this many rows, evenly chosen.
-_N_ROWS = 5_000
-# Rows are taken in pieces, so that no array holds every draw at every row.
-_PIECE = 4096
+_N_ROWS = 5_000  # rows, evenly spaced, on which partitions of draws are compared with EM's at most
+_N_DRAWS = 200  # draws, evenly spaced, whose partitions are compared with EM's
+_PIECE = 4096  # rows that are processed at a time, so that no array holds every draw at every row
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PartitionAgreement:
-    """Adjusted Rand index (Hubert and Arabie 1985, doi:10.1007/BF01908075) of EM's partition with the posterior's.
+class PartitionAgreement(Displayed):
+    """Agreement of EM's partition of the rows with the posterior's partitions.
 
-    1 for equal partitions, 0 on average for unrelated ones. Labels do not matter.
+    Each number is an adjusted Rand index (Hubert and Arabie 1985, doi:10.1007/BF01908075): 1 for equal partitions, 0 on
+    average for unrelated ones. It does not depend on labels.
 
     Attributes
     ----------
-    draws : with the partition of a draw's most probable components, averaged over draws.
-    vi, binder : with the partition of least expected variation of information, and Binder loss.
-    vi_partition, binder_partition : those partitions.
+    draws : agreement with the partition of a draw, each row in its most probable component, averaged over draws.
+    vi : agreement with the partition of least expected variation of information.
+    binder : agreement with the partition of least expected Binder loss.
+    vi_partition, binder_partition : the two partitions, each a Partition.
 
     Examples
     --------
@@ -54,15 +55,19 @@ class PartitionAgreement:
     vi_partition: Partition
     binder_partition: Partition
 
-    def __repr__(self) -> str:
-        return (
-            f"PartitionAgreement: adjusted Rand index of EM's partition with the draws' {self.draws:.3f}, with the "
-            f"point partition by vi {self.vi:.3f}, by binder {self.binder:.3f}"
+    def _card(self) -> Card:
+        return Card(
+            "PartitionAgreement: adjusted Rand index of EM's partition",
+            [
+                f"with the partitions of draws, on average: {self.draws:.3f}",
+                f"with the partition of least variation of information: {self.vi:.3f}",
+                f"with the partition of least Binder loss: {self.binder:.3f}",
+            ],
         )
 
 
 def partition_agreement(
-    em: EMFit, posterior: xr.DataTree, X: ArrayLike | None = None, *, n_draws: int = 1000, rng: Any = None
+    em: EMFit, posterior: xr.DataTree, X: ArrayLike | None = None, *, n_draws: int = 1000, rng: Seed = None
 ) -> PartitionAgreement:
     """How far EM's partition of the rows agrees with the posterior's partitions.
 
@@ -70,11 +75,10 @@ def partition_agreement(
     ----------
     em : EMFit
     posterior : DataTree as `sample_posterior` or `align` returns it.
-    X : rows (n_samples, n_features); by default those that the posterior was drawn from. The point partitions are of
-        4000 rows at most, evenly chosen (`point_partition`); the average over draws is of 5000 at most, and of 200
-        draws.
-    n_draws : draws for the point partitions.
-    rng : int, Generator or None, for `point_partition`.
+    X : rows (n_samples, n_features); by default the rows that the posterior was drawn from. Of many rows, evenly spaced
+        ones are used: 4000 for the point partitions (see `point_partition`), 5000 for the average over 200 draws.
+    n_draws : number of evenly spaced draws for the point partitions.
+    rng : int, numpy.random.Generator or None, for `point_partition`.
 
     Returns
     -------
@@ -95,15 +99,15 @@ def partition_agreement(
     >>> agreement.vi > 0.95, agreement.binder > 0.95, agreement.draws > 0.95
     (True, True, True)
     """
-    few = mixture_draws(posterior, 200)
-    check_same_shape(em.parameters, few)
+    draws = mixture_draws(posterior, _N_DRAWS)
+    check_same_shape(em.parameters, draws)
     values = rows_for(posterior, X)
     streams = as_generator(rng).spawn(2)
     vi = point_partition(posterior, values, loss="vi", start=em.parameters, n_draws=n_draws, rng=streams[0])
     binder = point_partition(posterior, values, loss="binder", start=em.parameters, n_draws=n_draws, rng=streams[1])
     labels = em.parameters.predict(values[vi.co_clustering.rows])  # both partitions are of the same rows
     return PartitionAgreement(
-        draws=agreement_with_draws(em.parameters, values, few),
+        draws=agreement_with_draws(em.parameters, values, draws),
         vi=float(adjusted_rand_score(labels, vi.labels)),
         binder=float(adjusted_rand_score(labels, binder.labels)),
         vi_partition=vi,
@@ -111,12 +115,18 @@ def partition_agreement(
     )
 
 
-def agreement_with_draws(parameters: MixtureParameters, values: NDArray[Any], draws: MixtureDraws) -> float:
-    """Adjusted Rand index of a mixture's partition with a draw's, averaged over draws; of 5000 rows at most."""
+def agreement_with_draws(parameters: MixtureParameters, values: RowArray, draws: MixtureDraws) -> float:
+    """Adjusted Rand index of a mixture's partition with the partition of a draw, averaged over draws.
+
+    Of more than 5000 rows, 5000 evenly spaced ones are used.
+    """
     rows = np.ascontiguousarray(values[spaced(len(values), _N_ROWS)]) if len(values) > _N_ROWS else values
     labels = parameters.labels_at(rows)
-    found = responsibilities_of_draws(rows, *draws.arrays)
-    return float(np.mean([adjusted_rand_score(labels, r.argmax(axis=1)) for r in found]))
+    indices = [
+        adjusted_rand_score(labels, responsibilities.argmax(axis=1))
+        for responsibilities in responsibilities_of_draws(rows, *draws.arrays)
+    ]
+    return float(np.mean(indices))
 
 
 def row_uncertainty(
@@ -127,31 +137,30 @@ def row_uncertainty(
     ci_prob: float = 0.9,
     n_draws: int = 1000,
 ) -> pd.DataFrame:
-    """How sure EM's label of each row is, under the posterior.
+    """How certain EM's label of each row is under the posterior.
 
     Parameters
     ----------
     em : EMFit
     posterior : DataTree from `align(posterior, em.parameters)`.
-    X : rows (n_samples, n_features); by default those that the posterior was drawn from. Each is held against all the
-        others.
+    X : two or more rows (n_samples, n_features); by default the rows that the posterior was drawn from.
     ci_prob : probability of the equal-tailed interval.
-    n_draws : draws at most, evenly spaced.
+    n_draws : number of evenly spaced draws to use at most.
 
     Returns
     -------
     DataFrame
-        A row a row of `X`:
+        One row per row of `X`, with the columns
 
-        - em_label: EM's most probable component; em_probability: how probable EM holds it.
-        - posterior_probability: mean over draws of r_il, the responsibility of that component l, and `eti90_lb`,
-          `eti90_ub` at ci_prob 0.9: the interval of r_il over draws.
-        - p_wrong = 1 - posterior_probability: the probability that the row is of another component. It needs clear
-          labels (`diagnose`: label_clear).
-        - disagreement: expected share of the other rows that EM joins to this row and the posterior parts from it, or
-          the other way round: mean over j of abs([EM joins i and j] - probability that i and j share a component).
-          Labels do not matter. Its average over the rows is Binder's expected loss of EM's partition times n / (n - 1)
-          (Binder 1978, doi:10.1093/biomet/65.1.31).
+        - label: the component l that is most probable under EM;
+        - em: EM's probability of that component, its responsibility r_il;
+        - mean, `eti90_lb`, `eti90_ub`: posterior mean and equal-tailed interval of r_il (90 stands for `ci_prob` 0.9);
+        - p_wrong: 1 - mean, the probability that the row belongs to another component. It is meaningful only where
+          labels are clear (see `diagnose`);
+        - disagreement: expected share of the other rows on which EM and the posterior disagree about being in the same
+          cluster as this row: mean over j of abs([EM joins i and j] - probability that i and j share a component). It
+          does not depend on labels. Its average over the rows, times (n - 1) / n, is Binder's expected loss of EM's
+          partition (Binder 1978, doi:10.1093/biomet/65.1.31).
 
     Raises
     ------
@@ -177,43 +186,46 @@ def row_uncertainty(
     check_same_shape(em.parameters, draws)
     values = rows_for(posterior, X)
     if len(values) < 2:
-        raise InputError("X has one row; each is held against the others. Pass two rows or more.")
+        raise InputError("X has one row; each row is compared with the others. Pass two rows or more.")
     N, labels = len(values), em.parameters.predict(values)
-    together = _members_by_component(values, labels, draws)
-    n_members = np.rint(together[:, :, 0].sum(axis=1))  # of each of EM's components
-    # Of a row's disagreement: EM's mates that it shares no component with, and the others that it does share one with.
-    sharing = together.sum(axis=0) - 2 * together
-    probability, bounds, disagreement = np.empty(N), np.empty((N, 2)), np.empty(N)
+    totals = _responsibility_totals(values, labels, draws)
+    n_members = np.rint(totals[:, :, 0].sum(axis=1))  # rows of each of EM's components
+    # A row of EM's component l disagrees on pairs that EM joins but a draw separates, and on pairs that EM separates
+    # but a draw joins: n_members[l] + sum over k of r_ik (totals[all, k] - 2 totals[l, k]).
+    pair_totals = totals.sum(axis=0) - 2 * totals
+    mean, bounds, disagreement = np.empty(N), np.empty((N, 2)), np.empty(N)
 
-    def finish(rows: slice, _: FloatArray, r: FloatArray) -> None:
-        own = r[np.arange(len(r)), labels[rows]]
-        shared = np.einsum("nks,nks->n", r, sharing[labels[rows]] + r) / draws.n_draws  # the row itself is neither
-        disagreement[rows] = np.clip((n_members[labels[rows]] - 1 + shared) / (N - 1), 0, 1)
-        probability[rows], bounds[rows] = own.mean(axis=-1), interval(own, ci_prob)
+    def finish(piece: slice, _: FloatArray, r: FloatArray) -> None:
+        em_labels = labels[piece]
+        label_responsibilities = r[np.arange(len(r)), em_labels]
+        # Adding r takes the row's pair with itself out of the sum.
+        pairs = np.einsum("nks,nks->n", r, pair_totals[em_labels] + r) / draws.n_draws
+        disagreement[piece] = np.clip((n_members[em_labels] - 1 + pairs) / (N - 1), 0, 1)
+        mean[piece], bounds[piece] = label_responsibilities.mean(axis=-1), interval(label_responsibilities, ci_prob)
 
     draws.over(values, finish, responsibilities=True)
     lower, upper = interval_names(ci_prob)
     return pd.DataFrame(
         {
-            "em_label": labels,
-            "em_probability": em.parameters.responsibilities(values).max(axis=1),
-            "posterior_probability": probability,
+            "label": labels,
+            "em": em.parameters.responsibilities(values).max(axis=1),
+            "mean": mean,
             lower: bounds[:, 0],
             upper: bounds[:, 1],
-            "p_wrong": 1 - probability,
+            "p_wrong": 1 - mean,
             "disagreement": disagreement,
         },
         index=pd.RangeIndex(len(values), name="row"),
     )
 
 
-def _members_by_component(values: NDArray[Any], labels: NDArray[np.intp], draws: MixtureDraws) -> FloatArray:
-    """(K, K, S) sum over the rows that EM gives to component l of a draw's responsibilities of k, at [l, k, s]."""
+def _responsibility_totals(values: RowArray, labels: IntArray, draws: MixtureDraws) -> FloatArray:
+    """(K, K, S) sums of draw s's responsibilities of component k over EM's component l, at [l, k, s]."""
     K = draws.n_components
-    total = np.zeros((K, K, draws.n_draws))
-    for begin in range(0, len(values), _PIECE):
-        piece = slice(begin, begin + _PIECE)
+    totals = np.zeros((K, K, draws.n_draws))
+    for start in range(0, len(values), _PIECE):
+        piece = slice(start, start + _PIECE)
         members = (labels[piece] == np.arange(K)[:, np.newaxis]).astype(np.float64)
         for s, responsibilities in enumerate(responsibilities_of_draws(values[piece], *draws.arrays)):
-            total[:, :, s] += members @ responsibilities
-    return total
+            totals[:, :, s] += members @ responsibilities
+    return totals

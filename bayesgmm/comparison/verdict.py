@@ -1,12 +1,19 @@
-"""What stands in the way of a comparison, where EM and the posterior differ, and what may be the cause."""
+"""The verdict of a comparison and the reasons for it, one function per reason.
 
+A reason is a function of the evidence that returns sentences, or an empty list where it does not apply. `OBSTACLES`
+lists the reasons for "not comparable", `DIFFERENCES` the reasons for "differ". To add a reason, write its function and
+put it in the list, at the place where its sentences should stand.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import skew
 
 from bayesgmm.comparison.densities import DensityDistances
 from bayesgmm.em.result import EMFit
@@ -14,179 +21,213 @@ from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.matching import bhattacharyya_distances
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis
-from bayesgmm.posterior.diagnosis.sensitivity import prior_sensitivity
 from bayesgmm.posterior.draws import mixture_draws, observed_rows
 from bayesgmm.thresholds import Thresholds
-from bayesgmm.types import FloatArray
 
-# Twins and empty components are looked for in this many draws, evenly spaced.
+type Verdict = Literal["agree", "differ", "not comparable"]
+
+# Draws, evenly spaced, in which near-duplicate components are looked for.
 _N_DRAWS = 400
-# A maximum of the likelihood is above every draw; half a nat leaves room for tolerances.
+# Nats by which a log-likelihood must exceed EM's; EM's tolerance and rounding stay well below this.
 _SLACK = 0.5
-# A component of EM's narrower than all but this share of the draws' is collapsing.
-_COLLAPSING = 0.001
 
 
-def obstacles(em: EMFit, posterior: xr.DataTree, diagnosis: Diagnosis, thresholds: Thresholds) -> list[str]:
-    """Why EM's estimates cannot be held against this posterior number by number, in sentences."""
-    found = [
-        problem.text[0].upper() + problem.text[1:]
-        for problem in diagnosis.problems
-        if problem.kind != "divergences" or not few_divergences(diagnosis, thresholds)
-    ]
-    if not em.converged:
-        found.append(f"EM {em.status}.")
-    covariance = posterior.attrs.get("covariance", em.covariance)
-    if covariance != em.covariance:
-        found.append(
-            f"EM fitted {em.covariance} covariances, the posterior {covariance} ones. Fit both with the same structure."
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Everything that a verdict is based on.
+
+    em, posterior : the fit, and the posterior aligned to it.
+    diagnosis : of that posterior.
+    thresholds : the limits between "agree" and "differ".
+    table : the table of `Comparison`.
+    densities : distances between EM's density and the posterior predictive density.
+    """
+
+    em: EMFit
+    posterior: xr.DataTree
+    diagnosis: Diagnosis
+    thresholds: Thresholds
+    table: pd.DataFrame
+    densities: DensityDistances
+
+    @property
+    def few_divergences(self) -> bool:
+        """Whether draws diverged, but too few of them to prevent a comparison."""
+        n_draws = self.diagnosis.n_draws * self.diagnosis.n_chains
+        return 0 < self.diagnosis.n_divergences <= self.thresholds.max_divergent * n_draws
+
+    @cached_property
+    def local_maximum(self) -> str:
+        """A sentence if a draw or the posterior mean has a higher log-likelihood than EM reached, otherwise ""."""
+        where, highest = _highest_log_likelihood(self.posterior, self.em.parameters.features)
+        if not highest > self.em.log_likelihood + _SLACK:
+            return ""
+        return (
+            f"{where} has log-likelihood {highest:.3f}, above EM's {self.em.log_likelihood:.3f}: EM is at a local "
+            f"maximum. Start EM from there, or raise n_init."
         )
-    if "observed_data" in posterior:
-        n_rows = posterior["observed_data"].sizes["row"]
-        if abs(em.n_samples - n_rows) > 1e-9 * n_rows:
-            found.append(
-                f"EM was fitted to {em.n_samples:g} rows (or weights with that sum), the posterior to {n_rows}. Fit "
-                f"both to the same rows, without weights."
-            )
-    return [*found, *_empty(em, posterior, thresholds), *_twins(posterior, thresholds)]
 
 
-def few_divergences(diagnosis: Diagnosis, thresholds: Thresholds) -> bool:
-    """Whether draws diverged, but too few of them to stand in the way."""
-    n_draws = diagnosis.n_draws * diagnosis.n_chains
-    return 0 < diagnosis.n_divergences <= thresholds.max_divergent * n_draws
+type Reason = Callable[[Evidence], list[str]]
 
 
-def _empty(em: EMFit, posterior: xr.DataTree, thresholds: Thresholds) -> list[str]:
+def verdict_of(evidence: Evidence) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict and the sentences that explain it."""
+    if obstacles := _sentences(OBSTACLES, evidence):
+        return "not comparable", obstacles
+    if differences := _sentences(DIFFERENCES, evidence):
+        return "differ", differences
+    return "agree", (_agreement(evidence.table),)
+
+
+def _sentences(reasons: tuple[Reason, ...], evidence: Evidence) -> tuple[str, ...]:
+    return tuple(sentence for reason in reasons for sentence in reason(evidence))
+
+
+# Reasons for "not comparable"
+
+
+def sampling_problems(evidence: Evidence) -> list[str]:
+    """The diagnosis found problems; a few divergences are not one here."""
+    return [
+        problem.text[0].upper() + problem.text[1:]
+        for problem in evidence.diagnosis.problems
+        if problem.kind != "divergences" or not evidence.few_divergences
+    ]
+
+
+def em_not_converged(evidence: Evidence) -> list[str]:
+    """EM did not reach a maximum."""
+    return [] if evidence.em.converged else [f"EM {evidence.em.status}."]
+
+
+def different_structures(evidence: Evidence) -> list[str]:
+    """EM and the posterior have different covariance structures."""
+    of_em = evidence.em.covariance
+    of_posterior = evidence.posterior.attrs.get("covariance", of_em)
+    if of_posterior == of_em:
+        return []
+    return [f"EM fitted {of_em} covariances, the posterior has {of_posterior} ones. Fit both with the same structure."]
+
+
+def different_rows(evidence: Evidence) -> list[str]:
+    """EM was fitted to another number of rows than the posterior, or to weighted rows."""
+    if "observed_data" not in evidence.posterior:
+        return []
+    n_em, n_posterior = evidence.em.n_samples, evidence.posterior["observed_data"].sizes["row"]
+    if abs(n_em - n_posterior) <= 1e-9 * n_posterior:
+        return []
+    return [
+        f"EM was fitted to {n_em:g} rows (or weights with that sum), the posterior to {n_posterior}. Fit both to the "
+        f"same rows, without weights."
+    ]
+
+
+def empty_components(evidence: Evidence) -> list[str]:
+    """A component holds almost no rows in many draws."""
+    posterior, n_samples, thresholds = evidence.posterior, evidence.em.n_samples, evidence.thresholds
     stats = posterior["sample_stats"].to_dataset()
     if "label_rows" in stats:
-        held = stats["label_rows"].values * em.n_samples / posterior.attrs["align_rows"]
+        n_rows = stats["label_rows"].values * n_samples / posterior.attrs["align_rows"]
     else:
-        held = posterior["posterior"].to_dataset()["weights"].values * em.n_samples
-    shares = (held < thresholds.empty_rows).mean(axis=(0, 1))
+        n_rows = posterior["posterior"].to_dataset()["weights"].values * n_samples
+    shares = (n_rows < thresholds.empty_rows).mean(axis=(0, 1))
     return [
         f"Component {k} is empty in {100 * share:.0f} % of the draws (fewer than {thresholds.empty_rows:g} rows): "
-        f"its numbers are the prior's there. Ask for fewer components."
+        f"there its parameters are drawn from the prior. Ask for fewer components."
         for k, share in enumerate(shares)
         if share > thresholds.max_empty
     ]
 
 
-def _twins(posterior: xr.DataTree, thresholds: Thresholds) -> list[str]:
-    found = []
-    for (i, j), share in twin_shares(mixture_draws(posterior, _N_DRAWS), thresholds.duplicate_distance).items():
-        if share > thresholds.max_duplicate:
-            found.append(
-                f"Components {i} and {j} are twins in {100 * share:.0f} % of the draws: nearly the same Gaussian, so "
-                f"that which is which is chance. Ask for fewer components."
-            )
-    return found
+def near_duplicate_components(evidence: Evidence) -> list[str]:
+    """Two components are almost the same Gaussian in many draws."""
+    draws, thresholds = mixture_draws(evidence.posterior, _N_DRAWS), evidence.thresholds
+    return [
+        f"Components {i} and {j} are near-duplicates in {100 * share:.0f} % of the draws: almost the same Gaussian, so "
+        f"that their labels are arbitrary. Ask for fewer components."
+        for (i, j), share in near_duplicate_shares(draws, thresholds.duplicate_distance).items()
+        if share > thresholds.max_duplicate
+    ]
 
 
-def twin_shares(draws: MixtureDraws, distance: float) -> dict[tuple[int, int], float]:
-    """Share of the draws in which two components are nearer to each other than a Bhattacharyya distance."""
+def near_duplicate_shares(draws: MixtureDraws, distance: float) -> dict[tuple[int, int], float]:
+    """For each pair of components, the share of draws in which their Bhattacharyya distance is below `distance`."""
     means, covariances = draws.means, draws.covariances
-    pairs = combinations(range(draws.n_components), 2)
-    apart = {
-        (i, j): bhattacharyya_distances(means[:, i], covariances[:, i], means[:, j], covariances[:, j])
-        for i, j in pairs
-    }
-    return {pair: float((distances < distance).mean()) for pair, distances in apart.items()}
+    shares = {}
+    for i, j in combinations(range(draws.n_components), 2):
+        distances = bhattacharyya_distances(means[:, i], covariances[:, i], means[:, j], covariances[:, j])
+        shares[i, j] = float((distances < distance).mean())
+    return shares
 
 
-def differences(em: EMFit, posterior: xr.DataTree, table: pd.DataFrame, densities: DensityDistances) -> list[str]:
-    """Where EM and the posterior differ, in sentences, the likely causes first. `table` as `compare` makes it."""
-    found = _local_maximum(em, posterior)
-    unknown = "" if found else " No cause is visible."
-    bad = table[table["differs"]]
-    for name, row in bad.reindex(bad["z"].abs().sort_values(ascending=False).index).iterrows():
-        where = "above" if row["z"] > 0 else "below"
-        cause = f" Likely because {row['cause']}." if row["cause"] else unknown
-        found.append(
-            f"{name}: EM's {row['em']:.5g} is {abs(row['z']):.2f} posterior sd {where} the posterior mean "
-            f"{row['mean']:.5g}{'' if row['inside'] else ', outside its interval'}.{cause}"
+OBSTACLES: tuple[Reason, ...] = (
+    sampling_problems,
+    em_not_converged,
+    different_structures,
+    different_rows,
+    empty_components,
+    near_duplicate_components,
+)
+
+
+# Reasons for "differ"
+
+
+def local_maximum(evidence: Evidence) -> list[str]:
+    """The posterior contains a mixture with a higher log-likelihood than EM reached."""
+    return [evidence.local_maximum] if evidence.local_maximum else []
+
+
+def differing_numbers(evidence: Evidence) -> list[str]:
+    """EM estimates outside their interval or far from the posterior mean, the farthest first."""
+    differing = evidence.table[evidence.table["differs"]]
+    farthest_first = differing["z"].abs().sort_values(ascending=False).index
+    no_cause = "" if evidence.local_maximum else " No cause is visible."
+    sentences = []
+    for name, row in differing.reindex(farthest_first).iterrows():
+        side = "above" if row["z"] > 0 else "below"
+        outside = "" if row["inside"] else ", outside its interval"
+        cause = f" Likely because {row['cause']}." if row["cause"] else no_cause
+        sentences.append(
+            f"{name}: EM's {row['em']:.5g} is {abs(row['z']):.2f} posterior sd {side} the posterior mean "
+            f"{row['mean']:.5g}{outside}.{cause}"
         )
-    distance = densities.hellinger
-    if distance.value > distance.typical:
-        found.append(
-            f"EM's density is farther from the posterior predictive (Hellinger {distance.value:.3f}) than 95 % of the "
-            f"posterior's own draws ({distance.typical:.3f})."
-        )
-    return found
+    return sentences
 
 
-def _local_maximum(em: EMFit, posterior: xr.DataTree) -> list[str]:
-    """A higher log-likelihood than EM's, among the draws or at their mean."""
+def distant_density(evidence: Evidence) -> list[str]:
+    """EM's density is farther from the posterior predictive density than most draws are."""
+    distance = evidence.densities.hellinger
+    if not distance.value > distance.typical:
+        return []
+    return [
+        f"EM's density is farther from the posterior predictive (Hellinger {distance.value:.3f}) than 95 % of the "
+        f"posterior's own draws ({distance.typical:.3f})."
+    ]
+
+
+DIFFERENCES: tuple[Reason, ...] = (local_maximum, differing_numbers, distant_density)
+
+
+def _highest_log_likelihood(posterior: xr.DataTree, features: tuple[str, ...]) -> tuple[str, float]:
+    """Where in the posterior the log-likelihood is highest, in words, and its value; -inf where nothing is known."""
     stats = posterior["sample_stats"].to_dataset()
-    candidates = []
+    candidates = [("", -np.inf)]
     if "total_log_likelihood" in stats:
         candidates.append(("A posterior draw", float(stats["total_log_likelihood"].max())))
     if "observed_data" in posterior:
         means = posterior["posterior"].to_dataset().mean(("chain", "draw"))
         weights = means["weights"].values
-        at_mean = MixtureParameters(weights / weights.sum(), means["means"].values, means["covariances"].values)
-        rows = observed_rows(posterior, em.parameters.features)
-        candidates.append(("The posterior mean", float(at_mean.log_density(rows).sum())))
-    what, best = max(candidates, key=lambda candidate: candidate[1], default=("", -np.inf))
-    if not best > em.log_likelihood + _SLACK:
-        return []
-    return [
-        f"{what} has log-likelihood {best:.3f}, above EM's {em.log_likelihood:.3f}: EM is at a local maximum. Start it "
-        f"from there, or raise n_init."
-    ]
+        mixture = MixtureParameters(weights / weights.sum(), means["means"].values, means["covariances"].values)
+        rows = observed_rows(posterior, features)
+        candidates.append(("The posterior mean", float(mixture.log_density(rows).sum())))
+    return max(candidates, key=lambda candidate: candidate[1])
 
 
-def likely_causes(
-    em: EMFit, posterior: xr.DataTree, table: pd.DataFrame, values: FloatArray, thresholds: Thresholds
-) -> list[str]:
-    """What may have moved each number that differs, "" for the others and where nothing is visible.
-
-    values (chain, draw, n_entries): the draws of the table's numbers.
-    """
-    if not table["differs"].any():
-        return [""] * len(table)
-    sensitivity = prior_sensitivity(posterior, values)
-    few, collapsing = _few_rows(em, table, thresholds), _collapsing(em, posterior)
-    causes = []
-    for i, (_, row) in enumerate(table.iterrows()):
-        found = []
-        if row["differs"]:
-            found += [text for text in (few.get(row["component"]), collapsing.get(row["component"])) if text]
-            skewness = float(skew(values[..., i], axis=None))
-            if abs(skewness) > thresholds.min_skewness and skewness * row["z"] < 0:
-                side = "above" if skewness > 0 else "below"
-                found.append(f"its posterior is skewed, its mean {side} its mode (skewness {skewness:+.1f})")
-            if sensitivity is not None and sensitivity[i] > thresholds.min_sensitivity:
-                found.append(f"the prior pulls on it (power-scaling sensitivity {sensitivity[i]:.2f})")
-        causes.append("; ".join(found))
-    return causes
-
-
-def _few_rows(em: EMFit, table: pd.DataFrame, thresholds: Thresholds) -> dict[Any, str]:
-    """Components that hold few rows for their numbers."""
-    own = table[table["parameter"] != "weights"].groupby("component", sort=False).size()
-    texts = {}
-    for component, n_numbers in own.items():
-        rows = em.n_samples * (em.parameters.weights[component] if isinstance(component, int) else 1.0)
-        if rows < thresholds.rows_per_number * n_numbers:
-            whose = f"component {component}" if isinstance(component, int) else "the data"
-            texts[component] = f"{whose} holds few rows ({rows:.0f}) for {n_numbers} numbers"
-    return texts
-
-
-def _collapsing(em: EMFit, posterior: xr.DataTree) -> dict[Any, str]:
-    """Components of EM's of less volume than nearly all draws give them."""
-    covariances = mixture_draws(posterior).covariances
-    volumes, of_em = np.linalg.slogdet(covariances)[1], np.linalg.slogdet(em.parameters.covariances)[1]
-    return {
-        k: f"EM's component {k} is narrower than 99.9 % of the draws', as a collapsing one is"
-        for k in np.flatnonzero((volumes < of_em).mean(axis=0) < _COLLAPSING).tolist()
-    }
-
-
-def agreement(table: pd.DataFrame) -> str:
-    worst: Any = table["z"].abs().idxmax()
+def _agreement(table: pd.DataFrame) -> str:
+    distances = table["z"].abs()
     return (
-        f"Every EM estimate is inside its interval; the farthest from its posterior mean is {worst}, by "
-        f"{abs(table.loc[worst, 'z']):.2f} posterior sd."
+        f"Every EM estimate is inside its interval; the farthest from its posterior mean is {distances.idxmax()}, by "
+        f"{distances.max():.2f} posterior sd."
     )

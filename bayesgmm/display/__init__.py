@@ -1,4 +1,4 @@
 """How results show themselves: cards for consoles and notebooks, tables as text, progress.
 
-It knows text and plain arrays, and no result.
+The modules here know text and plain arrays. They know no result class.
 """

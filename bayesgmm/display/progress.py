@@ -1,4 +1,4 @@
-"""Progress on standard error, where a person watches."""
+"""Progress on standard error, shown only on a terminal or in a notebook."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ from typing import Self
 
 
 def is_watched() -> bool:
-    """Whether a person sees what is printed on standard error as it comes: on a terminal, or in a notebook."""
+    """Whether standard error is read as it is written: on a terminal, or in a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return sys.stderr.isatty() or getattr(shell, "kernel", None) is not None

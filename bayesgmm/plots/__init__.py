@@ -1,6 +1,7 @@
-"""Pictures of a fit, its comparison and its sampling: one function a figure.
+"""Figures of a fit, its comparison and its sampling, one function per figure.
 
-Each returns the Matplotlib figure and shows nothing. A component has the same colour, line and marker in all of them.
+Each function returns the Matplotlib figure and does not show it. A component has the same colour, line style and marker
+in all figures.
 """
 
 from bayesgmm.plots.comparison import plot_comparison

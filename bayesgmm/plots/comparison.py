@@ -7,31 +7,32 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from bayesgmm.comparison.compare import Comparison
 from bayesgmm.exceptions import InputError
-from bayesgmm.plots.style import INK, LEGEND, component_style, figure_of, literal, new_axes, percent
+from bayesgmm.plots.legends import Handle, area, legend_above, line
+from bayesgmm.plots.style import INK, component_style, figure_of, literal, new_axes, percent
 from bayesgmm.types import FloatArray
 
 _MOST_ROWS = 400
-# Estimates farther from the posterior mean than this, in posterior sd, become arrows at the edge.
-_FARTHEST = 6.0
+_FARTHEST = 6.0  # posterior sd from the posterior mean; estimates beyond are arrows at the edge
+_INTERVAL: dict[str, Any] = {"linewidth": 4, "alpha": 0.35}
+_STANDARD_ERROR: dict[str, Any] = {"linewidth": 1.3}
+_AGREEMENT: dict[str, Any] = {"color": INK, "alpha": 0.08, "linewidth": 0}
 
 
 def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Figure:
-    """Draw every row of `comparison.table`: EM's estimate, the posterior's interval, and their values beside them.
+    """Draw every row of `comparison.table`: EM's estimate, the posterior's interval, and both as numbers.
 
     The axis is the distance from the posterior mean in posterior standard deviations, so that weights, means, standard
-    deviations and correlations are read on one scale whatever their units. EM's marks belong near 0, each with its own
-    standard error where there is one; a mark with a black edge is outside the posterior's interval.
+    deviations and correlations share one scale whatever their units. Marks of EM near 0 agree with the posterior. EM's
+    standard error is a thin line; a mark with a black edge is outside the posterior's interval.
 
     Parameters
     ----------
     comparison : Comparison, as `compare` returns it.
-    ax : axes to draw in. It takes about 0.2 inches of height a row. The values stand on the right and the legend above:
-        a constrained layout makes room for them.
+    ax : axes to draw in, with about 0.2 inches of height per row. The numbers are on the right and the legend above;
+        use a constrained layout to make room for them.
 
     Returns
     -------
@@ -55,49 +56,53 @@ def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Figure
     table = comparison.table
     if len(table) > _MOST_ROWS:
         raise InputError(
-            f"comparison.table has {len(table)} rows; one picture holds at most {_MOST_ROWS}. Draw it in parts, such "
+            f"comparison.table has {len(table)} rows; one figure holds at most {_MOST_ROWS}. Draw it in parts, such "
             f"as dataclasses.replace(comparison, table=comparison.table.query(\"parameter == 'means'\"))."
         )
-    groups = list(dict.fromkeys(table["parameter"]))
-    # A heading above each group of rows, and a little space above each heading but the first.
-    group = table["parameter"].map(groups.index).to_numpy()
-    heights = np.arange(len(table)) + 1.4 * group + 1
-    headings = [float(heights[group == g].min()) - 1 for g in range(len(groups))]
+    heights, headings = _layout(table)
     bottom = float(heights[-1]) + 0.7
     ax = ax or new_axes(10, 1.0 + 0.2 * bottom)
     reach = _draw_rows(ax, comparison, heights)
     ax.set(xlim=(-reach, reach), ylim=(bottom, -0.7))
     ax.set_xlabel("distance from the posterior mean, in posterior standard deviations")
-    _label_rows(ax, table, heights, dict(zip(groups, headings, strict=True)))
+    _label_rows(ax, table, heights, headings)
     _write_values(ax, comparison, heights)
-    ax.legend(handles=_legend(comparison), loc="lower left", bbox_to_anchor=(0, 1), ncols=2, **LEGEND)
+    legend_above(ax, _legend(comparison))
     return figure_of(ax)
 
 
+def _layout(table: pd.DataFrame) -> tuple[FloatArray, dict[str, float]]:
+    """Height of each row, and of the heading of each parameter; there is a gap above every heading but the first."""
+    parameters = list(dict.fromkeys(table["parameter"]))
+    group = table["parameter"].map(parameters.index).to_numpy()
+    heights = np.arange(len(table)) + 1.4 * group + 1
+    return heights, {name: float(heights[group == g].min()) - 1 for g, name in enumerate(parameters)}
+
+
 def _draw_rows(ax: Axes, comparison: Comparison, heights: FloatArray) -> float:
-    """Draw the rows; returns how far from 0 the axis must reach."""
+    """Draw the rows, and return how far from 0 the axis must reach."""
     table = comparison.table
     em, lower, upper = (
         ((table[name] - table["mean"]) / table["sd"]).to_numpy(dtype=np.float64)
         for name in ("em", *comparison.interval_columns)
     )
-    errors = (table["em_se"] / table["sd"]).to_numpy(dtype=np.float64)
+    errors = (table["se"] / table["sd"]).to_numpy(dtype=np.float64)
     farthest = np.abs(np.concatenate([em, lower, upper]))
     reach = 1.15 * float(np.clip(farthest[np.isfinite(farthest)].max(initial=2.0), 2.0, _FARTHEST))
-    ax.axvspan(-comparison.thresholds.max_z, comparison.thresholds.max_z, color=INK, alpha=0.08, linewidth=0)
+    ax.axvspan(-comparison.thresholds.max_z, comparison.thresholds.max_z, **_AGREEMENT)
     ax.axvline(0, color=INK, linewidth=1)
     for row, component in enumerate(table["component"]):
         y, color = heights[row], component_style(component).color
-        ax.plot([lower[row], upper[row]], [y, y], color=color, linewidth=4, alpha=0.35, solid_capstyle="butt")
+        ax.plot([lower[row], upper[row]], [y, y], color=color, solid_capstyle="butt", **_INTERVAL)
         if np.isfinite(errors[row]) and abs(em[row]) < reach:
             ends = np.clip([em[row] - errors[row], em[row] + errors[row]], -reach, reach)
-            ax.plot(ends, [y, y], color=color, linewidth=1.3, solid_capstyle="butt")
+            ax.plot(ends, [y, y], color=color, solid_capstyle="butt", **_STANDARD_ERROR)
         _draw_estimate(ax, em[row], y, reach, component, inside=bool(table["inside"].iloc[row]))
     return reach
 
 
 def _draw_estimate(ax: Axes, z: float, y: float, reach: float, component: int | str, *, inside: bool) -> None:
-    """A mark at z, or an arrow at the edge of the axis and its distance in words."""
+    """Draw a mark at z, or an arrow at the edge of the axis with the distance as text."""
     style = component_style(component)
     x, marker = z, style.marker
     if not abs(z) < reach:
@@ -123,7 +128,7 @@ def _label_rows(ax: Axes, table: pd.DataFrame, heights: FloatArray, headings: di
 
 
 def _write_values(ax: Axes, comparison: Comparison, heights: FloatArray) -> None:
-    """The numbers as tick labels of a second axis, so that a layout makes room for them."""
+    """Write the numbers as tick labels of a second axis, so that a layout makes room for them."""
     table = comparison.table
     lower, upper = comparison.interval_columns
     columns = [["EM", *_written(table, "em")], ["posterior mean", *_written(table, "mean")]]
@@ -139,26 +144,18 @@ def _write_values(ax: Axes, comparison: Comparison, heights: FloatArray) -> None
 
 
 def _written(table: pd.DataFrame, column: str) -> list[str]:
-    """Each value to two digits of its posterior standard deviation."""
+    """Each value, to two digits of its posterior standard deviation."""
     return [
         f"{value:.{max(0, 1 - floor(log10(sd)))}f}" if sd > 0 else f"{value:g}"
         for value, sd in zip(table[column], table["sd"], strict=True)
     ]
 
 
-def _legend(comparison: Comparison) -> list[Any]:
-    interval = f"posterior {percent(comparison.ci_prob)} equal-tailed interval"
+def _legend(comparison: Comparison) -> list[Handle]:
+    em = "EM and its standard error\n(black edge: outside the interval)"
     return [
-        Line2D([], [], color=INK, linewidth=4, alpha=0.35, label=interval),
-        Line2D([], [], color=INK, linewidth=1, label="posterior mean"),
-        Line2D(
-            [],
-            [],
-            color=INK,
-            marker="o",
-            markersize=8,
-            linewidth=1.3,
-            label="EM and its standard error\n(black edge: outside the interval)",
-        ),
-        Patch(color=INK, alpha=0.08, linewidth=0, label=f"within {comparison.thresholds.max_z:g} sd: EM agrees"),
+        line(f"posterior {percent(comparison.ci_prob)} equal-tailed interval", color=INK, **_INTERVAL),
+        line("posterior mean", color=INK, linewidth=1),
+        line(em, color=INK, marker="o", markersize=8, **_STANDARD_ERROR),
+        area(f"within {comparison.thresholds.max_z:g} sd: EM agrees", **_AGREEMENT),
     ]

@@ -1,23 +1,26 @@
-"""How EM's runs climbed."""
+"""The log-likelihood of every run of EM."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from bayesgmm.display.cards import count
 from bayesgmm.em.result import EMFit
 from bayesgmm.em.runs import Restart, Status
-from bayesgmm.plots.style import INK, MUTED, LineStyle, figure_of, legend_beside, new_axes, tidy
+from bayesgmm.plots.legends import Handle, legend_beside, line
+from bayesgmm.plots.style import INK, MUTED, LineStyle, figure_of, new_axes, tidy
 
 
 class _Look(NamedTuple):
+    """How a run is drawn, in Matplotlib's properties; the marker is at its end."""
+
     color: str
-    width: float
+    linewidth: float
     linestyle: LineStyle
-    marker: str  # where the run ends
+    marker: str
 
 
 _LOOKS = {
@@ -27,22 +30,22 @@ _LOOKS = {
     Status.MAX_ITER: _Look("#CC79A7", 1, "-.", "s"),
 }
 _BEST_WIDTH = 2.5
-# Smaller distances are rounding, or what the stopping rule leaves.
-_FLOOR = 1e-8
-# When some run is longer than _LONG, iterations beyond _LINEAR are on a logarithmic axis.
+_FLOOR = 1e-8  # nats; smaller distances are rounding or within EM's tolerance
+# If a run has more than _LONG iterations, the axis is logarithmic beyond iteration _LINEAR.
 _LONG, _LINEAR = 200, 20
 
 
 def plot_convergence(em: EMFit, *, ax: Axes | None = None) -> Figure:
     """Draw how far every run of EM was below the best log-likelihood, iteration by iteration, and how it ended.
 
-    The axis is logarithmic: a run that converges to the best optimum is a line down to the bottom, one that found
-    another optimum becomes level at its height. The bottom is the best, or above it when a component collapses.
+    The axis is logarithmic. A run that converges to the best optimum is a line down to the bottom; a run that converges
+    to another optimum becomes level above it. A run whose component collapses also reaches the bottom, because its
+    log-likelihood grows without limit.
 
     Parameters
     ----------
     em : EMFit
-    ax : axes to draw in. The legend stands on their right: a constrained layout makes room for it.
+    ax : axes to draw in. The legend is on their right; use a constrained layout to make room for it.
 
     Returns
     -------
@@ -50,8 +53,8 @@ def plot_convergence(em: EMFit, *, ax: Axes | None = None) -> Figure:
 
     Notes
     -----
-    When there are more rows than `fit_em` compares the starts on, short runs have log-likelihoods of a sample of the
-    rows. They cannot be drawn on one axis with the others; the legend counts them.
+    For large data `fit_em` makes its short runs on a sample of the rows. Their log-likelihoods cannot share an axis
+    with those of all rows, so these runs are not drawn; the legend counts them.
 
     Examples
     --------
@@ -65,13 +68,7 @@ def plot_convergence(em: EMFit, *, ax: Axes | None = None) -> Figure:
     drawn = [run for run in em.restarts if not run.sampled]
     best = next(run for run in drawn if np.array_equal(run.history, em.history))
     for run in sorted(drawn, key=lambda run: (run is best, list(_LOOKS).index(run.status))):
-        look = _LOOKS[run.status]
-        distances = np.maximum(em.log_likelihood - run.history, _FLOOR)
-        if run is best:
-            look = look._replace(color=INK, width=_BEST_WIDTH)
-        ax.plot(distances, color=look.color, linewidth=look.width, linestyle=look.linestyle, alpha=0.8)
-        end: dict[str, Any] = {"color": look.color, "marker": look.marker, "markeredgecolor": "white", "clip_on": False}
-        ax.plot(len(distances) - 1, distances[-1], zorder=5, **end)
+        _draw_run(ax, run, em.log_likelihood, _look(run, best))
     ax.set_yscale("log")
     ax.set_ylim(bottom=_FLOOR)
     ax.set_ylabel(f"log-likelihood below the best (nats)\n(bottom: $10^{{{np.log10(_FLOOR):.0f}}}$ or less)")
@@ -79,6 +76,25 @@ def plot_convergence(em: EMFit, *, ax: Axes | None = None) -> Figure:
     tidy(ax)
     legend_beside(ax, _legend(em, best))
     return figure_of(ax)
+
+
+def _look(run: Restart, best: Restart) -> _Look:
+    look = _LOOKS[run.status]
+    return look._replace(color=INK, linewidth=_BEST_WIDTH) if run is best else look
+
+
+def _draw_run(ax: Axes, run: Restart, log_likelihood: float, look: _Look) -> None:
+    distances = np.maximum(log_likelihood - run.history, _FLOOR)
+    ax.plot(distances, color=look.color, linewidth=look.linewidth, linestyle=look.linestyle, alpha=0.8)
+    ax.plot(
+        len(distances) - 1,
+        distances[-1],
+        color=look.color,
+        marker=look.marker,
+        markeredgecolor="white",
+        clip_on=False,
+        zorder=5,
+    )
 
 
 def _scale_iterations(ax: Axes, longest: int) -> None:
@@ -92,28 +108,15 @@ def _scale_iterations(ax: Axes, longest: int) -> None:
     ax.set_xlim(left=0)
 
 
-def _legend(em: EMFit, best: Restart) -> list[Line2D]:
-    look = _LOOKS[best.status]
-    text = (
-        f"best of {len(em.restarts)}: {em.log_likelihood:,.3f},\n{best.status.text} after {em.n_iterations} iterations"
-    )
-    handles = [
-        Line2D([], [], color=INK, linewidth=_BEST_WIDTH, linestyle=look.linestyle, marker=look.marker, label=text)
+def _legend(em: EMFit, best: Restart) -> list[Handle]:
+    end = f"{best.status.text} after {count(em.n_iterations, 'iteration')}"
+    handles: list[Handle] = [
+        line(f"best of {len(em.restarts)}: {em.log_likelihood:,.3f},\n{end}", **_look(best, best)._asdict())
     ]
     for status, look in reversed(_LOOKS.items()):
         runs = [run for run in em.restarts if run.status is status and run is not best]
-        if not runs:
-            continue
-        absent = ",\nnot drawn: on a sample of the rows" if all(run.sampled for run in runs) else ""
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=look.color,
-                linewidth=look.width,
-                linestyle=look.linestyle,
-                marker=look.marker,
-                label=f"{len(runs)} {'more ' if status is best.status else ''}{status.text}{absent}",
-            )
-        )
+        if runs:
+            more = "more " if status is best.status else ""
+            absent = ",\nnot drawn: on a sample of the rows" if all(run.sampled for run in runs) else ""
+            handles.append(line(f"{len(runs)} {more}{status.text}{absent}", **look._asdict()))
     return handles

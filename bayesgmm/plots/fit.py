@@ -1,4 +1,4 @@
-"""The rows, EM's components, and how far the posterior lets them move."""
+"""The rows, EM's components, and their uncertainty under the posterior."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -10,8 +10,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.em.result import EMFit
@@ -19,6 +17,7 @@ from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, log_densities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.plots.legends import LEGEND, Handle, area, component_handles, heading, legend_beside, line, marks
 from bayesgmm.plots.shapes import (
     BARS,
     MOST_POINTS,
@@ -29,19 +28,7 @@ from bayesgmm.plots.shapes import (
     n_bins,
     rows_text,
 )
-from bayesgmm.plots.style import (
-    INK,
-    LEGEND,
-    MUTED,
-    component_handles,
-    component_style,
-    figure_of,
-    legend_beside,
-    literal,
-    new_axes,
-    percent,
-    tidy,
-)
+from bayesgmm.plots.style import INK, MUTED, component_style, figure_of, literal, new_axes, percent, tidy
 from bayesgmm.posterior.draws import check_aligned, check_same_shape, mixture_draws, observed_rows
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_count, check_fraction
@@ -49,6 +36,7 @@ from bayesgmm.validation import check_count, check_fraction
 _MOST_FEATURES = 10
 _BAND_DRAWS = 400
 _BAND: dict[str, Any] = {"color": INK, "alpha": 0.3, "linewidth": 0}
+_DENSITY: dict[str, Any] = {"color": INK, "linewidth": 2}
 
 
 def plot_fit(
@@ -60,20 +48,21 @@ def plot_fit(
     ci_prob: float = 0.9,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw the rows, EM's components, and how far the posterior lets them move.
+    """Draw the rows, EM's components, and their uncertainty under the posterior.
 
-    One feature: a histogram, EM's density and components, and a pointwise posterior band. Two: the rows, and ellipses
-    of EM and of posterior draws at 2 standard deviations, which hold 86 % of a component. More: every pair, and each
-    feature by itself on the diagonal.
+    One feature: a histogram, EM's density and components, and a pointwise band of the posterior's density. Two: the
+    rows, and ellipses of EM and of posterior draws at 2 standard deviations, which hold 86 % of a component. More:
+    every pair of features, and each feature by itself on the diagonal.
 
     Parameters
     ----------
     em : EMFit of the rows.
     posterior : DataTree from `align(posterior, em.parameters)`, with the rows in `observed_data`.
-    features : names or numbers of the features to draw, in that order; by default all, up to ten.
+    features : names or numbers of the features to draw, in that order, at most ten; by default all.
     n_draws : number of posterior draws shown as ellipses.
     ci_prob : probability of the band, pointwise and equal-tailed.
-    ax : axes to draw one or two features in. The legend stands on their right: a constrained layout makes room for it.
+    ax : axes to draw one or two features in. The legend is on their right; use a constrained layout to make room for
+        it.
 
     Returns
     -------
@@ -96,42 +85,42 @@ def plot_fit(
     ('eruptions', 'waiting')
     """
     n_draws, ci_prob = check_count(n_draws, "n_draws"), check_fraction(ci_prob, "ci_prob")
-    view = _view(em, posterior, features)
-    names = view.parameters.features
+    scene = _scene(em, posterior, features)
+    names = scene.parameters.features
     if len(names) > 2:
         if ax is not None:
             raise InputError(
                 f"ax holds one panel, and {len(names)} features need a grid of them. Leave ax out, or name one or two "
                 f"features, such as features={list(names[:2])}."
             )
-        return _plot_pairs(view, n_draws, ci_prob)
+        return _plot_pairs(scene, n_draws, ci_prob)
     ax = ax or new_axes(8.5, 5)
     if len(names) == 1:
-        _draw_density(ax, view, ci_prob)
+        _draw_density(ax, scene, ci_prob)
         ax.set_ylabel(f"density per unit of {literal(names[0])}")
     else:
-        _draw_ellipses(ax, view, n_draws)
+        _draw_ellipses(ax, scene, n_draws)
         ax.set_ylabel(literal(names[1]))
     ax.set_xlabel(literal(names[0]))
     tidy(ax)
-    legend_beside(ax, _legend(view, n_draws, ci_prob, density=len(names) == 1, ellipses=len(names) == 2))
+    legend_beside(ax, _legend(scene, n_draws, ci_prob, density=len(names) == 1, ellipses=len(names) == 2))
     return figure_of(ax)
 
 
-class _View(NamedTuple):
-    """What is drawn: EM's mixture, the rows X (N, D), and the draws."""
+class _Scene(NamedTuple):
+    """EM's mixture, the rows X (N, D) and the draws, all of the features drawn."""
 
     parameters: MixtureParameters
     X: FloatArray
     draws: MixtureDraws
 
-    def of(self, *index: int) -> "_View":
-        """The same of some features."""
-        features = list(index)
-        return _View(self.parameters.marginal(features), self.X[:, features], self.draws.marginal(features))
+    def marginal(self, *indices: int) -> "_Scene":
+        """The scene of some of its features."""
+        features = list(indices)
+        return _Scene(self.parameters.marginal(features), self.X[:, features], self.draws.marginal(features))
 
     def limits(self, feature: int) -> tuple[float, float]:
-        """They hold the rows and EM's ellipses; a stray draw does not stretch them."""
+        """Limits of an axis that holds the rows and EM's ellipses, but not necessarily every draw."""
         center, reach = self.parameters.means[:, feature], RADIUS * self.parameters.stds[:, feature]
         low = min(self.X[:, feature].min(), (center - reach).min())
         high = max(self.X[:, feature].max(), (center + reach).max())
@@ -139,56 +128,56 @@ class _View(NamedTuple):
         return float(low - margin), float(high + margin)
 
 
-def _view(em: EMFit, posterior: xr.DataTree, features: Sequence[str | int] | None) -> _View:
+def _scene(em: EMFit, posterior: xr.DataTree, features: Sequence[str | int] | None) -> _Scene:
     check_aligned(posterior)
     draws = mixture_draws(posterior)
     check_same_shape(em.parameters, draws)
     names = em.parameters.features
-    n_chosen = len(names) if features is None else len(features)
-    if isinstance(features, str) or not 1 <= n_chosen <= _MOST_FEATURES:
-        received = repr(features) if isinstance(features, str) else n_chosen
+    n_features = len(names) if features is None else len(features)
+    if isinstance(features, str) or not 1 <= n_features <= _MOST_FEATURES:
+        received = repr(features) if isinstance(features, str) else n_features
         raise InputError(
-            f"1 to {_MOST_FEATURES} features can be drawn together; received {received}. Name those to draw in a list, "
-            f"such as features={list(names[:3])}."
+            f"1 to {_MOST_FEATURES} features can be drawn together; received {received}. Name the features to draw in "
+            f"a list, such as features={list(names[:3])}."
         )
-    chosen = em.parameters.marginal(names if features is None else features).features
+    names_drawn = em.parameters.marginal(names if features is None else features).features
     X = observed_rows(posterior, draws.features).astype(np.float64)
-    return _View(em.parameters, X, draws).of(*(names.index(name) for name in chosen))
+    return _Scene(em.parameters, X, draws).marginal(*(names.index(name) for name in names_drawn))
 
 
-def _draw_ellipses(ax: Axes, view: _View, n_draws: int) -> None:
-    p, points = view.parameters, view.X[spaced(len(view.X), MOST_POINTS)]
-    draws = view.draws.some(spaced(view.draws.n_draws, n_draws))
+def _draw_ellipses(ax: Axes, scene: _Scene, n_draws: int) -> None:
+    p, points = scene.parameters, scene.X[spaced(len(scene.X), MOST_POINTS)]
+    draws = scene.draws.some(spaced(scene.draws.n_draws, n_draws))
     alpha = float(np.clip(20 / np.sqrt(len(points)), 0.3, 0.8))
     ax.scatter(points[:, 0], points[:, 1], s=12, color=MUTED, alpha=alpha, linewidths=0, rasterized=True, zorder=1)
     for k in range(p.n_components):
-        moved, color = ellipses(draws.means[:, k], draws.covariances[:, k]), component_style(k).color
-        ax.add_collection(LineCollection(list(moved), colors=color, linewidths=0.6, alpha=0.3, zorder=2))
+        of_draws, color = ellipses(draws.means[:, k], draws.covariances[:, k]), component_style(k).color
+        ax.add_collection(LineCollection(list(of_draws), colors=color, linewidths=0.6, alpha=0.3, zorder=2))
     draw_components(ax, p)
-    ax.set(xlim=view.limits(0), ylim=view.limits(1))
+    ax.set(xlim=scene.limits(0), ylim=scene.limits(1))
 
 
-def _draw_density(ax: Axes, view: _View, ci_prob: float) -> None:
-    p, x = view.parameters, view.X[:, 0]
-    grid = np.linspace(*view.limits(0), 400)
+def _draw_density(ax: Axes, scene: _Scene, ci_prob: float) -> None:
+    p, x = scene.parameters, scene.X[:, 0]
+    grid = np.linspace(*scene.limits(0), 400)
     ax.hist(x, bins=n_bins(len(x)), density=True, zorder=1, **BARS)
-    lower, upper = _density_band(view, grid, ci_prob)
+    lower, upper = _density_band(scene, grid, ci_prob)
     ax.fill_between(grid, lower, upper, zorder=2, **_BAND)
-    ax.plot(grid, np.exp(p.log_density(grid)), color=INK, linewidth=2, zorder=3)
+    ax.plot(grid, np.exp(p.log_density(grid)), zorder=3, **_DENSITY)
     draw_component_densities(ax, p, grid)
-    ax.set_xlim(view.limits(0))
+    ax.set_xlim(scene.limits(0))
     ax.set_ylim(bottom=0)
 
 
-def _density_band(view: _View, grid: FloatArray, ci_prob: float) -> FloatArray:
-    """(2, n) bounds of the density at the points `grid` (n,)."""
-    some = view.draws.some(spaced(view.draws.n_draws, _BAND_DRAWS))
-    densities = np.exp(list(log_densities_of_draws(grid[:, np.newaxis], *some.arrays)))
+def _density_band(scene: _Scene, grid: FloatArray, ci_prob: float) -> FloatArray:
+    """(2, n) posterior bounds of the density at the points `grid` (n,)."""
+    draws = scene.draws.some(spaced(scene.draws.n_draws, _BAND_DRAWS))
+    densities = np.exp(list(log_densities_of_draws(grid[:, np.newaxis], *draws.arrays)))
     return np.asarray(np.quantile(densities, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0))
 
 
-def _plot_pairs(view: _View, n_draws: int, ci_prob: float) -> Figure:
-    names = view.parameters.features
+def _plot_pairs(scene: _Scene, n_draws: int, ci_prob: float) -> Figure:
+    names = scene.parameters.features
     D = len(names)
     side = max(1.5, 2.6 - 0.12 * D)
     figure, axes = plt.subplots(D, D, figsize=(1 + side * D, 1 + side * D), layout="constrained")
@@ -199,10 +188,10 @@ def _plot_pairs(view: _View, n_draws: int, ci_prob: float) -> Figure:
                 ax.remove()
                 continue
             if column == row:
-                _draw_density(ax, view.of(row), ci_prob)
+                _draw_density(ax, scene.marginal(row), ci_prob)
                 ax.set_yticks([])
             else:
-                _draw_ellipses(ax, view.of(column, row), n_draws)
+                _draw_ellipses(ax, scene.marginal(column, row), n_draws)
                 ax.yaxis.set_major_locator(MaxNLocator(3))
             ax.xaxis.set_major_locator(MaxNLocator(3))
             ax.tick_params(labelbottom=row == D - 1, labelleft=column == 0)
@@ -211,29 +200,24 @@ def _plot_pairs(view: _View, n_draws: int, ci_prob: float) -> Figure:
         axes[-1, d].set_xlabel(literal(fill(name, 18)))
         axes[d, 0].set_ylabel(literal(fill(name, 18)) if d else "density")
     figure.align_ylabels(axes[:, 0])
-    handles = _legend(view, n_draws, ci_prob, density=True, ellipses=True)
+    handles = _legend(scene, n_draws, ci_prob, density=True, ellipses=True)
     figure.legend(handles=handles, loc="upper right", **LEGEND)
     return figure
 
 
-def _legend(view: _View, n_draws: int, ci_prob: float, *, density: bool, ellipses: bool) -> list[Any]:
-    N = len(view.X)
-    handles: list[Any] = []
+def _legend(scene: _Scene, n_draws: int, ci_prob: float, *, density: bool, ellipses: bool) -> list[Handle]:
+    handles: list[Handle] = []
     if ellipses:
-        n_draws = len(spaced(view.draws.n_draws, n_draws))
+        of_draws = f"posterior: 2-sd ellipses\nof {len(spaced(scene.draws.n_draws, n_draws))} draws"
         handles += [
-            Line2D([], [], color=MUTED, marker="o", markersize=4, linestyle="", label=rows_text(N)),
-            Line2D([], [], color=INK, linewidth=0.8, alpha=0.6, label=f"posterior: 2-sd ellipses\nof {n_draws} draws"),
+            marks(rows_text(len(scene.X)), color=MUTED, marker="o", markersize=4),
+            line(of_draws, color=INK, linewidth=0.8, alpha=0.6),
         ]
     if density:
-        band = f"posterior: density, pointwise\n{percent(ci_prob)} equal-tailed interval"
         handles += [
-            Patch(**BARS, label=f"histogram of {N:,} rows"),
-            Patch(**_BAND, label=band),
-            Line2D([], [], color=INK, linewidth=2, label="EM: density"),
+            area(f"histogram of {len(scene.X):,} rows", **BARS),
+            area(f"posterior: density, pointwise\n{percent(ci_prob)} equal-tailed interval", **_BAND),
+            line("EM: density", **_DENSITY),
         ]
-    if ellipses:
-        handles.append(Line2D([], [], linestyle="", label="EM: mean and 2-sd ellipse\n(86 % of a component):"))
-    else:
-        handles.append(Line2D([], [], linestyle="", label="EM: weighted components:"))
-    return handles + component_handles(view.parameters.n_components, marker=ellipses)
+    components = "EM: mean and 2-sd ellipse\n(86 % of a component):" if ellipses else "EM: weighted components:"
+    return [*handles, heading(components), *component_handles(scene.parameters.n_components, marker=ellipses)]

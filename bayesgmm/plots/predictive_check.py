@@ -1,4 +1,4 @@
-"""The rows beside data that the posterior makes."""
+"""The rows beside data sets simulated from the posterior."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -10,25 +10,24 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.exceptions import InputError
+from bayesgmm.plots.legends import LEGEND, Handle, area, marks
 from bayesgmm.plots.shapes import n_bins
-from bayesgmm.plots.style import COLORS, INK, LEGEND, literal, percent, tidy
+from bayesgmm.plots.style import COLORS, INK, literal, percent, tidy
 from bayesgmm.posterior.draws import mixture_draws
 from bayesgmm.posterior.prediction.predictive_check import over_replicates, predictive_check, varying_rows
 from bayesgmm.posterior.prediction.subsets import marginal
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, Seed
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
 _MOST_FEATURES = 10
-_EXTREME = 0.05
+_EXTREME = 0.05  # p-values nearer to 0 or 1 are marked
 _BAND: dict[str, Any] = {"color": INK, "alpha": 0.25, "linewidth": 0}
-_OBSERVED: dict[str, Any] = {"color": INK, "marker": "o", "markersize": 3.5, "linestyle": ""}
-_ORDINARY: dict[str, Any] = {"color": INK, "marker": "d", "markersize": 6, "linestyle": ""}
-_STRIKING: dict[str, Any] = {"color": COLORS[1], "marker": "X", "markersize": 8, "linestyle": ""}
+_OBSERVED: dict[str, Any] = {"color": INK, "marker": "o", "markersize": 3.5}
+_ORDINARY: dict[str, Any] = {"color": INK, "marker": "d", "markersize": 6}
+_STRIKING: dict[str, Any] = {"color": COLORS[1], "marker": "X", "markersize": 8}
 
 
 def plot_predictive_check(
@@ -37,20 +36,20 @@ def plot_predictive_check(
     features: Sequence[str | int] | None = None,
     n_draws: int = 400,
     ci_prob: float = 0.9,
-    rng: Any = None,
+    rng: Seed = None,
 ) -> Figure:
-    """Draw the rows beside data sets that the posterior makes, feature by feature, and the p-values of statistics.
+    """Draw the rows beside data sets simulated from the posterior, feature by feature, and the p-values of statistics.
 
-    A histogram of each feature as dots, and the interval that the same bin's height has in the posterior's own data
-    sets; and for every statistic of `predictive_check` the share of data sets with as much of it or more. Where rows
-    and model differ, dots leave the band or a p-value is near 0 or 1. Of many, some do so by chance: one dot in ten at
-    `ci_prob` 0.9.
+    Dots are a histogram of each feature; the band is the interval of the same bin's height in the simulated data sets.
+    The p-value of each statistic of `predictive_check` is the share of simulated data sets in which it is at least as
+    large as in the rows. Where rows and model differ, dots leave the band or a p-value is near 0 or 1. Some do so by
+    chance: one dot in ten at `ci_prob` 0.9.
 
     Parameters
     ----------
-    posterior : DataTree with the rows in `observed_data`; labels do not matter.
-    features : names or numbers of the features to look at; by default all, up to ten.
-    n_draws : how many evenly spaced draws make a data set.
+    posterior : DataTree with the rows in `observed_data`; it need not be aligned.
+    features : names or numbers of the features to check, at most ten; by default all.
+    n_draws : number of evenly spaced draws; one data set is simulated from each.
     ci_prob : probability of the bands, bin by bin and equal-tailed.
     rng : int, numpy.random.Generator or None.
 
@@ -61,7 +60,7 @@ def plot_predictive_check(
     Raises
     ------
     InputError
-        As `predictive_check` and `marginal`; or more than ten features are to be drawn.
+        As for `predictive_check` and `marginal`; or more than ten features are to be drawn.
 
     Examples
     --------
@@ -78,43 +77,43 @@ def plot_predictive_check(
     names, X = draws.features, varying_rows(posterior, draws.features)
     if len(names) > _MOST_FEATURES:
         raise InputError(
-            f"1 to {_MOST_FEATURES} features can be drawn together; received {len(names)}. Name those to draw, such as "
-            f"features={list(names[:3])}."
+            f"1 to {_MOST_FEATURES} features can be drawn together; received {len(names)}. Name the features to "
+            f"draw, such as features={list(names[:3])}."
         )
-    for_bands, for_table = as_generator(rng).spawn(2)
+    band_rng, table_rng = as_generator(rng).spawn(2)
     edges = [_edges(x) for x in X.T]
-    densities = over_replicates(draws, len(X), for_bands, lambda _, rows: _histograms(rows, edges))
-    table = predictive_check(posterior, n_draws=n_draws, rng=for_table)
+    histograms = over_replicates(draws, len(X), band_rng, lambda _, rows: _histograms(rows, edges))
+    table = predictive_check(posterior, n_draws=n_draws, rng=table_rng)
 
     height = max(0.8 + 1.9 * len(names), 1.6 + 0.22 * len(table))
     figure = plt.figure(figsize=(10, height), layout="constrained")
     grid = figure.add_gridspec(len(names), 2, width_ratios=[1.15, 1])
     panels = [figure.add_subplot(grid[d, 0]) for d in range(len(names))]
     for d, ax in enumerate(panels):
-        _draw_feature(ax, X[:, d], edges[d], np.array([each[d] for each in densities]), ci_prob)
+        _draw_feature(ax, X[:, d], edges[d], np.array([heights[d] for heights in histograms]), ci_prob)
         ax.set_xlabel(literal(fill(names[d], 60)))
     _draw_p_values(figure.add_subplot(grid[:, 1]), table)
-    figure.legend(handles=_legend(len(X), len(densities), ci_prob), loc="outside upper left", ncols=2, **LEGEND)
+    figure.legend(handles=_legend(len(X), len(histograms), ci_prob), loc="outside upper left", ncols=2, **LEGEND)
     return figure
 
 
 def _edges(x: FloatArray) -> FloatArray:
-    """Of bins over the rows and a little more: the posterior's data may reach farther."""
+    """Edges of bins that reach beyond the rows, because simulated rows do."""
     margin = 0.1 * (x.max() - x.min())
     return np.linspace(x.min() - margin, x.max() + margin, n_bins(len(x)) + 1)
 
 
 def _histograms(X: FloatArray, edges: list[FloatArray]) -> list[FloatArray]:
-    """Heights of each feature's bins, as shares of all rows per unit."""
-    return [np.histogram(x, at)[0] / (len(x) * (at[1] - at[0])) for x, at in zip(X.T, edges, strict=True)]
+    """Heights of each feature's bins, as shares of the rows per unit of the feature."""
+    return [np.histogram(x, bins)[0] / (len(x) * (bins[1] - bins[0])) for x, bins in zip(X.T, edges, strict=True)]
 
 
 def _draw_feature(ax: Axes, x: FloatArray, edges: FloatArray, replicated: FloatArray, ci_prob: float) -> None:
-    """`replicated` (n_draws, n_bins)."""
+    """Draw a feature's histogram x (N,) and the band of the simulated heights `replicated` (n_draws, n_bins)."""
     observed = _histograms(x[:, np.newaxis], [edges])[0]
     lower, upper = np.quantile(replicated, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0)
     ax.stairs(upper, edges, baseline=lower, fill=True, zorder=1, **_BAND)
-    ax.plot(0.5 * (edges[:-1] + edges[1:]), observed, zorder=2, clip_on=False, **_OBSERVED)
+    ax.plot(0.5 * (edges[:-1] + edges[1:]), observed, linestyle="", zorder=2, clip_on=False, **_OBSERVED)
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(bottom=0)
     ax.set_ylabel("density")
@@ -128,9 +127,9 @@ def _draw_p_values(ax: Axes, table: pd.DataFrame) -> None:
     for low, high in ((0, _EXTREME), (1 - _EXTREME, 1)):
         ax.axvspan(low, high, color=INK, alpha=0.08, linewidth=0)
     ax.axvline(0.5, color=INK, linewidth=0.6)
-    for some, look in ((ordinary, _ORDINARY), (~ordinary, _STRIKING)):
-        if some.any():  # without points there is no place to make room for
-            ax.plot(p_values[some], rows[some], clip_on=False, zorder=3, **look)
+    for mask, look in ((ordinary, _ORDINARY), (~ordinary, _STRIKING)):
+        if mask.any():  # a plot without points would still take part in the layout
+            ax.plot(p_values[mask], rows[mask], linestyle="", clip_on=False, zorder=3, **look)
     ax.set_yticks(rows, [literal(fill(str(name), 40)) for name in table.index])
     ax.set(xlim=(0, 1), ylim=(len(table) - 0.4, -0.6))
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
@@ -140,12 +139,11 @@ def _draw_p_values(ax: Axes, table: pd.DataFrame) -> None:
     ax.tick_params(axis="y", length=0)
 
 
-def _legend(n_rows: int, n_draws: int, ci_prob: float) -> list[Any]:
+def _legend(n_rows: int, n_draws: int, ci_prob: float) -> list[Handle]:
+    band = f"{percent(ci_prob)} equal-tailed interval, bin by\nbin, of {n_draws} data sets of the model"
     return [
-        Line2D([], [], **_OBSERVED, label=f"histogram of the {n_rows:,} rows"),
-        Patch(
-            **_BAND, label=f"{percent(ci_prob)} equal-tailed interval, bin by\nbin, of {n_draws} data sets of the model"
-        ),
-        Line2D([], [], **_ORDINARY, label=f"p-value between {_EXTREME:g} and {1 - _EXTREME:g}"),
-        Line2D([], [], **_STRIKING, label="p-value nearer to 0 or 1"),
+        marks(f"histogram of the {n_rows:,} rows", **_OBSERVED),
+        area(band, **_BAND),
+        marks(f"p-value between {_EXTREME:g} and {1 - _EXTREME:g}", **_ORDINARY),
+        marks("p-value nearer to 0 or 1", **_STRIKING),
     ]

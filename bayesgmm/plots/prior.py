@@ -1,17 +1,15 @@
-"""What the rows added to the prior."""
+"""The prior behind the posterior, parameter by parameter."""
 
 import warnings
 from collections.abc import Sequence
 from textwrap import fill
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.bayes.model.prior import Prior
@@ -19,16 +17,16 @@ from bayesgmm.bayes.model.prior_marginals import SUPPORTS, marginal_density
 from bayesgmm.exceptions import BayesgmmWarning, InputError
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.scalars import PARAMETERS, Entry, values_of
-from bayesgmm.plots.selection import draws_of, entries_named
-from bayesgmm.plots.style import LEGEND, component_style, literal, tidy
+from bayesgmm.plots.legends import LEGEND, Handle, area, line
+from bayesgmm.plots.selection import draws_of, varying_scalars
+from bayesgmm.plots.style import component_style, literal, tidy
 from bayesgmm.posterior.draws import check_aligned, mixture_dataset
 from bayesgmm.types import FloatArray
 
 _MOST_PANELS = 40
 _BINS, _PRIOR_BINS, _LINE = 40, 12, 300
-# Of the draws' range: a stray draw does not stretch a panel.
-_TAIL = 0.001
-_AROUND = 0.35  # of the draws' range, on either side
+_TAIL = 0.001  # share of the draws outside a panel on either side, so that a stray draw does not stretch it
+_MARGIN = 0.35  # space on either side of the draws, as a share of their range
 _PRIOR: dict[str, Any] = {"color": "#BBBBBB", "linewidth": 0}
 
 
@@ -39,19 +37,20 @@ def plot_prior(
     parameters: Sequence[str] = PARAMETERS,
     features: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw the prior behind the posterior, a panel a parameter, the components in their colours.
+    """Draw the prior behind the posterior, one panel per parameter, the components in their colours.
 
-    Where the prior is level across a component's posterior, the rows have decided; where it is as steep or as narrow
-    as the posterior, the prior has. Panels reach as far as the posterior and a little more, so the prior goes on
-    outside. The densities' axis is a square root, or a prior much wider than the posterior could not be seen.
+    Where the prior is level across a component's posterior, the rows determine the posterior; where it is as steep or
+    as narrow as the posterior, the prior does. A panel covers the range of the posterior and a margin, so the prior
+    continues outside. The vertical axis is on a square-root scale, which keeps priors visible that are much wider than
+    the posterior.
 
     Parameters
     ----------
     posterior : DataTree from `align`.
-    prior : the `Prior` that it was sampled under, whose densities are drawn. For a PyMC model of your own a DataTree
-        with a group `prior`, as `pymc.sample_prior_predictive(model)` makes it: histograms of its draws are drawn, of
-        each component by itself.
-    parameters : any of "weights", "means", "stds" and "correlations"; what the model fixes is left out.
+    prior : the `Prior` that the posterior was sampled under, drawn as densities. For a PyMC model of your own, a
+        DataTree with a group `prior`, as `pymc.sample_prior_predictive(model)` returns it, drawn as one histogram per
+        component.
+    parameters : any of "weights", "means", "stds" and "correlations"; parameters that the model fixes are not drawn.
     features : names of the features whose parameters are drawn; by default all.
 
     Returns
@@ -61,7 +60,7 @@ def plot_prior(
     Raises
     ------
     InputError
-        The posterior is not aligned, `prior` is neither of the two or does not fit the posterior, a name in
+        The posterior is not aligned, `prior` has another type or does not fit the posterior, a name in
         `parameters` or `features` is not one of the posterior's, or more than 40 panels are to be drawn.
 
     Warns
@@ -82,77 +81,113 @@ def plot_prior(
     """
     mixture = mixture_dataset(posterior)
     check_aligned(posterior)
-    found = entries_named(posterior, parameters, features)
-    values = draws_of(posterior, found).reshape(-1, len(found))
-    panels: dict[tuple[str, str], list[int]] = {}
-    for at, entry in enumerate(found):
-        panels.setdefault((entry.parameter, entry.feature), []).append(at)
-    if len(panels) > _MOST_PANELS:
-        raise InputError(
-            f"{len(panels)} panels are to be drawn; one picture holds at most {_MOST_PANELS}. Choose with parameters= "
-            f"and features=, such as parameters=['weights', 'means']."
-        )
+    scalars = varying_scalars(posterior, parameters, features)
+    panels = _panels(scalars)
     shape = mixture.sizes["component"], mixture.sizes["feature"]
-    known = _checked(prior, posterior, shape[1]) if isinstance(prior, Prior) else None
-    forward = _forward_draws(prior, mixture, found) if known is None else None
-
+    exact = _checked(prior, posterior, shape[1]) if isinstance(prior, Prior) else None
+    drawn = _Drawn(
+        scalars,
+        shape,
+        draws_of(posterior, scalars).reshape(-1, len(scalars)),
+        exact,
+        _prior_draws(prior, mixture, scalars) if exact is None else None,
+    )
     n_columns = 3 if len(panels) <= 6 else 4
     n_rows = -(-len(panels) // n_columns)
     figure = plt.figure(figsize=(10, 0.9 + 1.9 * n_rows), layout="constrained")
-    for position, ((parameter, feature), members) in enumerate(panels.items(), 1):
+    for position, (title, members) in enumerate(panels.items(), 1):
         ax = figure.add_subplot(n_rows, n_columns, position)
-        _scale(ax, values[:, members], parameter)
-        if known is not None:
-            x = np.linspace(*ax.get_xlim(), _LINE + 2)[1:-1]  # at the ends of a support a density may be infinite
-            ax.fill_between(x, marginal_density(known, found[members[0]], x, *shape), **_PRIOR)
-        for at in members:
-            _draw_posterior(ax, values[:, at], found[at])
-            if forward is not None:
-                _draw_forward(ax, forward[:, at], found[at])
-        ax.set_ylim(bottom=0)
-        ax.set_title(literal(fill(f"{parameter}: {feature}" if feature else parameter, 30)), fontsize=9)
+        _draw_panel(ax, drawn, members)
+        ax.set_title(literal(fill(title, 30)), fontsize=9)
     figure.supylabel("density (square-root scale)", fontsize=9)
-    components = dict.fromkeys(entry.component for entry in found)
-    handles = _legend(list(components), exact=known is not None)
+    components = dict.fromkeys(scalar.component for scalar in scalars)
+    handles = _legend(list(components), exact=exact is not None)
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4), **LEGEND)
     return figure
 
 
+class _Drawn(NamedTuple):
+    """The content of the panels.
+
+    scalars : the scalars drawn.
+    shape : numbers of components and features of the mixture.
+    posterior : (n_draws, n_scalars) posterior draws.
+    prior : the prior whose densities are drawn, or None.
+    prior_draws : (n_draws, n_scalars) draws from the prior if its densities are not known.
+    """
+
+    scalars: list[Entry]
+    shape: tuple[int, int]
+    posterior: FloatArray
+    prior: Prior | None
+    prior_draws: FloatArray | None
+
+
+def _panels(scalars: list[Entry]) -> dict[str, list[int]]:
+    """Indices of the scalars in each panel, by the panel's title: the same parameter and feature of all components."""
+    panels: dict[str, list[int]] = {}
+    for index, scalar in enumerate(scalars):
+        title = f"{scalar.parameter}: {scalar.feature}" if scalar.feature else scalar.parameter
+        panels.setdefault(title, []).append(index)
+    if len(panels) > _MOST_PANELS:
+        raise InputError(
+            f"{len(panels)} panels are to be drawn; one figure holds at most {_MOST_PANELS}. Choose with parameters= "
+            f"and features=, such as parameters=['weights', 'means']."
+        )
+    return panels
+
+
 def _checked(prior: Prior, posterior: xr.DataTree, n_features: int) -> Prior:
+    """The prior for the posterior's features; warns if the posterior was sampled under another one."""
     covariance = str(posterior.attrs.get("covariance") or "full")
-    known = prior.for_features(n_features, structure_named(covariance))
+    full_prior = prior.for_features(n_features, structure_named(covariance))
     recorded = posterior.attrs.get("prior", "")
-    if recorded and recorded != known.expression():
+    if recorded and recorded != full_prior.expression():
         warnings.warn(
             f"The prior drawn is not the one that the posterior was sampled under. Pass that one: {recorded}.",
             BayesgmmWarning,
             stacklevel=3,
         )
-    return known
+    return full_prior
 
 
-def _forward_draws(prior: Any, mixture: xr.Dataset, found: list[Entry]) -> FloatArray:
-    """(draw, number) of a tree's group `prior`."""
-    needed = list(dict.fromkeys(entry.parameter for entry in found))
-    drawn = prior["prior"].to_dataset() if isinstance(prior, xr.DataTree) and "prior" in prior else xr.Dataset()
-    if not set(needed) <= set(drawn):
+def _prior_draws(prior: object, mixture: xr.Dataset, scalars: list[Entry]) -> FloatArray:
+    """(n_draws, n_scalars) the draws in the group `prior` of a DataTree."""
+    needed = list(dict.fromkeys(scalar.parameter for scalar in scalars))
+    draws = prior["prior"].to_dataset() if isinstance(prior, xr.DataTree) and "prior" in prior else xr.Dataset()
+    if not set(needed) <= set(draws):
         raise InputError(
             f"prior must be a Prior, such as Prior.for_data(X), or a DataTree with the draws of {', '.join(needed)} in "
             f"its group 'prior', as pymc.sample_prior_predictive(model) returns; received {type(prior).__name__}."
         )
-    wrong = [name for name in needed if drawn[name].shape[2:] != mixture[name].shape[2:]]
-    if wrong:
+    misshapen = [name for name in needed if draws[name].shape[2:] != mixture[name].shape[2:]]
+    if misshapen:
+        name = misshapen[0]
         raise InputError(
-            f"prior has draws of {wrong[0]} of shape {drawn[wrong[0]].shape[2:]}, the posterior of shape "
-            f"{mixture[wrong[0]].shape[2:]}. Pass the draws of the model that was sampled."
+            f"prior has draws of {name} of shape {draws[name].shape[2:]}, the posterior of shape "
+            f"{mixture[name].shape[2:]}. Pass the draws of the model that was sampled."
         )
-    return values_of(found, {name: drawn[name].values for name in needed}).reshape(-1, len(found))
+    return values_of(scalars, {name: draws[name].values for name in needed}).reshape(-1, len(scalars))
+
+
+def _draw_panel(ax: Axes, drawn: _Drawn, members: list[int]) -> None:
+    """Draw the prior, and on it the posteriors of the scalars with these indices."""
+    first = drawn.scalars[members[0]]
+    _scale(ax, drawn.posterior[:, members], first.parameter)
+    if drawn.prior is not None:
+        x = np.linspace(*ax.get_xlim(), _LINE + 2)[1:-1]  # at the ends of a support a density may be infinite
+        ax.fill_between(x, marginal_density(drawn.prior, first, x, *drawn.shape), **_PRIOR)
+    for index in members:
+        _draw_posterior(ax, drawn.posterior[:, index], drawn.scalars[index])
+        if drawn.prior_draws is not None:
+            _draw_prior_draws(ax, drawn.prior_draws[:, index], drawn.scalars[index])
+    ax.set_ylim(bottom=0)
 
 
 def _scale(ax: Axes, values: FloatArray, parameter: str) -> None:
-    """Axes for draws (n, members) of a parameter."""
+    """Set the axes for draws (n_draws, n_scalars) of a parameter."""
     low, high = np.quantile(values, _TAIL, axis=0).min(), np.quantile(values, 1 - _TAIL, axis=0).max()
-    space, (least, most) = _AROUND * (high - low), SUPPORTS[parameter]
+    space, (least, most) = _MARGIN * (high - low), SUPPORTS[parameter]
     ax.set_xlim(max(low - space, least), min(high + space, most))
     ax.set_yscale("function", functions=(lambda y: np.sqrt(np.maximum(y, 0)), np.square))
     ax.set_yticks([])
@@ -160,31 +195,29 @@ def _scale(ax: Axes, values: FloatArray, parameter: str) -> None:
     tidy(ax)
 
 
-def _draw_posterior(ax: Axes, draws: FloatArray, entry: Entry) -> None:
+def _draw_posterior(ax: Axes, draws: FloatArray, scalar: Entry) -> None:
     low, high = np.quantile(draws, [_TAIL, 1 - _TAIL])
     edges = np.linspace(low, high, _BINS + 1)
     heights = np.histogram(draws, edges)[0] / (len(draws) * (edges[1] - edges[0]))
-    style = component_style(entry.component)
+    style = component_style(scalar.component)
     ax.stairs(heights, edges, fill=True, color=style.color, alpha=0.45)
     ax.stairs(heights, edges, color=style.color, linewidth=1)
 
 
-def _draw_forward(ax: Axes, draws: FloatArray, entry: Entry) -> None:
-    """The prior's draws inside the panel, as shares of all of them."""
+def _draw_prior_draws(ax: Axes, draws: FloatArray, scalar: Entry) -> None:
+    """Draw a histogram of the prior's draws inside the panel, as shares of all draws."""
     edges = np.linspace(*ax.get_xlim(), _PRIOR_BINS + 1)
     heights = np.histogram(draws, edges)[0] / (len(draws) * (edges[1] - edges[0]))
-    style = component_style(entry.component)
+    style = component_style(scalar.component)
     ax.stairs(heights, edges, color=style.color, linestyle=style.linestyle, linewidth=2)
 
 
-def _legend(components: list[int | str], *, exact: bool) -> list[Any]:
-    handles: list[Any] = []
-    if exact:
-        handles.append(Patch(**_PRIOR, label="prior, the same for\nevery component"))
+def _legend(components: list[int | str], *, exact: bool) -> list[Handle]:
+    handles: list[Handle] = [area("prior, the same for\nevery component", **_PRIOR)] if exact else []
     for component in components:
         style = component_style(component)
-        who = f"component {component}" if isinstance(component, int) else "all components"
-        handles.append(Patch(color=style.color, alpha=0.6, label=f"posterior, {who}"))
+        owner = f"component {component}" if isinstance(component, int) else "all components"
+        handles.append(area(f"posterior, {owner}", color=style.color, alpha=0.6))
         if not exact:
-            handles.append(Line2D([], [], color=style.color, linestyle=style.linestyle, label=f"prior draws, {who}"))
+            handles.append(line(f"prior draws, {owner}", color=style.color, linestyle=style.linestyle))
     return handles

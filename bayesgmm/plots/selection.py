@@ -1,10 +1,9 @@
-"""Which features, rows and numbers a picture shows."""
+"""Which features, rows and scalars a figure shows."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import spaced
@@ -12,22 +11,23 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import ALL, PARAMETERS, Entry, values_of
 from bayesgmm.plots.shapes import MOST_POINTS
 from bayesgmm.posterior.draws import posterior_entries, rows_for
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, IntArray
 
-MOST_NUMBERS = 120
+MOST_SCALARS = 120  # panels of a figure with one panel per scalar
 
 
-def one_or_two(parameters: MixtureParameters, features: Sequence[str | int] | None) -> list[int]:
-    """Numbers of the features to draw: those named, or the two whose means are farthest apart for their spread.
+def one_or_two_features(parameters: MixtureParameters, features: Sequence[str | int] | None) -> list[int]:
+    """Indices of the features to draw: the named ones, or the two that separate the means best.
 
-    Raises InputError when more than two are named, or one that the mixture does not have.
+    The best features have the largest variance of the means relative to the variance within components. Raises
+    InputError when more than two are named, or one that the mixture does not have.
     """
     names = parameters.features
     if features is None:
         if len(names) <= 2:
             return list(range(len(names)))
-        middle = parameters.weights @ parameters.means
-        between = parameters.weights @ (parameters.means - middle) ** 2
+        overall_mean = parameters.weights @ parameters.means
+        between = parameters.weights @ (parameters.means - overall_mean) ** 2
         within = parameters.weights @ parameters.stds**2
         return sorted(np.argsort(-between / within, kind="stable")[:2].tolist())
     if isinstance(features, str) or not 1 <= len(features) <= 2:
@@ -39,51 +39,56 @@ def one_or_two(parameters: MixtureParameters, features: Sequence[str | int] | No
 
 
 def float_rows(posterior: xr.DataTree) -> FloatArray:
-    """(N, D) the rows that the posterior was drawn from."""
+    """(N, D) the rows that the posterior was drawn from, as float64."""
     return np.asarray(rows_for(posterior, None), dtype=np.float64)
 
 
 def limits(x: FloatArray, margin: float = 0.07) -> tuple[float, float]:
-    """An axis that holds the rows x (N,)."""
+    """Limits of an axis that holds the rows x (N,), with a margin as a share of their range on either side."""
     low, high = float(x.min()), float(x.max())
     space = margin * (high - low)
     return low - space, high + space
 
 
-def least_sure_last(p_wrong: FloatArray) -> NDArray[np.intp]:
-    """The rows drawn, at most 4000, the least sure last, so that they lie on top; p_wrong (N,)."""
+def most_doubtful_last(p_wrong: FloatArray) -> IntArray:
+    """Indices of the rows to draw, at most 4000, ordered so that the most doubtful rows lie on top; p_wrong (N,).
+
+    Of more rows, the 2000 most doubtful are kept, and 2000 of the others, evenly spaced.
+    """
     order = np.argsort(p_wrong, kind="stable")
     if len(order) <= MOST_POINTS:
         return order
     half = MOST_POINTS // 2
-    sure = np.sort(order[:-half])  # as they come, so that evenly chosen ones are no choice by probability
-    return np.concatenate([sure[spaced(len(sure), half)], order[-half:]])
+    certain = np.sort(order[:-half])  # in the rows' own order, so that even spacing does not select by probability
+    return np.concatenate([certain[spaced(len(certain), half)], order[-half:]])
 
 
-def entries_named(posterior: xr.DataTree, parameters: Sequence[str], features: Sequence[str] | None) -> list[Entry]:
-    """The numbers of these parameters and features (None: all) that vary; refuses unknown names, and more than 120."""
+def varying_scalars(posterior: xr.DataTree, parameters: Sequence[str], features: Sequence[str] | None) -> list[Entry]:
+    """The scalars of these parameters and features (None: all) that vary in the posterior.
+
+    Raises InputError for unknown names, when nothing varies, and for more than 120 scalars.
+    """
     names = tuple(map(str, posterior["posterior"].to_dataset()["feature"].values))
-    chosen = names if features is None else tuple(features)
-    for what, received, known in (("parameters", parameters, PARAMETERS), ("features", features or (), names)):
-        if isinstance(received, str) or not set(received) <= set(known):
-            raise InputError(f"{what} must be a list of names among {', '.join(known)}; received {received!r}.")
-    index = {names.index(name) for name in chosen}
-    found = [
-        entry
-        for entry in posterior_entries(posterior)[0]
-        if entry.parameter in parameters and (entry.feature == ALL or index.issuperset(entry.index[1:]))
+    for option, received, allowed in (("parameters", parameters, PARAMETERS), ("features", features or (), names)):
+        if isinstance(received, str) or not set(received) <= set(allowed):
+            raise InputError(f"{option} must be a list of names among {', '.join(allowed)}; received {received!r}.")
+    indices = {names.index(name) for name in (names if features is None else features)}
+    scalars = [
+        scalar
+        for scalar in posterior_entries(posterior)[0]
+        if scalar.parameter in parameters and (scalar.feature == ALL or indices.issuperset(scalar.index[1:]))
     ]
-    if not found:
+    if not scalars:
         raise InputError(f"nothing that parameters={list(parameters)} names varies in this posterior. Name others.")
-    if len(found) > MOST_NUMBERS:
+    if len(scalars) > MOST_SCALARS:
         raise InputError(
-            f"{len(found)} numbers are to be drawn; one picture holds at most {MOST_NUMBERS}. Choose with parameters= "
+            f"{len(scalars)} numbers are to be drawn; one figure holds at most {MOST_SCALARS}. Choose with parameters= "
             f"and features=, such as parameters=['weights']."
         )
-    return found
+    return scalars
 
 
-def draws_of(posterior: xr.DataTree, found: list[Entry]) -> FloatArray:
-    """(chain, draw, number) the draws of these numbers."""
+def draws_of(posterior: xr.DataTree, scalars: list[Entry]) -> FloatArray:
+    """(n_chains, n_draws, n_scalars) the draws of these scalars."""
     draws = posterior["posterior"].to_dataset()
-    return values_of(found, {name: draws[name].values for name in PARAMETERS})
+    return values_of(scalars, {name: draws[name].values for name in PARAMETERS})

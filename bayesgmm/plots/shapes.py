@@ -1,4 +1,4 @@
-"""What several figures draw: ellipses of components, rows, and how many rows there are."""
+"""Shapes that several figures draw: ellipses and densities of components, and rows."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.style import component_style
 from bayesgmm.types import FloatArray
 
-# A 2-D Gaussian has 1 - exp(-2^2 / 2) = 86 % of its mass within 2 standard deviations.
+# Radius of ellipses in standard deviations: 1 - exp(-2^2 / 2) = 86 % of a 2-D Gaussian is inside.
 RADIUS = 2.0
 BARS: dict[str, Any] = {"color": "#DDDDDD"}
-MOST_POINTS = 4_000  # rows drawn as points; histograms have all rows
+MOST_POINTS = 4_000  # rows drawn as points; histograms count all rows
 
 
 def ellipses(means: FloatArray, covariances: FloatArray) -> FloatArray:
@@ -26,7 +26,7 @@ def ellipses(means: FloatArray, covariances: FloatArray) -> FloatArray:
 
 
 def draw_components(ax: Axes, parameters: MixtureParameters) -> None:
-    """Mean and ellipse of each component of a mixture of two features, set off from what has the same colour."""
+    """Draw mean and ellipse of each component of a mixture of two features, with a white outline."""
     for k in range(parameters.n_components):
         style = component_style(k)
         x, y = ellipses(parameters.means[k], parameters.covariances[k]).T
@@ -43,7 +43,7 @@ def draw_components(ax: Axes, parameters: MixtureParameters) -> None:
 
 
 def draw_component_densities(ax: Axes, parameters: MixtureParameters, grid: FloatArray) -> None:
-    """The weighted components of a mixture of one feature at the points `grid` (n,)."""
+    """Draw the weighted components of a mixture of one feature at the points `grid` (n,)."""
     for k in range(parameters.n_components):
         style = component_style(k)
         density = parameters.weights[k] * norm.pdf(grid, parameters.means[k, 0], parameters.stds[k, 0])
@@ -51,16 +51,16 @@ def draw_component_densities(ax: Axes, parameters: MixtureParameters, grid: Floa
 
 
 def n_bins(n_rows: int) -> int:
-    """Of a histogram of this many rows."""
+    """Number of bins of a histogram of this many rows."""
     return int(np.clip(2 * np.sqrt(n_rows), 10, 60))
 
 
 def areas(weights: FloatArray, area: float) -> FloatArray | float:
-    """Areas of rows' marks (points^2), in proportion to their weights; weights of length 0 are all alike."""
+    """Areas of rows' marks (points^2), in proportion to the weights; `area` for all rows if there are no weights."""
     return area * weights / weights.mean() if weights.size else area
 
 
 def rows_text(n: int, weights: FloatArray | None = None) -> str:
-    """How many of the rows are drawn as points."""
+    """The number of rows for a legend, with the number drawn as points if that is smaller."""
     text = f"{n:,} rows" if n <= MOST_POINTS else f"{len(spaced(n, MOST_POINTS)):,} of the {n:,} rows"
     return f"{text} (area: weight)" if weights is not None and weights.size else text

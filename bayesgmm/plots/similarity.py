@@ -1,4 +1,4 @@
-"""Which rows belong together: the co-clustering probabilities, the posterior's best partition, and EM's labels."""
+"""The probability that two rows share a component, the posterior's best partition, and EM's labels."""
 
 from itertools import pairwise
 
@@ -7,36 +7,36 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
-from numpy.typing import NDArray
+from matplotlib.patches import Rectangle
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from bayesgmm.display.cards import count
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
-from bayesgmm.plots.style import LEGEND, component_style, figure_of, new_axes
+from bayesgmm.plots.legends import LEGEND, Handle, area, heading
+from bayesgmm.plots.style import component_style, figure_of, new_axes
 from bayesgmm.posterior.draws import rows_for
 from bayesgmm.posterior.partition.partition import Partition
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, IntArray
 
-# To a middle grey only: outlines in black are seen on it, and components keep the colours to themselves.
+# White to middle grey: black outlines remain visible, and components keep the colours.
 _GREYS = LinearSegmentedColormap.from_list("similarity", ["white", "#6E6E6E"])
 _LOSSES = {"vi": "variation of information", "binder": "Binder loss"}
 
 
 def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, ax: Axes | None = None) -> Figure:
-    """Draw how probable it is that two rows share a component, for every pair of rows.
+    """Draw the posterior probability that two rows share a component, for every pair of rows.
 
-    The rows are ordered by the clusters of the partition, which are outlined, and within each by similarity. The strips
-    beside the matrix are EM's labels.
+    The rows are ordered by the clusters of the partition, which are outlined, and by similarity within each cluster.
+    The strips beside the matrix are EM's labels.
 
     Parameters
     ----------
     em : EMFit of the rows.
     posterior : DataTree with the rows in `observed_data`; it need not be aligned.
     partition : `point_partition(posterior)`.
-    ax : axes to draw in. The legend stands on their right: a constrained layout makes room for it.
+    ax : axes to draw in. The legend is on their right; use a constrained layout to make room for it.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, 
     Raises
     ------
     InputError
-        The posterior holds no rows, or others than the partition, or has other features than `em`.
+        The posterior has no rows, other rows than the partition, or other features than `em`.
 
     Examples
     --------
@@ -57,18 +57,18 @@ def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, 
     >>> figure.axes[0].get_xlabel()
     'cluster of the partition'
     """
-    values, together = rows_for(posterior, None), partition.co_clustering
-    if len(values) != together.n_samples:
+    values, co_clustering = rows_for(posterior, None), partition.co_clustering
+    if len(values) != co_clustering.n_samples:
         raise InputError(
-            f"partition is of {together.n_samples} rows, the posterior of {len(values)}. Pass "
+            f"partition is of {co_clustering.n_samples} rows, the posterior of {len(values)}. Pass "
             f"point_partition(posterior)."
         )
-    labels = em.parameters.predict(values[together.rows])
-    order, edges = _order(together.probabilities, partition.labels)
+    labels = em.parameters.predict(values[co_clustering.rows])
+    order, edges = _order(co_clustering.probabilities, partition.labels)
     n = len(order)
     ax = ax or new_axes(8.5, 5.5)
     ax.imshow(
-        together.probabilities[np.ix_(order, order)],
+        co_clustering.probabilities[np.ix_(order, order)],
         cmap=_GREYS,
         vmin=0,
         vmax=1,
@@ -83,24 +83,24 @@ def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, 
     bar = figure_of(ax).colorbar(ax.images[0], cax=ax.inset_axes((1.05, 0, 0.03, 0.45)))
     bar.set_label("posterior probability that\ntwo rows share a component", fontsize=9)
     bar.ax.tick_params(labelsize=9)
-    ax.legend(handles=_legend(em, partition, labels), loc="upper left", bbox_to_anchor=(1.02, 1), **LEGEND)
+    ax.legend(handles=_legend(em, partition), loc="upper left", bbox_to_anchor=(1.02, 1), **LEGEND)
     return figure_of(ax)
 
 
-def _order(similarity: FloatArray, labels: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows cluster by cluster, similar ones side by side; and where each cluster begins, the last one's end too."""
-    parts = []
+def _order(similarity: FloatArray, labels: IntArray) -> tuple[IntArray, IntArray]:
+    """The rows cluster by cluster, similar rows side by side; and the edges between the clusters."""
+    clusters = []
     for cluster in range(labels.max() + 1):
         members = np.flatnonzero(labels == cluster)
         if len(members) > 2:
             distances = squareform(1 - similarity[np.ix_(members, members)], checks=False)
             members = members[leaves_list(linkage(distances, "average"))]
-        parts.append(members)
-    return np.concatenate(parts), np.cumsum([0, *map(len, parts)])
+        clusters.append(members)
+    return np.concatenate(clusters), np.cumsum([0, *map(len, clusters)])
 
 
-def _draw_strips(ax: Axes, labels: NDArray[np.intp], n_components: int) -> None:
-    """EM's labels above and on the left."""
+def _draw_strips(ax: Axes, labels: IntArray, n_components: int) -> None:
+    """Draw EM's labels above the matrix and on its left."""
     colors = ListedColormap([component_style(k).color for k in range(n_components)])
     for bounds, strip in (((0, 1.01, 1, 0.03), labels[np.newaxis]), ((-0.04, 0, 0.03, 1), labels[:, np.newaxis])):
         inset = ax.inset_axes(bounds)
@@ -109,8 +109,8 @@ def _draw_strips(ax: Axes, labels: NDArray[np.intp], n_components: int) -> None:
         inset.spines[:].set_visible(False)
 
 
-def _name_clusters(ax: Axes, edges: NDArray[np.intp]) -> None:
-    """Clusters' numbers below their columns, where they are wide enough for one."""
+def _name_clusters(ax: Axes, edges: IntArray) -> None:
+    """Write the clusters' numbers below their columns, where there is room for a number."""
     n = int(edges[-1])
     middles, sizes = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
     named = np.flatnonzero(sizes >= 0.025 * n)
@@ -120,16 +120,13 @@ def _name_clusters(ax: Axes, edges: NDArray[np.intp]) -> None:
     ax.set_xlabel("cluster of the partition", fontsize=9)
 
 
-def _legend(em: EMFit, partition: Partition, labels: NDArray[np.intp]) -> list[Line2D | Patch]:
-    together = partition.co_clustering
-    n = len(labels)
-    rows = f"{n:,} rows" if n == together.n_samples else f"{n:,} of the {together.n_samples:,} rows"
-    text = f"partition of least expected\n{_LOSSES[partition.loss]}:\n{partition.n_clusters} clusters; {rows}"
-    handles: list[Line2D | Patch] = [
-        Patch(facecolor="none", edgecolor="black", linewidth=1.5, label=text),
-        Line2D([], [], linestyle="", label="strips: EM's labels"),
+def _legend(em: EMFit, partition: Partition) -> list[Handle]:
+    n, n_all = len(partition.labels), partition.co_clustering.n_samples
+    rows = f"{n:,} rows" if n == n_all else f"{n:,} of the {n_all:,} rows"
+    clusters = count(partition.n_clusters, "cluster")
+    loss = f"partition of least expected\n{_LOSSES[partition.loss]}:\n{clusters}; {rows}"
+    return [
+        area(loss, facecolor="none", edgecolor="black", linewidth=1.5),
+        heading("strips: EM's labels"),
+        *(area(f"component {k}", color=component_style(k).color) for k in range(em.parameters.n_components)),
     ]
-    handles += [
-        Patch(color=component_style(k).color, label=f"component {k}") for k in range(em.parameters.n_components)
-    ]
-    return handles

@@ -98,5 +98,6 @@ def test_options_out_of_range_are_refused(faithful_em, faithful_posterior):
 
 def test_the_summary_can_be_read(comparison):
     lines = comparison.summary().splitlines()
-    assert lines[0] == "Verdict: agree"
+    assert lines[:2] == ["Comparison of EM with the posterior", "Verdict: agree"]
+    assert all(name in comparison.summary() for name in comparison.table.index)
     assert "90 % interval" in comparison.summary() and "equal-tailed" in comparison.summary()

@@ -1,5 +1,7 @@
 """Distances between densities against closed forms and quadrature; differences point by point against SciPy."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from helpers.posteriors import em_claiming, permuted, posterior_of, similar_draws
@@ -47,19 +49,19 @@ def test_distances_of_two_gaussians_have_closed_forms(case):
     """To 6 of their standard errors, of 8 shifts: below 1e-3 of chance under Student's t with 7 degrees of freedom."""
     m0, S0, m1, S1 = CASES[case]
     em = bg.MixtureParameters([1.0], [m0], [S0])
-    found = densities.distances_of(em, repeated(m1, S1), 2048)
+    distances = densities.density_distances_of(em, repeated(m1, S1), 2048)
     hellinger, from_em, from_predictive = gaussian_distances(m0, S0, m1, S1)
     for distance, expected in (
-        (found.hellinger, hellinger),
-        (found.kl_from_em, from_em),
-        (found.kl_from_predictive, from_predictive),
+        (distances.hellinger, hellinger),
+        (distances.kl_from_em, from_em),
+        (distances.kl_from_predictive, from_predictive),
     ):
-        assert abs(distance.value - expected) < 6 * distance.error + 1e-12
-        assert distance.error < 0.01 * expected
+        assert abs(distance.value - expected) < 6 * distance.se + 1e-12
+        assert distance.se < 0.01 * expected
         assert distance.typical == pytest.approx(0, abs=1e-12)
         assert distance.share_beyond == 0
-    if case != "nearly equal":  # the two directions are told apart: a twin with them exchanged would fail
-        assert abs(from_em - from_predictive) > 20 * found.kl_from_em.error
+    if case != "nearly equal":  # exchanging the two directions would be noticed
+        assert abs(from_em - from_predictive) > 20 * distances.kl_from_em.se
 
 
 def test_yardsticks_are_the_same_distances_of_the_draws():
@@ -67,7 +69,7 @@ def test_yardsticks_are_the_same_distances_of_the_draws():
     rng = np.random.default_rng(1)
     draws = similar_draws(3, 2, 1, rng)
     em = bg.MixtureParameters(*(array[0] for array in similar_draws(1, 2, 1, np.random.default_rng(1), spread=0.8)))
-    found = densities.distances_of(em, MixtureDraws(*draws, ()), 2048)
+    distances = densities.density_distances_of(em, MixtureDraws(*draws, ()), 2048)
 
     def density(weights, means, covariances):
         return lambda x: weights @ norm.pdf(x, means[:, 0], np.sqrt(covariances[:, 0, 0]))
@@ -88,9 +90,9 @@ def test_yardsticks_are_the_same_distances_of_the_draws():
         )
 
     of_em, of_draws = integrals(density(em.weights, em.means, em.covariances)), [integrals(p) for p in each]
-    for i, distance in enumerate((found.hellinger, found.kl_from_em, found.kl_from_predictive)):
+    for i, distance in enumerate((distances.hellinger, distances.kl_from_em, distances.kl_from_predictive)):
         own = np.array([values[i] for values in of_draws])
-        assert abs(distance.value - of_em[i]) < 6 * distance.error
+        assert abs(distance.value - of_em[i]) < 6 * distance.se
         assert distance.typical == pytest.approx(np.quantile(own, 0.95), rel=0.02)
         assert distance.share_beyond == (own > distance.value).mean()
 
@@ -108,7 +110,7 @@ def test_labels_do_not_matter(case):
     em, draws, X = case
     mixed = posterior_of(*permuted(draws, np.random.default_rng(1)), X, aligned=False)
     one, two = (bg.density_distances(em, posterior) for posterior in (posterior_of(*draws, X), mixed))
-    assert one.hellinger.value == pytest.approx(two.hellinger.value, abs=6 * one.hellinger.error)
+    assert one.hellinger.value == pytest.approx(two.hellinger.value, abs=6 * one.hellinger.se)
     assert one.n_draws == two.n_draws == 40
     np.testing.assert_allclose(
         bg.density_difference(em, posterior_of(*draws, X)).drop(columns="inside"),
@@ -155,8 +157,10 @@ def test_any_points_can_be_asked_about(case):
 
 
 def test_the_summary_names_units_and_yardstick(faithful_em, faithful_posterior):
-    text = bg.density_distances(faithful_em, faithful_posterior, n_points=256).summary()
-    assert "nats" in text and "95 % of the posterior's 200 draws" in text
+    distances = bg.density_distances(faithful_em, faithful_posterior, n_points=256)
+    text = distances.summary()
+    assert "nats" in text and "95 % of draws up to" in text and "200 posterior draws" in text
+    assert distances.table.loc["hellinger"].to_dict() == dataclasses.asdict(distances.hellinger)
 
 
 def test_wrong_arguments_are_refused(case):
@@ -170,5 +174,5 @@ def test_wrong_arguments_are_refused(case):
         bg.density_difference(em, posterior, n_draws=1)
     other = em_claiming(bg.MixtureParameters([1.0], [[0.0, 0.0]], [np.eye(2)]), X)
     for function in (bg.density_distances, bg.density_difference):
-        with pytest.raises(bg.InputError, match="em has 1 components of 2 features; the posterior has 3 of 2"):
+        with pytest.raises(bg.InputError, match="of 2 features; the posterior has 3 of 2"):
             function(other, posterior)

@@ -10,7 +10,7 @@ import xarray as xr
 from helpers.posteriors import posterior_of, unrelated_draws
 
 import bayesgmm as bg
-from bayesgmm.comparison.verdict import twin_shares
+from bayesgmm.comparison.verdict import near_duplicate_shares
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.posterior.diagnosis.sensitivity import prior_sensitivity
 
@@ -95,7 +95,7 @@ def a_component_too_many(em, posterior):
 
 FAILURES = {
     a_mean_off: ("differ", "means[0, x0]"),
-    a_component_collapsed: ("differ", "as a collapsing one is"),
+    a_component_collapsed: ("differ", "as a collapsing component is"),
     a_local_maximum: ("differ", "local maximum"),
     a_chain_elsewhere: ("not comparable", "Chains disagree"),
     few_draws: ("not comparable", "effective draws"),
@@ -107,11 +107,11 @@ FAILURES = {
 @pytest.mark.parametrize("plant", FAILURES, ids=lambda plant: plant.__name__)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_planted_failure_is_named(plant, seed):
-    """The twin of each is the pair before the failure was planted, which agrees."""
+    """Each failure is planted in a pair that agrees without it."""
     verdict, words = FAILURES[plant]
-    found = bg.compare(*plant(*pair(seed)))
-    assert found.verdict == verdict
-    assert words in " ".join(found.reasons)
+    comparison = bg.compare(*plant(*pair(seed)))
+    assert comparison.verdict == verdict
+    assert words in " ".join(comparison.reasons)
     assert bg.compare(*pair(seed)).verdict == "agree"
 
 
@@ -136,30 +136,30 @@ def test_nine_in_ten_of_five_hundred_well_specified_data_sets_agree():
 def test_few_rows_skew_and_the_prior_are_named_as_causes():
     """Ten rows a component for five numbers each: EM's standard deviations are too small, and the prior counts."""
     em, posterior = pair(3, n_rows=20)
-    found = bg.compare(em, posterior, thresholds=bg.Thresholds(max_z=0.3, max_divergent=0.5))
-    stds = found.table[(found.table["parameter"] == "stds") & found.table["differs"]]
+    comparison = bg.compare(em, posterior, thresholds=bg.Thresholds(max_z=0.3, max_divergent=0.5))
+    stds = comparison.table[(comparison.table["parameter"] == "stds") & comparison.table["differs"]]
     assert len(stds)
     assert (stds["z"] < 0).all()
     assert stds["cause"].str.contains("holds few rows").all()
     assert stds["cause"].str.contains("skewed, its mean above its mode").any()
     assert stds["cause"].str.contains("the prior pulls").any()
-    assert not found.table.loc[~found.table["differs"], "cause"].any()
+    assert not comparison.table.loc[~comparison.table["differs"], "cause"].any()
 
 
 def test_a_draw_better_than_em_is_a_local_maximum():
     em, posterior = pair(1)
-    found = bg.compare(replace(em, log_likelihood=em.log_likelihood - 30), posterior)
-    assert found.verdict == "differ"
-    assert "local maximum" in found.reasons[0]
+    comparison = bg.compare(replace(em, log_likelihood=em.log_likelihood - 30), posterior)
+    assert comparison.verdict == "differ"
+    assert "local maximum" in comparison.reasons[0]
 
 
-@pytest.mark.parametrize(("apart", "share"), [(0.3, 1.0), (0.5, 0.0)])
-def test_twins_are_components_nearer_than_the_distance(apart, share):
+@pytest.mark.parametrize(("mean", "share"), [(0.3, 1.0), (0.5, 0.0)])
+def test_near_duplicates_are_components_nearer_than_the_distance(mean, share):
     """Unit variances: means d apart have the Bhattacharyya distance d^2 / 8, which is 0.02 at d = 0.4."""
     draws = MixtureDraws(
-        np.full((5, 3), 1 / 3), np.tile([[0.0], [apart], [9.0]], (5, 1, 1)), np.ones((5, 3, 1, 1)), ("x",)
+        np.full((5, 3), 1 / 3), np.tile([[0.0], [mean], [9.0]], (5, 1, 1)), np.ones((5, 3, 1, 1)), ("x",)
     )
-    assert twin_shares(draws, 0.02) == {(0, 1): share, (0, 2): 0.0, (1, 2): 0.0}
+    assert near_duplicate_shares(draws, 0.02) == {(0, 1): share, (0, 2): 0.0, (1, 2): 0.0}
 
 
 def test_few_divergences_are_a_note_and_more_an_obstacle():
@@ -175,7 +175,7 @@ def test_few_divergences_are_a_note_and_more_an_obstacle():
         return with_groups(posterior, change)
 
     few, many = bg.compare(em, diverging(4)), bg.compare(em, diverging(5))
-    assert few.verdict == "agree" and "4 draws diverged" in few.summary()
+    assert few.verdict == "agree" and "4 draws diverged, too few to prevent a comparison." in few.notes
     assert many.verdict == "not comparable" and "5 of 4000 draws diverged" in many.reasons[0]
     assert not bg.diagnose(diverging(1)).ok
 
@@ -189,36 +189,36 @@ def test_lines_can_be_moved():
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"), [({"max_z": 0}, "max_z"), ({"min_ess": "many"}, "min_ess"), ({"max_r_hat": 0.9}, "above 1")]
+    ("fields", "message"), [({"max_z": 0}, "max_z"), ({"min_ess": "many"}, "min_ess"), ({"max_rhat": 0.9}, "above 1")]
 )
-def test_impossible_thresholds_are_refused(fields, said):
-    with pytest.raises(bg.InputError, match=said):
+def test_impossible_thresholds_are_refused(fields, message):
+    with pytest.raises(bg.InputError, match=message):
         bg.Thresholds(**fields)
 
 
-def test_what_is_no_thresholds_is_refused():
+def test_thresholds_of_another_type_are_refused():
     with pytest.raises(bg.InputError, match="thresholds must be a Thresholds"):
         bg.compare(*pair(1), thresholds=1.0)
 
 
 def test_standard_errors_that_cannot_be_had_are_a_note():
     em, posterior = pair(1)
-    found = bg.compare(replace(em, rows=None), posterior)
-    assert found.table["em_se"].isna().all()
-    assert "standard errors (em_se) are missing" in found.summary()
-    assert "EM s.e." not in found.to_markdown()
+    comparison = bg.compare(replace(em, rows=None), posterior)
+    assert comparison.table["se"].isna().all()
+    assert "standard errors (se) are missing" in comparison.notes[0]
+    assert "EM se" not in comparison.to_markdown()
 
 
 def test_tables_are_exported(tmp_path):
-    found = bg.compare(*pair(1))
-    markdown, latex = found.to_markdown().splitlines(), found.to_latex().splitlines()
-    assert len(markdown) == len(found.table) + 2
+    comparison = bg.compare(*pair(1))
+    markdown, latex = comparison.to_markdown().splitlines(), comparison.to_latex().splitlines()
+    assert len(markdown) == len(comparison.table) + 2
     assert {line.count("|") for line in markdown} == {9}
     assert latex[0] == r"\begin{tabular}{lrrrrrrr}" and latex[-1] == r"\end{tabular}"
     assert r"90 \% interval" in latex[2]
-    found.to_csv(tmp_path / "table.csv")
+    comparison.to_csv(tmp_path / "table.csv")
     read = pd.read_csv(tmp_path / "table.csv", index_col="name")
-    np.testing.assert_array_equal(read["em"], found.table["em"])
+    np.testing.assert_array_equal(read["em"], comparison.table["em"])
 
 
 def test_a_posterior_without_the_priors_density_has_no_such_cause():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.display.cards import Card, Grid, as_html, as_text, short_name
+from bayesgmm.display.cards import Card, Grid, Listing, as_html, as_text, short_name, shortened
 
 NASTY = ["<script>alert(1)</script>", 'b & "c"\nd']
 
@@ -65,11 +65,12 @@ def shown(nasty):
         "LabelReport": bg.label_report(posterior),
         "Partition": bg.point_partition(posterior, n_draws=10, rng=1),
         "DensityDistances": nasty.comparison.densities,
+        "PartitionAgreement": bg.partition_agreement(em, posterior, n_draws=10, rng=1),
     }
 
 
 NAMES = ["MixtureParameters", "EMFit", "StandardErrors", "Diagnosis", "Comparison", "Analysis", "Prior", "LabelReport"]
-NAMES += ["Partition", "DensityDistances"]
+NAMES += ["Partition", "DensityDistances", "PartitionAgreement"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -113,7 +114,10 @@ def test_a_wide_mixture_is_cut_and_says_so():
     lines = repr(mixture(30, 50)).splitlines()
     assert len(lines) <= 16
     assert max(map(len, lines)) <= 120
-    assert lines[-1] == "Not shown: 18 of 30 components and 44 of 50 features."
+    assert lines[-1] == "Not shown: 18 of 30 components and 44 of 50 features; .summary() shows all."
+    full = mixture(30, 50).summary().splitlines()
+    assert len(full) == 1 + 1 + 30 + 1
+    assert full[1].split()[-1] == "x49"
     prior = repr(bg.Prior(np.zeros(50), 1.0, bg.LogNormal(np.ones(50)))).splitlines()
     assert prior[-1] == "Not shown: 38 of 50 features."
     assert repr(bg.LogNormal(np.ones(50))).endswith("1, ... 38 more], log_sd=1)")
@@ -172,14 +176,33 @@ def test_a_comparison_shows_the_numbers_that_are_farthest(faithful_em, faithful_
     lines = repr(comparison).splitlines()
     shown = [line.split("  ")[1] for line in lines if re.match(r"  (weights|means|stds|correlations)\[", line)]
     assert set(shown) == set(comparison.table["z"].abs().nlargest(8).index)
-    assert f"The 8 of {len(comparison.table)} numbers" in repr(comparison)
+    assert (
+        lines[-1] == f"Not shown: {len(comparison.table) - 8} of {len(comparison.table)} numbers; .summary() shows all."
+    )
 
 
-def test_what_lies_within_a_result_is_one_line(faithful_em):
+def test_a_part_of_a_result_is_one_line(faithful_em):
     assert repr(faithful_em.optima[0]).startswith("Optimum(log-likelihood -1130.2640, reached by ")
     assert re.fullmatch(
         r"Restart\(.+, converged after \d+ iterations, log-likelihood -1130\.26\d\d\)", repr(faithful_em.restarts[0])
     )
+
+
+def test_a_short_card_counts_everything_that_it_hides():
+    rows = [[str(i), str(10 * i)] for i in range(5)]
+    problems = Listing([f"problem {i}" for i in range(4)], "problem", n_shown=1)
+    card = Card("title", [problems], Grid(["", "x"], rows, "number", n_shown=2, ranking=[4, 1, 0, 2, 3]), ["note"])
+    assert as_text(shortened(card)).splitlines() == [
+        "title",
+        "problem 0",
+        "      x",
+        "  1  10",
+        "  4  40",
+        "note",
+        "Not shown: 3 of 4 problems and 3 of 5 numbers; .summary() shows all.",
+    ]
+    assert len(as_text(card).splitlines()) == 1 + 4 + 6 + 1
+    assert shortened(card._replace(lines=[], grid=None)) == Card("title", [], None, ["note"])
 
 
 def test_html_is_aligned_and_escaped():

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesgmm.bayes.model.std_priors import LogNormal, StdPrior
-from bayesgmm.display.cards import Card, Displayed, Grid, left_out, rows_shown
+from bayesgmm.display.cards import Card, Displayed, Grid, hidden_in_words, rows_shown
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import Rows, rows_of
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
@@ -83,7 +83,7 @@ class Prior(Displayed):
             ["every feature" if of_one else f"feature {i}", *(f"{array[i]:.5g}" for array in arrays)]
             for i in range(shown)
         ]
-        missing = [f"Not shown: {text}." for text in left_out(n, shown, "feature")]
+        missing = [f"Not shown: {text}." for text in hidden_in_words(n, shown, "feature")]
         return Card(
             f"Prior: weights ~ Dirichlet({self.concentration:g}), means ~ Normal, standard deviations (sd) ~ "
             f"{type(self.std).__name__}, correlations ~ LKJ({self.correlation_eta:g})",

@@ -11,7 +11,7 @@ from bayesgmm.mixture.scalars import PARAMETERS
 from bayesgmm.types import FloatArray, RowArray
 
 _CHAIN_DRAW = ("chain", "draw")
-_DIMS = {
+DIMS = {
     "weights": ("component",),
     "means": ("component", "feature"),
     "stds": ("component", "feature"),
@@ -32,7 +32,7 @@ def mixture_variables(density: MixtureDensity, features: tuple[str, ...], draws:
     shape = draws.log_posterior.shape
     return xr.Dataset(
         {
-            name: ((*_CHAIN_DRAW, *_DIMS[name]), value.reshape(*shape, *value.shape[1:]))
+            name: ((*_CHAIN_DRAW, *DIMS[name]), value.reshape(*shape, *value.shape[1:]))
             for name, value in values.items()
         },
         coords=_chain_draw(draws)

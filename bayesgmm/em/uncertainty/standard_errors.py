@@ -90,8 +90,7 @@ class StandardErrors(Displayed):
 
     def _card(self) -> Card:
         counts = f", {self.n_replicates} replicates, {self.n_failed} failed" if self.n_replicates else ""
-        grid, notes = to_grid(self._written())
-        return Card(f"StandardErrors: {self.method}{counts}", self.notes, grid, notes)
+        return Card(f"StandardErrors: {self.method}{counts}", self.notes, to_grid(self._written()))
 
     def summary(self) -> str:
         """Text for a person: the method and the table."""

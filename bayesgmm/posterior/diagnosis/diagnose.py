@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesgmm.convergence import convergence, label_free_quantities
-from bayesgmm.display.cards import Card, Displayed, Grid, count
+from bayesgmm.display.cards import Card, Displayed, Grid, Listing, count
 from bayesgmm.draw_statistics import e_bfmi
 from bayesgmm.exceptions import InputError
 from bayesgmm.posterior.diagnosis.problems import Measurements, Problem, find_problems, shares_in_words
@@ -17,7 +17,6 @@ from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.types import FloatArray
 
 _REQUIRED_VARIABLES = {"weights", "means", "stds", "correlations", "covariances"}
-_MOST_PROBLEMS = 3  # that the repr shows
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,42 +78,27 @@ class Diagnosis(Displayed):
         n_problems = len(self.problems)
         facts = [f"{count(self.n_chains, 'chain')} x {count(self.n_draws, 'draw')}{self._interruption()}"]
         facts += self._gradient_facts()
-        if np.isfinite(self.label_clear):
-            facts.append(f"{100 * (1 - self.label_clear):.1f} % of the draws without clear labels")
-        if len(self.modes) > 1:
-            facts.append(f"{len(self.modes)} modes known")
         parameters = "parameters, relabelled" if self.aligned else "parameters, not relabelled"
         tables = {"label-free quantities": self.label_free, parameters: self.parameters}
-        notes = [f"problem: {problem.text}" for problem in self.problems[:_MOST_PROBLEMS]]
-        if n_problems > _MOST_PROBLEMS:
-            notes.append(f"{n_problems - _MOST_PROBLEMS} more in .problems; .summary() prints all.")
         return Card(
             f"Diagnosis: {count(n_problems, 'problem') if n_problems else 'no problem'} found",
-            ["; ".join(facts)],
+            ["; ".join(facts), *self._label_and_mode_facts()],
             Grid(
                 ["", "number", "R-hat at most", "ESS bulk at least", "ESS tail at least"],
                 [[name, str(len(table)), *_extremes(table)] for name, table in tables.items()],
+                noun="table",
             ),
-            notes,
+            [Listing([f"problem: {problem.text}" for problem in self.problems], "problem")],
         )
 
-    def summary(self) -> str:
-        """Return the diagnosis in a few lines."""
-        labels = "after relabelling" if self.aligned else "not relabelled"
-        draws = f"{self.n_chains} chains x {self.n_draws} draws{self._interruption()}"
-        lines = [
-            "; ".join([draws, *self._gradient_facts()]),
-            f"label-free quantities: {_worst(self.label_free)}",
-            f"parameters, {labels}: {_worst(self.parameters)}",
-        ]
+    def _label_and_mode_facts(self) -> list[str]:
+        facts = []
         if np.isfinite(self.label_clear):
-            lines.append(
-                f"draws without clear labels: {100 * (1 - self.label_clear):.1f} %{_least_clear_component(self.labels)}"
-            )
+            unclear = 100 * (1 - self.label_clear)
+            facts.append(f"draws without clear labels: {unclear:.1f} %{_least_clear_component(self.labels)}")
         if len(self.modes) > 1:
-            lines.append(f"modes: {len(self.modes)} known; {shares_in_words(self.modes)}")
-        lines += [f"problem: {problem.text}" for problem in self.problems] or ["no problem found"]
-        return "\n".join(lines)
+            facts.append(f"modes: {len(self.modes)} known; {shares_in_words(self.modes)}")
+        return facts
 
     def _interruption(self) -> str:
         return " (interrupted)" if self.interrupted else ""
@@ -201,11 +185,6 @@ def _extremes(table: pd.DataFrame) -> tuple[str, str, str]:
     largest_r_hat = table["r_hat"].max(skipna=False)
     smallest_bulk, smallest_tail = table["ess_bulk"].min(skipna=False), table["ess_tail"].min(skipna=False)
     return f"{largest_r_hat:.3f}", f"{smallest_bulk:.0f}", f"{smallest_tail:.0f}"
-
-
-def _worst(table: pd.DataFrame) -> str:
-    largest_r_hat, smallest_bulk, smallest_tail = _extremes(table)
-    return f"R-hat <= {largest_r_hat}, ESS bulk >= {smallest_bulk}, tail >= {smallest_tail}"
 
 
 def _least_clear_component(labels: pd.DataFrame | None) -> str:

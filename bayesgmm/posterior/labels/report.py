@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesgmm.display.cards import Card, Displayed
+from bayesgmm.display.cards import Card, Displayed, count
 from bayesgmm.display.tables import to_grid
 from bayesgmm.exceptions import InputError
 from bayesgmm.types import BoolArray
@@ -59,26 +59,16 @@ class LabelReport(Displayed):
     notes: tuple[str, ...]
 
     def _card(self) -> Card:
-        grid, notes = to_grid(self._formatted_table(), "component")
-        title, findings = self._opening().split(": ", 1)
-        return Card(f"LabelReport: {title}", [findings, *self.notes], grid, [*notes, self._closing()])
-
-    def summary(self) -> str:
-        """Return the report in a few lines, with the table."""
-        notes = [f"- {note}" for note in self.notes]
-        table = self._formatted_table().to_string()
-        return "\n".join([f"Labels by {self._opening()}", *notes, table, self._closing()])
-
-    def _opening(self) -> str:
-        rows = f", {self.n_rows} rows read" if self.n_rows else ""
-        iterations = f", {self.n_iterations} iterations" if self.n_iterations > 1 else ""
-        return (
-            f"{self.method}{rows}{iterations}: {self.share_changed:.1%} of the draws changed their order, "
-            f"{self.label_clear:.1%} have clear labels"
+        rows = f", {count(self.n_rows, 'row')} read" if self.n_rows else ""
+        iterations = f", {count(self.n_iterations, 'iteration')}" if self.n_iterations > 1 else ""
+        shares = f"{self.share_changed:.1%} of the draws changed their order, {self.label_clear:.1%} have clear labels"
+        margins = f"Margins, in {self.unit}: extra cost of the best labelling with another component in that place."
+        return Card(
+            f"LabelReport: {self.method}{rows}{iterations}",
+            [shares, *self.notes],
+            to_grid(self._formatted_table(), "component"),
+            [margins],
         )
-
-    def _closing(self) -> str:
-        return f"Margins, in {self.unit}: extra cost of the best labelling with another component in that place."
 
     def _formatted_table(self) -> pd.DataFrame:
         return pd.DataFrame(

@@ -7,7 +7,6 @@ from scipy.stats import multivariate_normal
 from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
-from bayesgmm.comparison import partitions
 
 
 @pytest.fixture(scope="module")
@@ -29,37 +28,36 @@ def responsibilities(X, weights, means, covariances):
 
 @pytest.fixture(scope="module")
 def by_scipy(case):
-    """(S, N, K)"""
+    """(S, N, K) responsibilities of the draws."""
     _, draws, X, _ = case
     return np.array([responsibilities(X, *(array[s] for array in draws)) for s in range(30)])
 
 
-def test_probabilities_are_scipys(case, by_scipy, monkeypatch):
+def test_probabilities_are_scipys(case, by_scipy):
     em, draws, X, _ = case
-    monkeypatch.setattr(partitions, "_PIECE", 13)  # rows in several pieces
     table = bg.row_uncertainty(em, posterior_of(*draws, X), ci_prob=0.8)
     p = em.parameters
     of_em = responsibilities(X, p.weights, p.means, p.covariances)
     labels = of_em.argmax(axis=1)
-    own = by_scipy[:, np.arange(60), labels]
-    np.testing.assert_array_equal(table["em_label"], labels)
-    np.testing.assert_allclose(table["em_probability"], of_em.max(axis=1))
-    np.testing.assert_allclose(table["posterior_probability"], own.mean(axis=0))
-    np.testing.assert_allclose(table["p_wrong"], 1 - own.mean(axis=0), atol=1e-12)
-    np.testing.assert_allclose(table["eti80_lb"], np.quantile(own, 0.1, axis=0))
-    np.testing.assert_allclose(table["eti80_ub"], np.quantile(own, 0.9, axis=0))
+    of_label = by_scipy[:, np.arange(60), labels]
+    np.testing.assert_array_equal(table["label"], labels)
+    np.testing.assert_allclose(table["em"], of_em.max(axis=1))
+    np.testing.assert_allclose(table["mean"], of_label.mean(axis=0))
+    np.testing.assert_allclose(table["p_wrong"], 1 - of_label.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(table["eti80_lb"], np.quantile(of_label, 0.1, axis=0))
+    np.testing.assert_allclose(table["eti80_ub"], np.quantile(of_label, 0.9, axis=0))
     assert table["p_wrong"].max() > 0.2 > 0.01 > table["p_wrong"].min()  # nothing trivial
 
 
-def test_disagreement_is_a_row_of_the_matrix_of_pairs(case, by_scipy, monkeypatch):
+@pytest.mark.parametrize("n_copies", [1, 70])  # 4200 rows are processed in two pieces
+def test_disagreement_is_a_row_of_the_matrix_of_pairs(case, by_scipy, n_copies):
     em, draws, X, _ = case
-    monkeypatch.setattr(partitions, "_PIECE", 13)
-    table = bg.row_uncertainty(em, posterior_of(*draws, X))
+    table = bg.row_uncertainty(em, posterior_of(*draws, X), np.tile(X, (n_copies, 1)))
     similarity = np.einsum("snk,smk->nm", by_scipy, by_scipy) / 30
-    joined = table["em_label"].to_numpy() == table["em_label"].to_numpy()[:, np.newaxis]
-    differing = np.abs(joined - similarity)
-    np.fill_diagonal(differing, 0)
-    np.testing.assert_allclose(table["disagreement"], differing.sum(axis=1) / 59, atol=1e-12)
+    labels = table["label"].to_numpy()[:60]
+    differing = np.abs((labels == labels[:, np.newaxis]) - similarity)
+    expected = (n_copies * differing.sum(axis=1) - differing.diagonal()) / (60 * n_copies - 1)  # without the row itself
+    np.testing.assert_allclose(table["disagreement"], np.tile(expected, n_copies), atol=1e-12)
 
 
 def test_disagreement_ignores_labels_and_p_wrong_does_not(case):
@@ -87,7 +85,7 @@ def test_rows_are_mislabelled_as_often_as_said():
         em = em_claiming(parameters, X)
         truth = (rng.random(100) < responsibilities(X, *(array[s] for array in draws))[:, 1]).astype(int)
         table = bg.row_uncertainty(em, posterior_of(*draws, X))
-        errors += (truth != table["em_label"]).sum()
+        errors += (truth != table["label"]).sum()
         expected += table["p_wrong"].sum()
         variance += (table["p_wrong"] * (1 - table["p_wrong"])).sum()
     assert abs(errors - expected) < 4 * np.sqrt(variance)
@@ -97,15 +95,15 @@ def test_rows_are_mislabelled_as_often_as_said():
 def test_agreement_of_partitions_is_scikit_learns(case, by_scipy):
     em, draws, X, _ = case
     posterior = posterior_of(*draws, X)
-    found = bg.partition_agreement(em, posterior, rng=1)
+    agreement = bg.partition_agreement(em, posterior, rng=1)
     labels = em.parameters.predict(X)
-    assert found.vi == adjusted_rand_score(labels, found.vi_partition.labels)
-    assert found.binder == adjusted_rand_score(labels, found.binder_partition.labels)
-    assert (found.vi_partition.loss, found.binder_partition.loss) == ("vi", "binder")
+    assert agreement.vi == adjusted_rand_score(labels, agreement.vi_partition.labels)
+    assert agreement.binder == adjusted_rand_score(labels, agreement.binder_partition.labels)
+    assert (agreement.vi_partition.loss, agreement.binder_partition.loss) == ("vi", "binder")
     expected = np.mean([adjusted_rand_score(labels, r.argmax(axis=1)) for r in by_scipy])
-    assert found.draws == pytest.approx(expected)
+    assert agreement.draws == pytest.approx(expected)
     again = bg.partition_agreement(em, posterior, rng=1)
-    assert again.vi_partition.expected_loss == found.vi_partition.expected_loss
+    assert again.vi_partition.expected_loss == agreement.vi_partition.expected_loss
 
 
 def test_old_faithful_is_labelled_as_the_posterior_would(faithful_em, faithful_posterior):
@@ -113,9 +111,9 @@ def test_old_faithful_is_labelled_as_the_posterior_would(faithful_em, faithful_p
     table = bg.row_uncertainty(faithful_em, faithful_posterior)
     assert (table["p_wrong"] < 0.5).all()
     assert table["p_wrong"].sum() < 2
-    found = bg.partition_agreement(faithful_em, faithful_posterior, rng=1)
-    assert found.vi > 0.97 and found.binder > 0.97
-    assert found.draws == pytest.approx(bg.compare(faithful_em, faithful_posterior).partition_agreement)
+    agreement = bg.partition_agreement(faithful_em, faithful_posterior, rng=1)
+    assert agreement.vi > 0.97 and agreement.binder > 0.97
+    assert agreement.draws == pytest.approx(bg.compare(faithful_em, faithful_posterior).partition_agreement)
 
 
 def test_wrong_arguments_are_refused(case):
@@ -131,5 +129,5 @@ def test_wrong_arguments_are_refused(case):
         bg.row_uncertainty(em, posterior, X[:, 0])
     other = em_claiming(bg.MixtureParameters([1.0], [[0.0, 0.0]], [np.eye(2)]), X)
     for function in (bg.row_uncertainty, bg.partition_agreement):
-        with pytest.raises(bg.InputError, match="em has 1 components"):
+        with pytest.raises(bg.InputError, match="the posterior has 3 of 2"):
             function(other, posterior)
