@@ -1,8 +1,8 @@
-"""Write what the pages print and draw: `python docs/make_examples.py [PAGE ...]`, or `make pages` for all.
+"""Run the code of pages and write its output into them: `python docs/make_examples.py [PAGE ...]`, or `make pages`.
 
-A page is its own script. The Python blocks of docs/examples/PAGE.md run in order, in docs/images/examples, where they
-save their pictures, and those of docs/gallery.md in docs/images/gallery; what a block prints replaces the text block
-below it. Two more pages are written so because PyTensor takes too long to compile their models at each build.
+The Python blocks of docs/examples/PAGE.md run in order, in docs/images/examples, where they save their pictures; those
+of docs/gallery.md run in docs/images/gallery. The output of a block replaces the text block below it. Two pages with
+PyMC models are run in this way too, because PyTensor takes too long to compile their models at each build.
 """
 
 import os
@@ -23,16 +23,16 @@ from PIL import Image
 
 DOCS = Path(__file__).resolve().parent
 EXAMPLES, GALLERY = DOCS / "examples", DOCS / "gallery.md"
-OF_PYMC = [DOCS / "from-pymc.md", DOCS / "how-to" / "changing-the-model.md"]
+PYMC_PAGES = [DOCS / "from-pymc.md", DOCS / "how-to" / "changing-the-model.md"]
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n(?P<below>\n```text\n.*?```\n)?", re.DOTALL)
 
 
-def written(page: str) -> str:
-    """The page with everything printed anew; its pictures are saved."""
-    return BLOCK.sub(_runner(), page)
+def run_page(text: str) -> str:
+    """Run the page's code, which saves its pictures, and return the page with the new output."""
+    return BLOCK.sub(_block_runner(), text)
 
 
-def _runner() -> Callable[[re.Match[str]], str]:
+def _block_runner() -> Callable[[re.Match[str]], str]:
     namespace: dict[str, Any] = {}
 
     def run(block: re.Match[str]) -> str:
@@ -48,7 +48,7 @@ def _runner() -> Callable[[re.Match[str]], str]:
 
 
 def _shrink(picture: Path) -> None:
-    """At most 256 colours: a third of the file, and no difference to the eye."""
+    """Reduce the picture to 256 colours: a third of the file size, without a visible difference."""
     with Image.open(picture) as image:
         small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     small.save(picture, optimize=True)
@@ -58,19 +58,20 @@ def _pictures_of(page: Path) -> Path:
     return DOCS / "images" / ("gallery" if page == GALLERY else "examples")
 
 
-def _times(folder: Path) -> dict[Path, int]:
+def _modification_times(folder: Path) -> dict[Path, int]:
     return {picture: picture.stat().st_mtime_ns for picture in folder.iterdir()}
 
 
 def main(names: list[str]) -> None:
-    pages = {page.stem: page for page in [*sorted(EXAMPLES.glob("*.md")), GALLERY, *OF_PYMC]}
+    pages = {page.stem: page for page in [*sorted(EXAMPLES.glob("*.md")), GALLERY, *PYMC_PAGES]}
     for page in [pages[name] for name in names or pages]:
         folder = _pictures_of(page)
         folder.mkdir(parents=True, exist_ok=True)
         os.chdir(folder)
-        before = _times(folder)
-        page.write_text(written(page.read_text()))
-        changed = sorted(picture for picture, time in _times(folder).items() if time != before.get(picture))
+        before = _modification_times(folder)
+        page.write_text(run_page(page.read_text()))
+        after = _modification_times(folder)
+        changed = sorted(picture for picture, time in after.items() if time != before.get(picture))
         for picture in changed:
             if picture.suffix == ".png":
                 _shrink(picture)
