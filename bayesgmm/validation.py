@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.random.bit_generator import ISpawnableSeedSequence
@@ -17,6 +17,13 @@ CHUNK = 65_536  # rows looked at together, so that no check allocates anything o
 LARGEST = 1e100  # squares and their sums must be numbers too
 # Integers that float64 rounds are fine as long as the rounding is this small a share of their column's range.
 _WORST_ROUNDING = 1e-8
+
+
+class HasValues(Protocol):
+    """Rows of numbers, (n_samples, n_features): a `Table`, or the `Rows` of the kernel."""
+
+    @property
+    def values(self) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ def as_table(X: Any, name: str = "X", features: Sequence[str] | None = None) -> 
         1e100; or its columns are not those expected.
     """
     names = _column_names(X, name)
-    values = _floats(_numbers(X, name), name)
+    values = np.ascontiguousarray(_floats(_numbers(X, name), name))
     expected = tuple(features) if features is not None else None
     if expected is not None and (values.shape[1] != len(expected) or names_clash(names, expected)):
         received = f" ({', '.join(names)})" if names else ""
@@ -259,17 +266,17 @@ def _refuse_where(
         )
 
 
-def check_n_components(n_components: Any, table: Table, weights: FloatArray | None = None) -> int:
+def check_n_components(n_components: Any, rows: "HasValues", weights: FloatArray | None = None) -> int:
     """Return K as an int; it must be at least 1, and there must be that many distinct rows (of positive weight)."""
     K = check_count(n_components, "n_components")
-    if table.n_samples < 2:
+    if len(rows.values) < 2:
         raise InputError("X has one row; a covariance needs at least two. Pass more rows.")
-    if table.n_samples < K:
+    if len(rows.values) < K:
         raise InputError(
-            f"X has {_count(table.n_samples, 'row')}, fewer than n_components={K}. Pass more rows or ask for fewer "
+            f"X has {_count(len(rows.values), 'row')}, fewer than n_components={K}. Pass more rows or ask for fewer "
             f"components."
         )
-    counted = table.values if weights is None or weights.all() else table.values[weights > 0]
+    counted = rows.values if weights is None or weights.all() else rows.values[weights > 0]
     distinct = _count_distinct_rows(counted, enough=K)
     if distinct < K:
         raise InputError(

@@ -238,11 +238,10 @@ def compare(
     if few_divergences(diagnosis, thresholds):
         notes = (*notes, f"{diagnosis.n_divergences} draws diverged, too few to stand in the way of a comparison.")
     densities = distances_of(em.parameters, some, _N_POINTS)
-    partitions = float("nan")
-    if "observed_data" in posterior:
-        partitions = agreement_with_draws(em.parameters, rows_for(posterior, None), some)
+    rows = rows_for(posterior, None) if "observed_data" in posterior else None
+    partitions = float("nan") if rows is None else agreement_with_draws(em.parameters, rows, some)
     in_the_way = obstacles(em, posterior, diagnosis, thresholds)
-    apart = differences(em, posterior, table, densities)
+    apart = differences(em, posterior, table, densities, rows)
     verdict: Verdict = "not comparable" if in_the_way else "differ" if apart else "agree"
     reasons = tuple(in_the_way or apart or [agreement(table)])
     return Comparison(verdict, reasons, table, ci_prob, thresholds, densities, partitions, notes)

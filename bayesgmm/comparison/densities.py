@@ -151,7 +151,7 @@ def distances_of(parameters: MixtureParameters, draws: MixtureDraws, n_points: i
         points = np.concatenate([_quasi_rows(w, m, c, n_points, seed) for w, m, c in (em, predictive)])
         log_draws = np.array(list(log_densities_of_draws(points, *draws.arrays)))
         log_q = logsumexp(log_draws, axis=0) - np.log(S)
-        log_em = parameters.log_density(points)
+        log_em = parameters.log_densities_at(points)
         log_proposal = np.logaddexp(log_em, log_q) - np.log(2)
         of_em.append(_integrals(log_em, log_q, log_proposal))
         of_draws.append(_integrals(log_draws, log_q, log_proposal))
@@ -249,7 +249,7 @@ def difference_at(
     values: NDArray[Any], parameters: MixtureParameters, draws: MixtureDraws, ci_prob: float
 ) -> pd.DataFrame:
     """What `density_difference` returns, of a mixture and draws at points (n, D)."""
-    log_em = parameters.log_density(values)
+    log_em = parameters.log_densities_at(values)
     (predictive, mean, sd), bounds = np.empty((3, len(values))), np.empty((len(values), 2))
 
     def finish(rows: slice, log_densities: FloatArray, _: FloatArray) -> None:

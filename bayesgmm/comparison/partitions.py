@@ -101,7 +101,7 @@ def partition_agreement(
     streams = as_generator(rng).spawn(2)
     vi = point_partition(posterior, values, loss="vi", start=em.parameters, n_draws=n_draws, rng=streams[0])
     binder = point_partition(posterior, values, loss="binder", start=em.parameters, n_draws=n_draws, rng=streams[1])
-    labels = em.parameters.predict(values[vi.co_clustering.rows])  # both partitions are of the same rows
+    labels = em.parameters.labels_at(values[vi.co_clustering.rows])  # both partitions are of the same rows
     return PartitionAgreement(
         draws=agreement_with_draws(em.parameters, values, few),
         vi=float(adjusted_rand_score(labels, vi.labels)),
@@ -178,7 +178,7 @@ def row_uncertainty(
     values = rows_for(posterior, X)
     if len(values) < 2:
         raise InputError("X has one row; each is held against the others. Pass two rows or more.")
-    N, labels = len(values), em.parameters.predict(values)
+    N, labels = len(values), em.parameters.labels_at(values)
     together = _members_by_component(values, labels, draws)
     n_members = np.rint(together[:, :, 0].sum(axis=1))  # of each of EM's components
     # Of a row's disagreement: EM's mates that it shares no component with, and the others that it does share one with.
@@ -196,7 +196,7 @@ def row_uncertainty(
     return pd.DataFrame(
         {
             "em_label": labels,
-            "em_probability": em.parameters.responsibilities(values).max(axis=1),
+            "em_probability": em.parameters.responsibilities_at(values).max(axis=1),
             "posterior_probability": probability,
             lower: bounds[:, 0],
             upper: bounds[:, 1],

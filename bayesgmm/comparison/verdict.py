@@ -15,9 +15,9 @@ from bayesgmm.mixture.matching import bhattacharyya_distances
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis
 from bayesgmm.posterior.diagnosis.sensitivity import prior_sensitivity
-from bayesgmm.posterior.draws import mixture_draws, observed_rows
+from bayesgmm.posterior.draws import mixture_draws
 from bayesgmm.thresholds import Thresholds
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, RowArray
 
 # Twins and empty components are looked for in this many draws, evenly spaced.
 _N_DRAWS = 400
@@ -94,9 +94,14 @@ def twin_shares(draws: MixtureDraws, distance: float) -> dict[tuple[int, int], f
     return {pair: float((distances < distance).mean()) for pair, distances in apart.items()}
 
 
-def differences(em: EMFit, posterior: xr.DataTree, table: pd.DataFrame, densities: DensityDistances) -> list[str]:
-    """Where EM and the posterior differ, in sentences, the likely causes first. `table` as `compare` makes it."""
-    found = _local_maximum(em, posterior)
+def differences(
+    em: EMFit, posterior: xr.DataTree, table: pd.DataFrame, densities: DensityDistances, rows: RowArray | None
+) -> list[str]:
+    """Where EM and the posterior differ, in sentences, the likely causes first. `table` as `compare` makes it.
+
+    rows (N, D): the posterior's rows, checked; None where it carries none.
+    """
+    found = _local_maximum(em, posterior, rows)
     unknown = "" if found else " No cause is visible."
     bad = table[table["differs"]]
     for name, row in bad.reindex(bad["z"].abs().sort_values(ascending=False).index).iterrows():
@@ -115,18 +120,17 @@ def differences(em: EMFit, posterior: xr.DataTree, table: pd.DataFrame, densitie
     return found
 
 
-def _local_maximum(em: EMFit, posterior: xr.DataTree) -> list[str]:
+def _local_maximum(em: EMFit, posterior: xr.DataTree, rows: RowArray | None) -> list[str]:
     """A higher log-likelihood than EM's, among the draws or at their mean."""
     stats = posterior["sample_stats"].to_dataset()
     candidates = []
     if "total_log_likelihood" in stats:
         candidates.append(("A posterior draw", float(stats["total_log_likelihood"].max())))
-    if "observed_data" in posterior:
+    if rows is not None:
         means = posterior["posterior"].to_dataset().mean(("chain", "draw"))
         weights = means["weights"].values
         at_mean = MixtureParameters(weights / weights.sum(), means["means"].values, means["covariances"].values)
-        rows = observed_rows(posterior, em.parameters.features)
-        candidates.append(("The posterior mean", float(at_mean.log_density(rows).sum())))
+        candidates.append(("The posterior mean", float(at_mean.log_densities_at(rows).sum())))
     what, best = max(candidates, key=lambda candidate: candidate[1], default=("", -np.inf))
     if not best > em.log_likelihood + _SLACK:
         return []

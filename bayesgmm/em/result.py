@@ -12,12 +12,12 @@ from bayesgmm.em.runs import Optimum, Restart, Status
 from bayesgmm.em.search.steps import Point
 from bayesgmm.em.uncertainty.curvature import Maximum
 from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters, rows_of
+from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters
+from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import entries
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import as_table, check_weights
 
 if TYPE_CHECKING:
     from bayesgmm.em.uncertainty.standard_errors import StandardErrors
@@ -241,8 +241,7 @@ class EMFit(Displayed):
         >>> len(again.with_rows(X).standard_errors().table)
         12
         """
-        table = as_table(X, features=self.parameters.features)
-        fit = replace(self, rows=rows_of(table.values, check_weights(sample_weight, table.n_samples)))
+        fit = replace(self, rows=as_rows(X, sample_weight, features=self.parameters.features))
         statistics_at(fit)
         return fit
 

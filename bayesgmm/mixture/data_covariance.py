@@ -11,7 +11,7 @@ from bayesgmm.types import FloatArray
 _SMALLEST = 1e-100
 
 
-def total_covariance(rows: Rows, features: tuple[str, ...]) -> FloatArray:
+def total_covariance(rows: Rows) -> FloatArray:
     """Covariance (D, D) of all rows.
 
     Raises InputError, naming the columns, when some are constant over the rows of positive weight.
@@ -20,7 +20,7 @@ def total_covariance(rows: Rows, features: tuple[str, ...]) -> FloatArray:
     # By the range too: the mean of weighted rows is rounded, and then a constant has a variance.
     varies = (_ranges(rows) > _SMALLEST) & (np.diagonal(covariance) > 0)
     if not varies.all():
-        constant = ", ".join(features[d] for d in np.flatnonzero(~varies))
+        constant = ", ".join(rows.features[d] for d in np.flatnonzero(~varies))
         raise InputError(
             f"column(s) {constant} of X are constant (over the rows of positive weight, to 1e-100): they have no "
             f"variance to fit. Leave them out."
@@ -28,20 +28,20 @@ def total_covariance(rows: Rows, features: tuple[str, ...]) -> FloatArray:
     return covariance
 
 
-def total_cholesky(rows: Rows, features: tuple[str, ...], structure: CovarianceStructure) -> FloatArray:
+def total_cholesky(rows: Rows, structure: CovarianceStructure) -> FloatArray:
     """Cholesky factor (D, D) of the covariance of all rows, of their variances alone for a diagonal structure.
 
     Raises InputError when columns are constant, or depend linearly on each other and the structure has correlations:
     the likelihood then has no bound, and the posterior no finite integral.
     """
-    covariance = total_covariance(rows, features)
+    covariance = total_covariance(rows)
     scales = np.sqrt(np.diagonal(covariance))
     if structure.diagonal:
         return np.diag(scales)
     eigenvalues, vectors = np.linalg.eigh(covariance / np.outer(scales, scales))
     flat = eigenvalues < rows.n_features * 1e-13
     if flat.any():
-        described = "; ".join(_describe(direction, scales, features) for direction in vectors[:, flat].T)
+        described = "; ".join(_describe(direction, scales, rows.features) for direction in vectors[:, flat].T)
         few = f" There are {rows.n_samples} rows for {rows.n_features} columns."
         raise InputError(
             f"columns of X depend linearly on each other: {described}."

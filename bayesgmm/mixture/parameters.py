@@ -12,7 +12,7 @@ from bayesgmm.display.components import component_table
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.passes import KernelParameters
 from bayesgmm.kernel.rows import Rows, kernel_parameters
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, IntArray, RowArray
 from bayesgmm.validation import (
     as_generator,
     as_numbers,
@@ -171,8 +171,7 @@ class MixtureParameters(Displayed):
         >>> bool(abs(em.parameters.log_density(X).sum() - em.log_likelihood) < 1e-6)
         True
         """
-        rows, parameters = self._at(X)
-        return rows.log_densities(parameters)
+        return self.log_densities_at(self._checked(X))
 
     def responsibilities(self, X: ArrayLike) -> FloatArray:
         """Probability of each component given each row.
@@ -200,10 +199,9 @@ class MixtureParameters(Displayed):
         >>> em.parameters.responsibilities([[2.0, 55.0], [2.9, 67.0]]).round(2).tolist()
         [[0.0, 1.0], [0.55, 0.45]]
         """
-        rows, parameters = self._at(X)
-        return rows.responsibilities(parameters)
+        return self.responsibilities_at(self._checked(X))
 
-    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+    def predict(self, X: ArrayLike) -> IntArray:
         """The most probable component of each row.
 
         Parameters
@@ -227,14 +225,24 @@ class MixtureParameters(Displayed):
         >>> em.parameters.predict([[2.0, 55.0], [4.5, 80.0]]).tolist()
         [1, 0]
         """
-        return self.labels_at(as_table(X, features=self.features).values)
+        return self.labels_at(self._checked(X))
 
-    def labels_at(self, values: NDArray[Any]) -> NDArray[np.intp]:
+    def log_densities_at(self, values: RowArray) -> FloatArray:
+        """`log_density` of rows (N, D) that were checked before."""
+        rows, parameters = self._for_kernel(values)
+        return rows.log_densities(parameters)
+
+    def responsibilities_at(self, values: RowArray) -> FloatArray:
+        """`responsibilities` of rows (N, D) that were checked before."""
+        rows, parameters = self._for_kernel(values)
+        return rows.responsibilities(parameters)
+
+    def labels_at(self, values: RowArray) -> IntArray:
         """`predict` for rows (N, D) that were checked before."""
-        rows, parameters = self._at_values(values)
+        rows, parameters = self._for_kernel(values)
         return np.concatenate([piece.responsibilities(parameters).argmax(axis=1) for piece in rows.pieces()])
 
-    def sample(self, n_samples: int, rng: Any = None) -> tuple[FloatArray, NDArray[np.intp]]:
+    def sample(self, n_samples: int, rng: Any = None) -> tuple[FloatArray, IntArray]:
         """Draw rows.
 
         Parameters
@@ -329,7 +337,7 @@ class MixtureParameters(Displayed):
         """
         known, other, values = check_given(given, self.features)
         marginal = self.marginal(known)
-        responsibilities = marginal.responsibilities(values[np.newaxis])[0]
+        responsibilities = marginal.responsibilities_at(values[np.newaxis])[0]
         means, covariances = [], []
         for mean, covariance in zip(self.means, self.covariances, strict=True):
             cross = covariance[np.ix_(other, known)]
@@ -359,10 +367,11 @@ class MixtureParameters(Displayed):
         size = f"{count(self.n_components, 'component')}, {count(self.n_features, 'feature')}"
         return Card(f"MixtureParameters: {size}", grid=grid, notes=notes)
 
-    def _at(self, X: Any) -> tuple[Rows, KernelParameters]:
-        return self._at_values(as_table(X, features=self.features).values)
+    def _checked(self, X: ArrayLike) -> RowArray:
+        return as_table(X, features=self.features).values
 
-    def _at_values(self, values: NDArray[Any]) -> tuple[Rows, KernelParameters]:
+    def _for_kernel(self, values: RowArray) -> tuple[Rows, KernelParameters]:
+        """The rows and this mixture in the coordinates of the kernel."""
         # Any origin near the mixture keeps the digits of data far from 0.
         origin = self.means[0]
         choleskys = np.linalg.cholesky(self.covariances)

@@ -11,11 +11,11 @@ from pymc.logprob.transforms import Transform
 from bayesgmm.bayes.model.prior import Prior, check_prior
 from bayesgmm.bayes.model.pytensor_op import MixtureLogLikelihood
 from bayesgmm.bayes.model.std_priors import Fixed, StdPrior
-from bayesgmm.kernel.rows import rows_of
+from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.data_covariance import total_cholesky
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import as_table, check_n_components
+from bayesgmm.validation import check_n_components
 
 # Free variables that only serve to make `stds` and `correlations`; a posterior leaves them out.
 AUXILIARY = ("tied_stds", "spherical_stds", "lkj_vine")
@@ -75,18 +75,17 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
     ('eruptions', 'waiting')
     """
     structure = structure_named(covariance)
-    table = as_table(X)
-    K, D = check_n_components(n_components, table), table.n_features
+    rows = as_rows(X)
+    K, D = check_n_components(n_components, rows), rows.n_features
     check_prior(prior)
-    rows = rows_of(table.values)
-    total_cholesky(rows, table.features, structure)  # refuses data under which the posterior is improper
-    prior = (prior or Prior.for_data(X, structure.name)).for_features(D, structure)
+    total_cholesky(rows, structure)  # refuses data under which the posterior is improper
+    prior = (prior or Prior.for_rows(rows, structure)).for_features(D, structure)
     coords = {
         "component": np.arange(K),
-        "feature": list(table.features),
-        "feature_other": list(table.features),
-        "pair": [f"{table.features[i]}, {table.features[j]}" for i in range(D) for j in range(i)],
-        "row": np.arange(table.n_samples),
+        "feature": list(rows.features),
+        "feature_other": list(rows.features),
+        "pair": [f"{rows.features[i]}, {rows.features[j]}" for i in range(D) for j in range(i)],
+        "row": np.arange(rows.n_samples),
     }
     with pm.Model(coords=coords) as model:
         weights = pm.Dirichlet("weights", a=np.full(K, prior.concentration), dims="component")
@@ -108,7 +107,7 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
         )
         pm.Deterministic("covariances", choleskys @ choleskys.mT, dims=("component", "feature", "feature_other"))
         # As data and not as a constant, so that what was compiled serves the next data set too.
-        data = pm.Data("data", np.ascontiguousarray(table.values, dtype=np.float64), dims=("row", "feature"))
+        data = pm.Data("data", np.ascontiguousarray(rows.values, dtype=np.float64), dims=("row", "feature"))
         log_likelihood = MixtureLogLikelihood(structure.diagonal)
 
         def logp(value: Any, weights: Any, means: Any, choleskys: Any) -> Any:

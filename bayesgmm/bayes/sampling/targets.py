@@ -70,9 +70,9 @@ def _default_target(
     table = as_table(X)
     K = check_n_components(n_components, table)
     check_prior(prior)
-    rows = rows_of(np.ascontiguousarray(table.values))
-    total_cholesky(rows, table.features, structure)  # refuses what makes the posterior improper
-    prior = prior or Prior.for_rows(rows, table.features, structure)
+    rows = rows_of(table.values, features=table.features)
+    total_cholesky(rows, structure)  # refuses what makes the posterior improper
+    prior = prior or Prior.for_rows(rows, structure)
     density = MixtureDensity.of(rows, K, structure, prior)
     for start in starts:
         start.check_start(K, table.features)

@@ -162,7 +162,7 @@ def replicates(
     Raises FitError when fewer than half of the replicates end.
     """
     (K, D), N = maximum.point.means.shape, maximum.rows.n_samples
-    bounds = bounds_of(maximum.rows, mixture.features, maximum.structure)
+    bounds = bounds_of(maximum.rows, maximum.structure)
     if simulated:
         bounds = bounds._replace(n_rows=float(round(maximum.rows.total_weight)))
     refit = Refit(maximum, bounds, inverse)
