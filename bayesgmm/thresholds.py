@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from bayesgmm.exceptions import InputError
+from bayesgmm.frozen import freeze
 from bayesgmm.validation import check_positive
 
 
@@ -64,7 +65,7 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            object.__setattr__(self, field.name, check_positive(getattr(self, field.name), f"Thresholds.{field.name}"))
+            freeze(self, **{field.name: check_positive(getattr(self, field.name), f"Thresholds.{field.name}")})
         if not self.max_rhat > 1:
             raise InputError(f"Thresholds.max_rhat must be above 1; received {self.max_rhat}.")
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from bayesgmm.bayes.model.std_priors import LogNormal, StdPrior
 from bayesgmm.display.cards import Card, Displayed, Grid, left_out, rows_shown
 from bayesgmm.exceptions import InputError
+from bayesgmm.frozen import freeze
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
@@ -66,8 +67,7 @@ class Prior(Displayed):
                 )
             if name != "mean_location" and not (value > 0).all():
                 raise InputError(f"Prior.{name} must be above 0; received {value.tolist()}.")
-            value.flags.writeable = False
-            object.__setattr__(self, name, float(value) if scalar else value)
+            freeze(self, **{name: float(value) if scalar else value})
         if not isinstance(self.std, StdPrior):
             raise InputError(
                 f"Prior.std must be a prior of standard deviations such as LogNormal(median=1.0); "
