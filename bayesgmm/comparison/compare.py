@@ -15,7 +15,7 @@ from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.tables import to_grid, to_latex, to_markdown
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.mixture.scalars import PARAMETERS, values_of
+from bayesgmm.mixture.scalars import PARAMETERS, scalar_values
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.draws import (
     check_aligned,
@@ -252,7 +252,7 @@ def _table(
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The table, and notes on it."""
     found, values = posterior_entries(posterior)
-    estimates = values_of(found, {name: getattr(em.parameters, name) for name in PARAMETERS})
+    estimates = scalar_values(found, {name: getattr(em.parameters, name) for name in PARAMETERS})
     mean, sd = values.mean(axis=(0, 1)), values.std(axis=(0, 1), ddof=1)
     lower, upper = np.quantile(values, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=(0, 1))
     z, inside = (estimates - mean) / sd, (lower <= estimates) & (estimates <= upper)

@@ -15,6 +15,7 @@ from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.draws import MixtureDraws, log_densities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.random_rows import rows_from_noise
 from bayesgmm.posterior.draws import check_same_shape, interval, interval_names, log_mean, mixture_draws, rows_for
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_count, check_fraction
@@ -191,7 +192,7 @@ def _quasi_rows(
     # A point may lie on the edge of the cube, where the normal quantile is infinite.
     noise = norm.ppf(np.clip(uniform[:, 1:], 1e-12, 1 - 1e-12))
     choleskys = np.linalg.cholesky(covariances)
-    return np.asarray(means[labels] + np.einsum("nij,nj->ni", choleskys[labels], noise))
+    return rows_from_noise(means[labels], choleskys[labels], noise)
 
 
 def density_difference(
@@ -257,7 +258,7 @@ def difference_at(
         mean[rows], sd[rows] = log_densities.mean(axis=-1), log_densities.std(axis=-1, ddof=1)
         bounds[rows] = interval(log_densities, ci_prob)
 
-    draws.over(values, finish)
+    draws.score_in_pieces(values, finish)
     lower, upper = bounds.T
     lower_name, upper_name = interval_names(ci_prob)
     return pd.DataFrame(

@@ -191,7 +191,7 @@ def row_uncertainty(
         disagreement[rows] = np.clip((n_members[labels[rows]] - 1 + shared) / (N - 1), 0, 1)
         probability[rows], bounds[rows] = own.mean(axis=-1), interval(own, ci_prob)
 
-    draws.over(values, finish, responsibilities=True)
+    draws.score_in_pieces(values, finish, responsibilities=True)
     lower, upper = interval_names(ci_prob)
     return pd.DataFrame(
         {

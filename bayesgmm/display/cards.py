@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from bayesgmm.wording import count
+
 _WIDTH = 100
 _MOST_ROWS, _MOST_COLUMNS, _LONGEST_NAME = 12, 6, 20
 
@@ -72,11 +74,6 @@ def _wrapped(texts: Sequence[str]) -> list[str]:
         for text in texts
         for line in textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     ]
-
-
-def count(n: int, noun: str) -> str:
-    """ "1 component", "2 components"."""
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def rows_in_words(n_samples: float) -> str:

@@ -163,7 +163,7 @@ def task_of(
     rows = as_rows(X, sample_weight)
     K = check_n_components(n_components, rows, rows.weights)
     tol, max_iter = check_positive(tol, "tol"), check_count(max_iter, "max_iter")
-    return Task(rows, structure, K, Problem(structure.shape, bounds_of(rows, structure), tol, max_iter))
+    return Task(rows, structure, K, Problem(structure.flags, bounds_of(rows, structure), tol, max_iter))
 
 
 def given_start(task: Task, start: MixtureParameters | ArrayLike) -> tuple[Point, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesgmm.display.cards import Card, Displayed, count, rows_in_words
+from bayesgmm.display.cards import Card, Displayed, rows_in_words
 from bayesgmm.display.components import component_table
 from bayesgmm.em.runs import Optimum, Restart, Status
 from bayesgmm.em.search.steps import Point
@@ -16,8 +16,9 @@ from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.scalars import entries
+from bayesgmm.mixture.scalars import scalars_of
 from bayesgmm.types import FloatArray
+from bayesgmm.wording import count
 
 if TYPE_CHECKING:
     from bayesgmm.em.uncertainty.standard_errors import StandardErrors
@@ -332,7 +333,7 @@ def maximum_of(em: EMFit) -> Maximum:
             f"again until it has converged."
         )
     p, structure = em.parameters, structure_named(em.covariance)
-    if len(found := entries(p.n_components, p.features, em.covariance)) > _MOST_PARAMETERS:
+    if len(found := scalars_of(p.n_components, p.features, em.covariance)) > _MOST_PARAMETERS:
         raise InputError(
             f"covariance={em.covariance!r} with {p.n_components} components of {p.n_features} features has "
             f"{len(found)} numbers; the covariance of more than {_MOST_PARAMETERS} estimates is not computed. Fit "

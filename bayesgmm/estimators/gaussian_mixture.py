@@ -15,7 +15,7 @@ from bayesgmm.estimators.shared import LAYOUTS, MixtureEstimator
 from bayesgmm.exceptions import BayesgmmWarning, InputError
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
-from bayesgmm.mixture.data_covariance import total_cholesky
+from bayesgmm.mixture.data_covariance import split_into_equal_volumes, total_cholesky
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_numbers
@@ -199,7 +199,7 @@ class GaussianMixture(MixtureEstimator):
         K, D = self.n_components, rows.n_features
         if self.precisions_init is None:
             cholesky = total_cholesky(rows, structure_named(self.covariance_type))
-            covariances = np.broadcast_to(cholesky @ cholesky.T * K ** (-2 / D), (K, D, D))
+            covariances = np.broadcast_to(split_into_equal_volumes(cholesky @ cholesky.T, K, D), (K, D, D))
         else:
             precisions = layout.unpack(_given(self.precisions_init, "precisions_init", layout.shape(K, D)), K, D)
             covariances = _inverses(precisions)

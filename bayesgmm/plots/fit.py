@@ -158,7 +158,7 @@ def _view(em: EMFit, posterior: xr.DataTree, features: Sequence[str | int] | Non
 
 def _draw_ellipses(ax: Axes, view: _View, n_draws: int) -> None:
     p, points = view.parameters, view.X[spaced(len(view.X), MOST_POINTS)]
-    draws = view.draws.some(spaced(view.draws.n_draws, n_draws))
+    draws = view.draws.select(spaced(view.draws.n_draws, n_draws))
     alpha = float(np.clip(20 / np.sqrt(len(points)), 0.3, 0.8))
     ax.scatter(points[:, 0], points[:, 1], s=12, color=MUTED, alpha=alpha, linewidths=0, rasterized=True, zorder=1)
     for k in range(p.n_components):
@@ -182,7 +182,7 @@ def _draw_density(ax: Axes, view: _View, ci_prob: float) -> None:
 
 def _density_band(view: _View, grid: FloatArray, ci_prob: float) -> FloatArray:
     """(2, n) bounds of the density at the points `grid` (n,)."""
-    some = view.draws.some(spaced(view.draws.n_draws, _BAND_DRAWS))
+    some = view.draws.select(spaced(view.draws.n_draws, _BAND_DRAWS))
     densities = np.exp(list(log_densities_of_draws(grid[:, np.newaxis], *some.arrays)))
     return np.asarray(np.quantile(densities, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0))
 

@@ -18,7 +18,7 @@ from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.model.prior_marginals import SUPPORTS, marginal_density
 from bayesgmm.exceptions import BayesgmmWarning, InputError
 from bayesgmm.mixture.covariance import structure_named
-from bayesgmm.mixture.scalars import PARAMETERS, Entry, values_of
+from bayesgmm.mixture.scalars import PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.selection import draws_of, entries_named
 from bayesgmm.plots.style import LEGEND, component_style, literal, tidy
 from bayesgmm.posterior.draws import check_aligned, mixture_dataset
@@ -131,7 +131,7 @@ def _checked(prior: Prior, posterior: xr.DataTree, n_features: int) -> Prior:
     return known
 
 
-def _forward_draws(prior: Any, mixture: xr.Dataset, found: list[Entry]) -> FloatArray:
+def _forward_draws(prior: Any, mixture: xr.Dataset, found: list[Scalar]) -> FloatArray:
     """(draw, number) of a tree's group `prior`."""
     needed = list(dict.fromkeys(entry.parameter for entry in found))
     drawn = prior["prior"].to_dataset() if isinstance(prior, xr.DataTree) and "prior" in prior else xr.Dataset()
@@ -146,7 +146,7 @@ def _forward_draws(prior: Any, mixture: xr.Dataset, found: list[Entry]) -> Float
             f"prior has draws of {wrong[0]} of shape {drawn[wrong[0]].shape[2:]}, the posterior of shape "
             f"{mixture[wrong[0]].shape[2:]}. Pass the draws of the model that was sampled."
         )
-    return values_of(found, {name: drawn[name].values for name in needed}).reshape(-1, len(found))
+    return scalar_values(found, {name: drawn[name].values for name in needed}).reshape(-1, len(found))
 
 
 def _scale(ax: Axes, values: FloatArray, parameter: str) -> None:
@@ -160,7 +160,7 @@ def _scale(ax: Axes, values: FloatArray, parameter: str) -> None:
     tidy(ax)
 
 
-def _draw_posterior(ax: Axes, draws: FloatArray, entry: Entry) -> None:
+def _draw_posterior(ax: Axes, draws: FloatArray, entry: Scalar) -> None:
     low, high = np.quantile(draws, [_TAIL, 1 - _TAIL])
     edges = np.linspace(low, high, _BINS + 1)
     heights = np.histogram(draws, edges)[0] / (len(draws) * (edges[1] - edges[0]))
@@ -169,7 +169,7 @@ def _draw_posterior(ax: Axes, draws: FloatArray, entry: Entry) -> None:
     ax.stairs(heights, edges, color=style.color, linewidth=1)
 
 
-def _draw_forward(ax: Axes, draws: FloatArray, entry: Entry) -> None:
+def _draw_forward(ax: Axes, draws: FloatArray, entry: Scalar) -> None:
     """The prior's draws inside the panel, as shares of all of them."""
     edges = np.linspace(*ax.get_xlim(), _PRIOR_BINS + 1)
     heights = np.histogram(draws, edges)[0] / (len(draws) * (edges[1] - edges[0]))

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.exceptions import InputError
-from bayesgmm.mixture.scalars import Entry
+from bayesgmm.mixture.scalars import Scalar
 from bayesgmm.plots.selection import MOST_NUMBERS, draws_of, entries_named
 from bayesgmm.plots.style import COLORS, INK, LEGEND, MUTED, literal, percent, tidy
 from bayesgmm.thresholds import Thresholds
@@ -178,7 +178,7 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
 
 
 def _panels(
-    plot: Any, posterior: xr.DataTree, found: list[Entry], n_columns: int, visuals: dict[str, Any], **options: Any
+    plot: Any, posterior: xr.DataTree, found: list[Scalar], n_columns: int, visuals: dict[str, Any], **options: Any
 ) -> Figure:
     """One of ArviZ's plots with a panel a number."""
     draws, values = posterior["posterior"].to_dataset(), draws_of(posterior, found)
@@ -204,7 +204,7 @@ def _panels(
     return figure
 
 
-def _thinned(posterior: xr.DataTree, found: list[Entry]) -> xr.DataTree:
+def _thinned(posterior: xr.DataTree, found: list[Scalar]) -> xr.DataTree:
     """Every so many draws, so that those left are about independent within their chain.
 
     ArviZ thins by the effective draws of all chains together, and leaves a handful when chains disagree.

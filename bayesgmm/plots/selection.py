@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.scalars import ALL, PARAMETERS, Entry, values_of
+from bayesgmm.mixture.scalars import ALL, PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.shapes import MOST_POINTS
 from bayesgmm.posterior.draws import posterior_entries, rows_for
 from bayesgmm.types import FloatArray
@@ -60,7 +60,7 @@ def least_sure_last(p_wrong: FloatArray) -> NDArray[np.intp]:
     return np.concatenate([sure[spaced(len(sure), half)], order[-half:]])
 
 
-def entries_named(posterior: xr.DataTree, parameters: Sequence[str], features: Sequence[str] | None) -> list[Entry]:
+def entries_named(posterior: xr.DataTree, parameters: Sequence[str], features: Sequence[str] | None) -> list[Scalar]:
     """The numbers of these parameters and features (None: all) that vary; refuses unknown names, and more than 120."""
     names = tuple(map(str, posterior["posterior"].to_dataset()["feature"].values))
     chosen = names if features is None else tuple(features)
@@ -83,7 +83,7 @@ def entries_named(posterior: xr.DataTree, parameters: Sequence[str], features: S
     return found
 
 
-def draws_of(posterior: xr.DataTree, found: list[Entry]) -> FloatArray:
+def draws_of(posterior: xr.DataTree, found: list[Scalar]) -> FloatArray:
     """(chain, draw, number) the draws of these numbers."""
     draws = posterior["posterior"].to_dataset()
-    return values_of(found, {name: draws[name].values for name in PARAMETERS})
+    return scalar_values(found, {name: draws[name].values for name in PARAMETERS})

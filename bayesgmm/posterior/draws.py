@@ -10,7 +10,7 @@ from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.scalars import PARAMETERS, Entry, entries, values_of
+from bayesgmm.mixture.scalars import PARAMETERS, Scalar, scalar_values, scalars_of
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_table
 
@@ -29,7 +29,7 @@ def mixture_draws(posterior: xr.DataTree, n_draws: int | None = None) -> Mixture
     arrays = [draws[name].transpose(*dims).values for name, dims in _DIMS.items()]
     weights, means, covariances = (array.reshape(-1, *array.shape[2:]) for array in arrays)
     every = MixtureDraws(weights, means, covariances, tuple(map(str, draws["feature"].values)))
-    return every if n_draws is None else every.some(spaced(every.n_draws, n_draws))
+    return every if n_draws is None else every.select(spaced(every.n_draws, n_draws))
 
 
 def mixture_dataset(posterior: xr.DataTree) -> xr.Dataset:
@@ -108,16 +108,16 @@ def tree_of(groups: dict[str, xr.Dataset], attributes: Any) -> xr.DataTree:
     return tree
 
 
-def posterior_entries(posterior: xr.DataTree) -> tuple[list[Entry], FloatArray]:
+def posterior_entries(posterior: xr.DataTree) -> tuple[list[Scalar], FloatArray]:
     """The numbers of a posterior that its structure and prior leave free, and their draws (chain, draw, n_entries)."""
     draws = posterior["posterior"].to_dataset()
     covariance = str(posterior.attrs.get("covariance") or _structure_of(draws))
     features = tuple(map(str, draws["feature"].values))
-    found = entries(draws.sizes["component"], features, covariance)
+    found = scalars_of(draws.sizes["component"], features, covariance)
     # A prior may fix the standard deviations.
     fixed = {"stds"} if np.ptp(draws["stds"].values, axis=(0, 1)).max() == 0 else set()
     found = [entry for entry in found if entry.parameter not in fixed]
-    return found, values_of(found, {name: draws[name].values for name in PARAMETERS})
+    return found, scalar_values(found, {name: draws[name].values for name in PARAMETERS})
 
 
 def _structure_of(draws: xr.Dataset) -> str:

@@ -17,7 +17,7 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 # other. In a folder without floors files import each other freely, but not in a circle.
 FLOORS = {
     "": (
-        "exceptions frozen types",
+        "exceptions frozen types wording",
         "parallel validation display compile_cache files",
         "thresholds kernel",
         "mixture",

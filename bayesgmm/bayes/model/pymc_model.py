@@ -12,13 +12,14 @@ from bayesgmm.bayes.model.prior import Prior, check_prior
 from bayesgmm.bayes.model.pytensor_op import MixtureLogLikelihood
 from bayesgmm.bayes.model.std_priors import Fixed, StdPrior
 from bayesgmm.mixture.checked_rows import as_rows
-from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
+from bayesgmm.mixture.covariance import SPHERICAL, TIED, VINE_VARIABLE, CovarianceStructure, structure_named
 from bayesgmm.mixture.data_covariance import total_cholesky
+from bayesgmm.mixture.random_rows import rows_from_noise
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_n_components
 
 # Free variables that only serve to make `stds` and `correlations`; a posterior leaves them out.
-AUXILIARY = ("tied_stds", "spherical_stds", "lkj_vine")
+AUXILIARY = (TIED.std_variable, SPHERICAL.std_variable, VINE_VARIABLE)
 
 
 class Standardised(Transform):
@@ -137,11 +138,11 @@ def _stds(prior: StdPrior, structure: CovarianceStructure, K: int, D: int) -> An
     family = getattr(pm, prior.distribution)
     arguments = {name: np.asarray(value) for name, value in prior.arguments().items()}
     if structure.shared:
-        stds = pt.broadcast_to(family("tied_stds", **arguments, dims="feature"), (K, D))
-    elif structure.name == "spherical":
-        stds = pt.broadcast_to(family("spherical_stds", **arguments, dims="component")[:, None], (K, D))
+        stds = pt.broadcast_to(family(structure.std_variable, **arguments, dims="feature"), (K, D))
+    elif structure.spherical:
+        stds = pt.broadcast_to(family(structure.std_variable, **arguments, dims="component")[:, None], (K, D))
     else:
-        return family("stds", **arguments, dims=("component", "feature"))
+        return family(structure.std_variable, **arguments, dims=("component", "feature"))
     return pm.Deterministic("stds", stds, dims=("component", "feature"))
 
 
@@ -158,9 +159,9 @@ def _correlation_choleskys(eta: float, structure: CovarianceStructure, K: int, D
     rows, columns = np.tril_indices(D, -1)
     b = eta + (D - 2 - columns) / 2
     if structure.shared:
-        unit = pm.Beta("lkj_vine", b, b, dims="pair")[None, :]
+        unit = pm.Beta(structure.vine_variable, b, b, dims="pair")[None, :]
     else:
-        unit = pm.Beta("lkj_vine", b, b, dims=("component", "pair"))
+        unit = pm.Beta(structure.vine_variable, b, b, dims=("component", "pair"))
     leading = 1 if structure.shared else K
     identity = pt.as_tensor(np.broadcast_to(np.eye(D), (leading, D, D)))
     partial = identity[:, rows, columns].set(2 * unit - 1)
@@ -182,5 +183,4 @@ def _draw_rows(
     weights, means, choleskys = weights[0], means[0], choleskys[0]
     labels = rng.choice(len(weights), size=size, p=weights / weights.sum())
     noise = rng.standard_normal((*size, means.shape[1]))
-    scattered: FloatArray = np.einsum("...ij,...j->...i", choleskys[labels], noise)
-    return means[labels] + scattered
+    return rows_from_noise(means[labels], choleskys[labels], noise)

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesgmm.convergence import _label_free, convergence
-from bayesgmm.display.cards import Card, Displayed, Grid, count
+from bayesgmm.display.cards import Card, Displayed, Grid
 from bayesgmm.exceptions import InputError
 from bayesgmm.posterior.diagnosis.problems import (
     Problem,
@@ -21,6 +21,7 @@ from bayesgmm.posterior.draws import posterior_entries
 from bayesgmm.posterior.labels.report import label_report
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.types import FloatArray
+from bayesgmm.wording import count
 
 _WITHOUT_GRADIENTS = "without gradients, so that there are no divergences and no E-BFMI"
 _MOST_PROBLEMS = 3  # that a repr tells

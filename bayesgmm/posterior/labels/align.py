@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.exceptions import InputError
+from bayesgmm.mixture.matching import are_permutations
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.labels.methods import (
     CROSS_ENTROPY,
@@ -178,7 +179,7 @@ def _statistics(
     if len(draws.rows):
         placed["label_rows"] = np.take_along_axis(draws.agreements.sum(axis=1), found.labels, axis=1)
     shape, dims = (sizes["chain"], sizes["draw"]), ("chain", "draw")
-    clear = (np.sort(nearest, axis=1) == np.arange(K)).all(axis=1)
+    clear = are_permutations(nearest)
     stats = before.assign({name: ((*dims, "component"), value.reshape(*shape, K)) for name, value in placed.items()})
     stats = stats.assign(label_clear=(dims, clear.reshape(shape))).assign_coords(component=component)
     stats["label_margin"].attrs["units"] = unit

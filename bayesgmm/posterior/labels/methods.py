@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.exceptions import BayesgmmWarning, InputError
+from bayesgmm.mixture.covariance import stds_and_correlations
 from bayesgmm.mixture.draws import responsibilities_of_draws
-from bayesgmm.mixture.matching import distances_from, label_costs
+from bayesgmm.mixture.matching import best_assignments, distances_to_reference, label_costs
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray
 
@@ -92,7 +93,7 @@ def best_permutations(costs: FloatArray, ties: FloatArray | None = None) -> Labe
     margins = np.empty(costs.shape[:2])
     for begin in range(0, len(costs), _SLICE):
         part = slice(begin, begin + _SLICE)
-        found = np.array([linear_sum_assignment(cost)[1] for cost in costs[part]])
+        found = best_assignments(costs[part])
         more = regrets(costs[part], found)
         own = np.eye(costs.shape[2], dtype=bool)
         margins[part] = np.where(own, np.inf, more).min(axis=2)
@@ -123,7 +124,7 @@ def regrets(costs: FloatArray, labels: IntArray) -> FloatArray:
 def nearest_components(reference: MixtureParameters, means: FloatArray, covariances: FloatArray) -> IntArray:
     """(S, K) the component of the reference that each component of a draw is nearest to (Bhattacharyya distance)."""
     slices = [slice(begin, begin + _SLICE) for begin in range(0, len(means), _SLICE)]
-    return np.concatenate([distances_from(reference, means[i], covariances[i]).argmin(axis=1) for i in slices])
+    return np.concatenate([distances_to_reference(reference, means[i], covariances[i]).argmin(axis=1) for i in slices])
 
 
 def _cross_entropies(draws: Unlabelled, reference: MixtureParameters) -> FloatArray:
@@ -183,10 +184,9 @@ def _by_pivot(draws: Unlabelled, reference: MixtureParameters) -> Labelling:
     scale = np.sqrt(reference.weights @ (reference.stds**2 + (reference.means - centre) ** 2))
 
     def coordinates(weights: FloatArray, means: FloatArray, covariances: FloatArray) -> FloatArray:
-        stds = np.sqrt(np.einsum("...dd->...d", covariances))
+        stds, correlations = stds_and_correlations(covariances)
         lower = np.tril_indices(stds.shape[-1], -1)
-        correlations = (covariances / (stds[..., :, np.newaxis] * stds[..., np.newaxis, :]))[..., *lower]
-        parts = [weights[..., np.newaxis], (means - centre) / scale, np.log(stds / scale), correlations]
+        parts = [weights[..., np.newaxis], (means - centre) / scale, np.log(stds / scale), correlations[..., *lower]]
         return np.concatenate(parts, axis=-1)
 
     pivot = coordinates(reference.weights, reference.means, reference.covariances)

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.display.cards import Card, Displayed, count
+from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
@@ -18,6 +18,7 @@ from bayesgmm.posterior.draws import mixture_draws, rows_for
 from bayesgmm.posterior.partition.losses import Binder, VariationOfInformation, by_size, hierarchical, search
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_generator, check_count, check_fraction
+from bayesgmm.wording import count
 
 type Labels = NDArray[np.intp]
 type LossName = Literal["vi", "binder"]

@@ -119,7 +119,7 @@ def add_log_likelihood(posterior: xr.DataTree) -> xr.DataTree:
     def finish(rows: slice, log_densities: FloatArray, _: FloatArray) -> None:
         log_likelihood[:, rows] = log_densities.T
 
-    draws.over(X, finish)
+    draws.score_in_pieces(X, finish)
     coords = {name: dataset[name].values for name in ("chain", "draw")}
     variable = xr.DataArray(log_likelihood.reshape(shape), coords, ("chain", "draw", "row"))
     return with_group(posterior, "log_likelihood", xr.Dataset({"X": variable}))
@@ -175,7 +175,7 @@ def loo(posterior: xr.DataTree) -> LOO:
     def finish(rows: slice, log_densities: FloatArray, _: FloatArray) -> None:
         pointwise[rows], pareto_k[rows], gains[rows] = _leave_out(log_densities, efficiency)
 
-    draws.over(X, finish)
+    draws.score_in_pieces(X, finish)
     good_k = min(1 - 1 / np.log10(S), _WORST_K)
     pointwise.flags.writeable = pareto_k.flags.writeable = False
     return LOO(
@@ -221,7 +221,7 @@ def _efficiency(posterior: xr.DataTree, X: NDArray[np.float64]) -> float:
     def finish(at: slice, log_densities: FloatArray, _: FloatArray) -> None:
         densities[:, at] = np.exp(log_densities - log_densities.max(axis=-1, keepdims=True)).T
 
-    draws.over(rows, finish)
+    draws.score_in_pieces(rows, finish)
     data = xr.Dataset({"x": (("chain", "draw", "row"), densities.reshape(chains, length, -1))})
     effective = az.ess(data, method="mean")["x"].values
     return float(effective.mean() / draws.n_draws)

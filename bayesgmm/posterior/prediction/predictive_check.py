@@ -65,7 +65,7 @@ def add_posterior_predictive(
     def fill(i: int, replicate: FloatArray) -> None:
         X[divmod(i, len(chosen))] = replicate
 
-    over_replicates(draws.some(index), n_rows, rng, fill)
+    over_replicates(draws.select(index), n_rows, rng, fill)
     group = xr.Dataset(
         {"X": (("chain", "draw", "row", "feature"), X)},
         {
@@ -209,5 +209,5 @@ def _of_features(X: FloatArray) -> FloatArray:
 
 
 def _of_log_densities(X: FloatArray, draws: MixtureDraws, s: int) -> FloatArray:
-    log_densities = draws.log_densities(s, X)
+    log_densities = draws.log_densities_of_draw(s, X)
     return np.array([log_densities.min(), log_densities.std()])

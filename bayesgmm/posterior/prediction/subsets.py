@@ -7,10 +7,11 @@ import numpy as np
 import xarray as xr
 from scipy.special import softmax
 
+from bayesgmm.mixture.covariance import stds_and_correlations
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.posterior.draws import mixture_dataset, mixture_draws, tree_of
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import check_given, feature_indices
+from bayesgmm.validation import as_feature_indices, check_given
 
 # Of the sampler's statistics, the one that is about the rows of all features.
 _OF_ALL_FEATURES = ["total_log_likelihood"]
@@ -48,7 +49,7 @@ def marginal(posterior: xr.DataTree, features: Sequence[str | int]) -> xr.DataTr
     [-3.7, -3.2]
     """
     draws = mixture_dataset(posterior)
-    index = feature_indices(features, tuple(map(str, draws["feature"].values)), "features")
+    index = as_feature_indices(features, tuple(map(str, draws["feature"].values)), "features")
     groups = {"posterior": draws.isel(feature=index, feature_other=index), **_statistics(posterior)}
     if "observed_data" in posterior:
         groups["observed_data"] = posterior["observed_data"].to_dataset().isel(feature=index)
@@ -95,9 +96,7 @@ def conditional(posterior: xr.DataTree, given: Mapping[str | int, float]) -> xr.
     dataset, draws = mixture_dataset(posterior), mixture_draws(posterior)
     known, other, values = check_given(given, draws.features)
     arrays = _conditional(draws, known, other, values)
-    stds = np.sqrt(np.einsum("skii->ski", arrays["covariances"]))
-    arrays["stds"] = stds
-    arrays["correlations"] = arrays["covariances"] / (stds[..., :, np.newaxis] * stds[..., np.newaxis, :])
+    arrays["stds"], arrays["correlations"] = stds_and_correlations(arrays["covariances"])
     names = [draws.features[i] for i in other]
     dims = ("chain", "draw", "component", "feature", "feature_other")
     shape = dataset.sizes["chain"], dataset.sizes["draw"]
