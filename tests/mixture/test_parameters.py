@@ -27,7 +27,7 @@ def random_mixture(n_components, n_features, seed=1):
 
 
 def log_joint(mixture, X):
-    """log w_k + log N(x | mu_k, Sigma_k) by SciPy, (n_samples, n_components)."""
+    """Log w_k + log N(x | mu_k, Sigma_k) by SciPy, (n_samples, n_components)."""
     components = zip(mixture.weights, mixture.means, mixture.covariances, strict=True)
     return np.stack([np.log(w) + multivariate_normal(m, S).logpdf(X).reshape(len(X)) for w, m, S in components], axis=1)
 
