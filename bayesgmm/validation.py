@@ -183,9 +183,7 @@ def _numbers(X: Any, name: str) -> NDArray[Any]:
         )
     values = _array_of_frame(X, name) if _is_frame(X) else _array(X, name)
     if values.size == 0 and values.ndim:
-        raise InputError(
-            f"{name} is empty: shape {values.shape}. At least one row and one column are needed. Pass more data."
-        )
+        raise InputError(f"{name} is empty: shape {values.shape}. At least one row and one column are needed.")
     if values.ndim == 0:
         raise _not_rows(name, X)
     if values.dtype.names:
