@@ -79,7 +79,7 @@ def as_table(X: ArrayLike, name: str = "X", features: Sequence[str] | None = Non
         1e100; or its columns are not those expected.
     """
     names = _column_names(X, name)
-    values = np.ascontiguousarray(_floats(_numbers(X, name), name))
+    values = np.ascontiguousarray(_floats(_numbers(X, name), name))  # see docs/decisions/0010
     expected = tuple(features) if features is not None else None
     if expected is not None and (values.shape[1] != len(expected) or names_clash(names, expected)):
         received = f" ({', '.join(names)})" if names else ""
