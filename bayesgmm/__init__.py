@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bayesgmm.bayes.model.std_priors import LogNormal as LogNormal
     from bayesgmm.bayes.model.std_priors import Uniform as Uniform
     from bayesgmm.bayes.sampling.sample import sample_posterior as sample_posterior
+    from bayesgmm.bayes.sampling.sample_model import sample_model as sample_model
     from bayesgmm.comparison.compare import Comparison as Comparison
     from bayesgmm.comparison.compare import compare as compare
     from bayesgmm.comparison.densities import DensityDistances as DensityDistances
@@ -110,6 +111,7 @@ _HOMES = {
     "Prior": "bayes.model.prior",
     "Uniform": "bayes.model.std_priors",
     "sample_posterior": "bayes.sampling.sample",
+    "sample_model": "bayes.sampling.sample_model",
     "conditional": "posterior.prediction.subsets",
     "marginal": "posterior.prediction.subsets",
     "Comparison": "comparison.compare",

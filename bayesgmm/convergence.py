@@ -16,12 +16,10 @@ from bayesgmm.types import FloatArray
 _N_POINTS = 8
 
 
-def converged(posterior: xr.DataTree) -> bool:
-    """Whether what does not depend on labels has R-hat at most 1.01 and 400 effective draws, bulk and tail."""
+def converged(posterior: xr.DataTree, thresholds: Thresholds) -> bool:
+    """Whether the label-free quantities meet the thresholds of R-hat and effective draws, bulk and tail."""
     draws, stats = posterior["posterior"].to_dataset(), posterior["sample_stats"].to_dataset()
-    return not failing(
-        convergence(*_label_free(posterior, draws, stats)), Thresholds(), "r_hat", "ess_bulk", "ess_tail"
-    )
+    return not failing(convergence(*_label_free(posterior, draws, stats)), thresholds, "r_hat", "ess_bulk", "ess_tail")
 
 
 def label_free_r_hat(posteriors: Sequence[xr.DataTree]) -> float:

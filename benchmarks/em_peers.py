@@ -46,7 +46,7 @@ def per_iteration(fit, X, start, case) -> float:
 
 
 def bayesgmm(X, start, case, n):
-    """n iterations, or until a gain is rounding."""
+    """N iterations, or until a gain is rounding."""
     return bg.fit_em(X, case.n_components, case.covariance, start=start, tol=1e-300, max_iter=n).n_iterations
 
 

@@ -1,19 +1,21 @@
-"""The automatic choice of how to sample, against each choice forced: effective draws of the log-likelihood a second."""
+"""The automatic choice of a way to sample against each way: effective draws of the log-likelihood per second."""
 
 import time
 from functools import partial
-from unittest.mock import patch
 
 import numpy as np
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.bayes.sampling import choice as choose
-from bayesgmm.bayes.sampling import sample
+from bayesgmm.bayes.sampling.around_mode import SamplingOptions
+from bayesgmm.bayes.sampling.default_target import DefaultTarget
+from bayesgmm.bayes.sampling.numerics import reproducible
+from bayesgmm.bayes.sampling.sample import sample_modes
+from bayesgmm.bayes.sampling.way import Way
+from bayesgmm.bayes.sampling.ways import WAYS
 from benchmarks.cases import Data, faithful, galaxies, iris, simulated
 from benchmarks.draws import bulk_ess
 
-CHOICES = ("whitened", "plain", "low-rank", "allocation", "independent")
 DATA = [
     Data("Old Faithful", faithful, 2),
     Data("Old Faithful", faithful, 3),
@@ -31,27 +33,19 @@ DATA = [
 ]
 
 
-class _NotPossibleError(Exception):
-    """The curvature at the mode gives no such way."""
-
-
 def automatic(X, K, start, seed, draws) -> xr.DataTree:
     return bg.sample_posterior(X, K, start=start, draws=draws, rng=seed, progress=False)
 
 
-def forced(choice, X, K, start, seed, draws) -> xr.DataTree | None:
-    """The same with one of CHOICES in place of the automatic one; None where that is not possible."""
-
-    def only(posterior, curvature, quantity, *, tune, start_width, rng, usual="", objection=""):
-        found = {at.name: at for at in choose.candidates_for(posterior, curvature, tune)}
-        if objection or choice not in found:
-            raise _NotPossibleError
-        return choose.Choice(found[choice], "forced")
-
-    with patch.object(sample, "choose", only):
+def by_one_way(way: type[Way], X, K, start, seed, draws) -> xr.DataTree | None:
+    """The same in one way in place of the automatic one; None where that is not possible."""
+    options = SamplingOptions.checked("auto", draws, 10_000, None, 4, None, progress=False)
+    rng = np.random.default_rng(seed)
+    target = DefaultTarget.of(X, K, "full", None, [] if start is None else [start], rng)
+    with reproducible():
         try:
-            return automatic(X, K, start, seed, draws)
-        except _NotPossibleError:
+            return sample_modes(target, options, (way,), rng)
+        except (bg.InputError, bg.SamplingError):  # the way does not apply, or its proposals turned out poor
             return None
 
 
@@ -77,13 +71,13 @@ def rate(draw) -> tuple[float, xr.DataTree | None]:
 def samplers_table(data=tuple(DATA), draws=2000, repeats=3):
     print(f"\nChoice of sampler, 4 x {draws} draws: bulk-ESS of the log-likelihood a second of sampling, pilots apart")
     print(f"(medians of {repeats} turns; share: automatic over the best of the forced choices)")
-    names = ("automatic", *CHOICES)
-    heads = " ".join(f"{name:>10}" for name in names)
+    names = ("automatic", *(way.name for way in WAYS))
+    heads = " ".join(f"{name:>13}" for name in names)
     print(f"{'':>29} {'K':>2} {heads} {'share':>7} {'pilots':>8}   chosen")
     for name, load, K in data:
         X = load()
         start = start_for(X, K)
-        samplers = {"automatic": automatic} | {choice: partial(forced, choice) for choice in CHOICES}
+        samplers = {"automatic": automatic} | {way.name: partial(by_one_way, way) for way in WAYS}
         for sampler in samplers.values():
             sampler(X, K, start, 0, 50)  # loads what is cached
         rates = {which: [] for which in samplers}
@@ -94,10 +88,10 @@ def samplers_table(data=tuple(DATA), draws=2000, repeats=3):
                 rates[which].append(measured)
                 if which == "automatic":
                     pilots.append(posterior.attrs["seconds_pilot"])
-                    chosen.add(posterior.attrs["preconditioning"])
+                    chosen.add(posterior.attrs["sampler"])
         medians = {which: float(np.median(values)) for which, values in rates.items()}
-        best = max(medians[choice] for choice in CHOICES)
-        shown = " ".join(f"{medians[which]:>10.0f}" for which in names)
+        best = max(medians[way.name] for way in WAYS)
+        shown = " ".join(f"{medians[which]:>13.0f}" for which in names)
         share = medians["automatic"] / best
         print(
             f"{name:>29} {K:>2} {shown} {share:>7.0%} {np.median(pilots):>6.2f} s   {', '.join(sorted(chosen))}",

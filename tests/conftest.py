@@ -66,10 +66,5 @@ def faithful_posterior(faithful, faithful_em):
 @pytest.fixture(scope="session")
 def faithful_nuts(faithful, faithful_em):
     """The same drawn by NUTS, which has divergences and an energy."""
-    from helpers.ways import (
-        only,  # not at the top: what it loads changes which warnings are errors where tests are collected
-    )
-
-    with only("whitened"):
-        posterior = bg.sample_posterior(faithful, 2, start=faithful_em.parameters, rng=1, progress=False)
+    posterior = bg.sample_posterior(faithful, 2, start=faithful_em.parameters, sampler="nuts", rng=1, progress=False)
     return bg.align(posterior, faithful_em.parameters)

@@ -68,7 +68,7 @@ class KernelParameters(NamedTuple):
 
 @inner()
 def _workspace(D, K, n_whitened, diagonal):
-    """x (D, block), y (n_whitened, block), r (K, block), log densities and totals (block,), a strip (D, STRIP), and
+    """X (D, block), y (n_whitened, block), r (K, block), log densities and totals (block,), a strip (D, STRIP), and
     weighted (WIDEST, block).
 
     The block is a half where that stays in the nearest cache and a whole one would not; where neither does, long ones
@@ -90,7 +90,7 @@ def _workspace(D, K, n_whitened, diagonal):
 
 @inner()
 def _load(X, start, n, origin, x):
-    """x (D, rows) = rows of X, feature by feature; the last row again up to a whole strip."""
+    """X (D, rows) = rows of X, feature by feature; the last row again up to a whole strip."""
     D, stride = x.shape
     whole = n // LANES * LANES
     for b in range(0, whole, LANES):  # a few rows at a time: their cache lines are used up before they are dropped
@@ -110,7 +110,7 @@ def _first_tile(D):
 
 @inner()
 def _whiten(x, n, means, whiteners, diagonal, difference, y, squares):
-    """squares (K, rows) = y'y of y = L_k^-1 (x - mu_k).
+    """Squares (K, rows) = y'y of y = L_k^-1 (x - mu_k).
 
     Unless diagonal, y (K D, rows) is left behind, or that of the last component where there is room for D rows.
     """

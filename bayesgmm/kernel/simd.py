@@ -114,7 +114,7 @@ def splat(builder, pointer, *terms, lanes=LANES):
 
 
 def multiply_add(builder, a, b, c):
-    """a * b + c, in one instruction where there is one."""
+    """A * b + c, in one instruction where there is one."""
     kind, name = ir.FunctionType(a.type, [a.type] * 3), f"llvm.fmuladd.v{a.type.count}f64"
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
 

@@ -64,7 +64,7 @@ def prefetch(typingctx, X, row, column):
 
 @intrinsic
 def gather(typingctx, X, row, column, origin, x):
-    """x (LANES,) = entries of one column of X from a row on, as doubles, less the origin's."""
+    """X (LANES,) = entries of one column of X from a row on, as doubles, less the origin's."""
 
     def codegen(context, builder, signature, arguments):
         (kind, *_), (X, row, column, origin, x) = signature.args, arguments
@@ -132,7 +132,7 @@ whiten_1, whiten_2, whiten_3, whiten_4, whiten_5 = (_whiten(rows) for rows in ra
 def _scatter_triangle(rows):
     @procedure
     def triangle(builder, r, y, stride, n_vectors, weighted, first, second, D):
-        """weighted = r y for some rows of y; adds sum r y to first and the lower triangle of sum r y y' to second."""
+        """Weighted = r y for some rows of y; adds sum r y to first and the lower triangle of sum r y y' to second."""
         totals = [Sum(builder) for _ in range(rows)]
         pairs = [(i, j, Sum(builder)) for i in range(rows) for j in range(i + 1)]
         with cgutils.for_range(builder, n_vectors) as loop:
@@ -185,7 +185,7 @@ rectangle_2, rectangle_3, rectangle_4, rectangle_5 = (_scatter_rectangle(columns
 
 @procedure
 def whiten_diagonal(builder, x, stride, means, whitener, D, squares):
-    """squares = sum over features of y^2 for a strip of rows, y = (x - mean) / standard deviation."""
+    """Squares = sum over features of y^2 for a strip of rows, y = (x - mean) / standard deviation."""
     sums = [Sum(builder) for _ in range(0, STRIP, LANES)]
     with cgutils.for_range(builder, D) as loop:
         mean = splat(builder, means, loop.index)

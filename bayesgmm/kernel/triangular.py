@@ -31,7 +31,7 @@ def cholesky(matrix, factor):
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
 def lower_product(left, right, out):
-    """out = left right of lower triangular matrices (D, D); out is zero before."""
+    """Out = left right of lower triangular matrices (D, D); out is zero before."""
     for i in range(left.shape[0]):
         row = out[i]
         for m in range(i + 1):
@@ -67,7 +67,7 @@ def _invert(choleskys, inverses):
 
 @inner()
 def fill_log_scales_and_whiteners(log_weights, choleskys, log_scales, whiteners):
-    """log w_k - log|L_k| - D/2 log 2 pi into log_scales (K,), L_k^-1 into whiteners (K, D, D), zero before."""
+    """Log w_k - log|L_k| - D/2 log 2 pi into log_scales (K,), L_k^-1 into whiteners (K, D, D), zero before."""
     K, D, _ = choleskys.shape
     for k in range(K):
         log_scales[k] = log_weights[k] - 0.5 * D * _LOG_2PI
@@ -78,7 +78,7 @@ def fill_log_scales_and_whiteners(log_weights, choleskys, log_scales, whiteners)
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def log_scales_and_whiteners(log_weights, choleskys):
-    """log w_k - log|L_k| - D/2 log 2 pi (K,), and L_k^-1 (K, D, D), of log_weights (K,) and choleskys (K, D, D)."""
+    """Log w_k - log|L_k| - D/2 log 2 pi (K,), and L_k^-1 (K, D, D), of log_weights (K,) and choleskys (K, D, D)."""
     log_scales, whiteners = np.empty(len(choleskys)), np.zeros(choleskys.shape)
     fill_log_scales_and_whiteners(log_weights, choleskys, log_scales, whiteners)
     return log_scales, whiteners

@@ -133,7 +133,7 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     Raises
     ------
     InputError
-        The sampler has no energy: `preconditioning` is "independent" or "allocation".
+        The sampler has no energy: the attribute `sampler` is "independent" or "gibbs".
 
     Examples
     --------

@@ -130,7 +130,7 @@ def _structure_of(draws: xr.Dataset) -> str:
 
 
 def log_mean(logs: FloatArray) -> FloatArray:
-    """log of the mean of exp(logs) along the last axis."""
+    """Log of the mean of exp(logs) along the last axis."""
     largest = logs.max(axis=-1)
     return np.asarray(largest + np.log(np.exp(logs - largest[..., np.newaxis]).mean(axis=-1)))
 

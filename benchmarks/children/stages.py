@@ -14,8 +14,8 @@ from functools import wraps  # noqa: E402
 _STAGES = {
     "EM": [("bayesgmm.analysis", "fit_em")],
     "sampling: mode, whitening, results": [("bayesgmm.analysis", "sample_posterior")],
-    "sampling: pilots": [("bayesgmm.bayes.sampling.sample", "choose")],
-    "sampling: the chains": [("bayesgmm.bayes.sampling.sample", "run_until")],
+    "sampling: pilots": [("bayesgmm.bayes.sampling.around_mode", "choose")],
+    "sampling: the chains": [("bayesgmm.bayes.sampling.around_mode", "run_until")],
     "alignment": [("bayesgmm.analysis", "align")],
     "diagnosis": [("bayesgmm.analysis", "diagnose")],
     "comparison": [("bayesgmm.analysis", "compare")],

@@ -11,7 +11,7 @@ MIXTURE = ("chain", "draw", "component")
 
 
 def posterior_of(weights, means, covariances, X=None, *, features=None, chains=2, aligned=True):
-    """weights (S, K), means (S, K, D), covariances (S, K, D, D), the first S / chains draws of the first chain."""
+    """Weights (S, K), means (S, K, D), covariances (S, K, D, D), the first S / chains draws of the first chain."""
     D = means.shape[-1]
     features = list(features or [f"x{d}" for d in range(D)])
     stds = np.sqrt(np.einsum("skii->ski", covariances))

@@ -17,7 +17,7 @@ class Stated:
     eta: float = 2.0
 
     def mixtures(self, rng, n, K, D):
-        """weights (n, K), means, stds (n, K, D), correlations (n, K, D, D)."""
+        """Weights (n, K), means, stds (n, K, D), correlations (n, K, D, D)."""
         correlations = np.array([[onion(rng, D, self.eta) for _ in range(K)] for _ in range(n)])
         return (
             rng.dirichlet(np.full(K, self.alpha), n),

@@ -1,28 +1,29 @@
-"""What the tests of both kinds of threaded chains share."""
+"""Helpers of the tests of both kinds of threaded chains."""
 
-from bayesgmm.bayes.sampling.run import run_until
+from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.run import Run, run_until
 
 
-def drawn(chains, looks):
-    """z and log posteriors after some looks at how far the chains are."""
+def draws_at(chains, checkpoints) -> Draws:
+    """The draws at the last of some checkpoints."""
     try:
-        for n in looks:
-            tree = chains.first(n)
-        return tree["posterior"]["z"].values, tree["sample_stats"]["logp"].values
+        for n_draws in checkpoints:
+            draws = chains.first(n_draws)
+        return draws
     finally:
         chains.stop()
 
 
-def interrupted(monkeypatch, kind, begin, n_looks):
-    """What a run of chains of a kind leaves that Ctrl-C ends at a look."""
-    looked = []
+def interrupted_run(monkeypatch, kind, start, n_reports) -> Run:
+    """A run of chains of a kind that Ctrl-C ends at a report of progress."""
+    reports = []
 
     def interrupt(chains):
-        looked.append(1)
-        if len(looked) == n_looks:
+        reports.append(1)
+        if len(reports) == n_reports:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(kind, "_show", interrupt)
-    run = run_until(begin, [1000], lambda tree: tree, lambda _: True)
-    assert run.partial
+    run = run_until(start, [1000], lambda draws: draws, lambda _: True)
+    assert run.interrupted
     return run

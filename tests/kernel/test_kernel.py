@@ -121,7 +121,8 @@ def test_statistics_equal_plain_sums_in_any_number_of_features(D):
 
 def test_products_of_many_alike_components_do_not_overflow():
     """Densities over the largest add up to K in every row, and K^128, of one lane's rows where registers hold two
-    doubles, is no number."""
+    doubles, is no number.
+    """
     K, n = 3000, passes.BLOCK
     parameters = kernel_parameters(np.full(K, 1 / K), np.zeros((K, 1)), np.ones((K, 1, 1)))
     X = np.random.default_rng(1).normal(size=(n, 1))

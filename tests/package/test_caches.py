@@ -117,7 +117,7 @@ def test_a_first_analysis_without_folders_to_write_to_ends_with_a_verdict(locked
     code = (
         "import bayesgmm as bg; X = bg.datasets.load_faithful(); "
         "analysis = bg.analyze(X, 2, n_init=3, draws=50, rng=1); print(analysis.comparison.verdict); "
-        "bg.sample_posterior(bg.build_model(X, 1), draws=10, tune=10, chains=1, rng=1)"
+        "bg.sample_model(bg.build_model(X, 1), draws=10, tune=10, chains=1, rng=1)"
     )
     done = run(locked, code)
     assert done.stdout == "not comparable\n", done.stderr

@@ -160,7 +160,7 @@ def test_a_prior_writes_the_call_that_makes_it_to_the_last_digit():
 
 def test_an_interrupted_posterior_says_so(nasty):
     partial = nasty.posterior.copy()
-    partial.attrs["partial"] = 1
+    partial.attrs["interrupted"] = 1
     lines = repr(bg.diagnose(partial)).splitlines()
     assert re.match(r"Diagnosis: \d+ problems found", lines[0])
     assert "2 chains x 20 draws (interrupted)" in lines[1]

@@ -202,7 +202,7 @@ def test_a_row_whose_tail_stands_still_is_weighed_as_it_is():
 
 
 def test_loo_of_a_normal_of_known_sd_has_the_closed_form():
-    """x ~ N(mu, 1), mu flat: leaving x_i out, x_i ~ N(mean of the others, 1 + 1 / (N - 1)).
+    """X ~ N(mu, 1), mu flat: leaving x_i out, x_i ~ N(mean of the others, 1 + 1 / (N - 1)).
 
     20,000 independent draws of mu given all rows: elpd_i has a Monte Carlo error below 0.002; 0.01 is five of them.
     """

@@ -104,7 +104,7 @@ def test_few_effective_draws_are_found(faithful_posterior):
 
 def test_an_interrupted_run_is_found(faithful_posterior):
     partial = faithful_posterior.copy()
-    partial.attrs = faithful_posterior.attrs | {"partial": 1}
+    partial.attrs = faithful_posterior.attrs | {"interrupted": 1}
     assert "partial" in kinds(partial)
 
 

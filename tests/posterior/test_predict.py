@@ -55,7 +55,7 @@ def test_prediction_is_the_average_over_the_draws(S, K, D, diagonal):
 
 
 def test_one_normal_of_uncertain_mean_has_the_closed_form():
-    """mu ~ N(1, 0.5^2), x ~ N(mu, 2^2): x ~ N(1, 0.5^2 + 2^2). Draws at evenly spaced quantiles leave no noise."""
+    """Mu ~ N(1, 0.5^2), x ~ N(mu, 2^2): x ~ N(1, 0.5^2 + 2^2). Draws at evenly spaced quantiles leave no noise."""
     S = 4000
     means = norm.ppf((np.arange(S) + 0.5) / S, 1, 0.5)
     posterior = posterior_of(np.ones((S, 1)), means[:, np.newaxis, np.newaxis], np.full((S, 1, 1, 1), 4.0))

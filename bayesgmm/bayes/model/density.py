@@ -167,7 +167,7 @@ class MixtureDensity:
         return header, (rows, *self._arrays, centre, scale)
 
     def constrain(self, thetas: FloatArray) -> dict[str, FloatArray]:
-        """weights (S, K), means, stds (S, K, D), correlations, covariances (S, K, D, D) of draws thetas (S, P)."""
+        """Weights (S, K), means, stds (S, K, D), correlations, covariances (S, K, D, D) of draws thetas (S, P)."""
         S, K, D = len(thetas), self.n_components, self.values.shape[1]
         _, location, mean_scale, std, _ = self._arrays
         ends = np.cumsum([prod(shape) for shape in self.shapes.values()])[:-1]
@@ -201,7 +201,7 @@ class MixtureDensity:
         }
 
     def unconstrain(self, parameters: MixtureParameters) -> FloatArray:
-        """theta (P,) of a mixture, its covariances brought to the structure first."""
+        """Theta (P,) of a mixture, its covariances brought to the structure first."""
         natural, pieces = natural_values(parameters, self.structure), []
         for name in self.shapes:
             value = natural[name]

@@ -196,7 +196,7 @@ def vine_choleskys(theta, at, diagonal, shared, correlation_choleskys, partial, 
 
 @inner()
 def _theta_at(z, centre, scale, theta):
-    """theta (P,) = centre + scale z, scale (P,) or (P P,)."""
+    """Theta (P,) = centre + scale z, scale (P,) or (P P,)."""
     P = len(theta)
     for i in range(P):
         theta[i] = centre[i]

@@ -23,7 +23,7 @@ def singles_at(typingctx, address):
 
 @intrinsic
 def call_rows(typingctx, function, first, second):
-    """double function(void *first, void *second), all three given as addresses: `log_posterior.rows_function`."""
+    """Double function(void *first, void *second), all three given as addresses: `log_posterior.rows_function`."""
 
     def codegen(context, builder, signature, arguments):
         pointer = ir.IntType(8).as_pointer()

@@ -26,7 +26,7 @@ def split(density: MixtureDensity, thetas: FloatArray) -> FloatArray:
 
 
 def relabelled(density: MixtureDensity, thetas: FloatArray, orders: NDArray[np.intp]) -> FloatArray:
-    """thetas (S, P) with component orders[s, k] at place k; the log posterior is the same there."""
+    """Thetas (S, P) with component orders[s, k] at place k; the log posterior is the same there."""
     K, S = density.n_components, len(thetas)
     numbers = np.take_along_axis(split(density, thetas), orders[..., np.newaxis], axis=1)
     result = thetas.copy()

@@ -24,7 +24,7 @@ def empty_component_share(density: MixtureDensity, modes: Sequence[Mode], rng: n
 
 
 def log_evidence_of_an_empty_component(density: MixtureDensity, mode: Mode, rng: np.random.Generator) -> float:
-    """log of the sum over all allocations that leave some component without rows.
+    """Log of the sum over all allocations that leave some component without rows.
 
     Given which component it is, allocations to the others have the likelihood of K - 1 components, and under the
     Dirichlet prior (concentration a) the probability that they have there times

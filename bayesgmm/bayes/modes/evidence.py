@@ -12,7 +12,7 @@ _MOST_STEPS, _TOLERANCE = 1000, 1e-9
 
 
 def laplace(log_posterior: float, curvature: Curvature) -> float:
-    """log p(mode) + P/2 log 2 pi - log det(H) / 2 with H the negative Hessian at the mode; NaN where H has no inverse.
+    """Log p(mode) + P/2 log 2 pi - log det(H) / 2 with H the negative Hessian at the mode; NaN where H has no inverse.
 
     Tierney and Kadane (1986, doi:10.1080/01621459.1986.10478240), in unconstrained space.
     """
@@ -25,7 +25,7 @@ def laplace(log_posterior: float, curvature: Curvature) -> float:
 def bridge(
     log_posteriors: Callable[[FloatArray], FloatArray], thetas: FloatArray, values: FloatArray, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """log of the integral of the density that draws come from, and its standard error, by bridge sampling.
+    """Log of the integral of the density that draws come from, and its standard error, by bridge sampling.
 
     log_posteriors: (S,) log of that density at (S, P), minus infinity where it is 0; thetas (chain, draw, P) the
     draws, values (chain, draw) the log density there. The other density is the Gaussian with the mean and covariance

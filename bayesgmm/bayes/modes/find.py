@@ -108,7 +108,7 @@ def are_heavy(modes: Sequence[Mode]) -> NDArray[np.bool_]:
 def evidence_of_draws(
     density: MixtureDensity, mode: Mode, thetas: FloatArray, values: FloatArray, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """log evidence, and its error, of the region that draws thetas (chain, draw, P) are from; values (chain, draw).
+    """Log evidence, and its error, of the region that draws thetas (chain, draw, P) are from; values (chain, draw).
 
     The draws' components are put in the order nearest to the mode's, and nothing is counted outside the part of the
     space where that order is the nearest: K! such parts make up the whole, so chains may change labels as they like.
@@ -184,7 +184,7 @@ def _components(density: MixtureDensity, theta: FloatArray) -> MixtureArrays:
 
 
 def _log_copies(components: MixtureArrays, stds: FloatArray) -> float:
-    """log of the number of different mixtures that reordering makes of this one: K! over that of every like group."""
+    """Log of the number of different mixtures that reordering makes of this one: K! over that of every like group."""
     left, log_copies = set(range(len(components.weights))), float(gammaln(len(components.weights) + 1))
     fits = equal_components(components, components, stds)
     while left:

@@ -50,7 +50,12 @@ type Known = tuple[Region, Drawn | None]
 
 
 def explore(
-    density: MixtureDensity, modes: Sequence[Mode], first: Drawn, sample: Sample, rng: np.random.Generator
+    density: MixtureDensity,
+    modes: Sequence[Mode],
+    first: Drawn,
+    sample: Sample,
+    rng: np.random.Generator,
+    thresholds: Thresholds,
 ) -> list[Known]:
     """What is known of each mode, that whose region is the heaviest first; `first` are the chains of the first.
 
@@ -71,8 +76,8 @@ def explore(
             region = Region(mode, VISITED, visiting[0])
         elif not interrupted:
             try:
-                drawn = sample(mode, _decider([one.tree for one in before.values()]))
-                region, interrupted = _region(mode, number, drawn, before), drawn.partial
+                drawn = sample(mode, _decider([one.tree for one in before.values()], thresholds))
+                region, interrupted = _region(mode, number, drawn, before, thresholds), drawn.partial
             except SamplingError as error:
                 region = Region(mode, NOT_SAMPLED, number, str(error))
             except KeyboardInterrupt:  # before there was a draw: what was drawn before is kept
@@ -93,22 +98,22 @@ def _has_visited(density: MixtureDensity, mode: Mode, drawn: Drawn) -> bool:
     return bool((inside.reshape(chains, draws).sum(axis=1) >= _VISITS).all())
 
 
-def _decider(others: Sequence[xr.DataTree]) -> Callable[[xr.DataTree], bool]:
+def _decider(others: Sequence[xr.DataTree], thresholds: Thresholds) -> Callable[[xr.DataTree], bool]:
     """Whether draws show that they are where one of the others is, or elsewhere."""
     agreed = label_free_r_hat(others[:1]) <= _SETTLED
 
     def is_decided(tree: xr.DataTree) -> bool:
         nearest = min(label_free_r_hat([tree, other]) for other in others)
-        return not agreed or nearest <= Thresholds().max_rhat or (nearest >= _APART and converged(tree))
+        return not agreed or nearest <= thresholds.max_rhat or (nearest >= _APART and converged(tree, thresholds))
 
     return is_decided
 
 
-def _region(mode: Mode, number: int, drawn: Drawn, before: dict[int, Drawn]) -> Region:
+def _region(mode: Mode, number: int, drawn: Drawn, before: dict[int, Drawn], thresholds: Thresholds) -> Region:
     """What the chains of a mode are to those of the modes before, by number."""
     together = {at: label_free_r_hat([drawn.tree, other.tree]) for at, other in before.items()}
     nearest = min(together, key=lambda at: together[at])
-    if together[nearest] <= Thresholds().max_rhat:
+    if together[nearest] <= thresholds.max_rhat:
         return Region(mode, JOINED, nearest)
     if label_free_r_hat([before[0].tree]) > _SETTLED:
         return Region(mode, UNCLEAR, number, "the chains of the first mode disagree with each other")

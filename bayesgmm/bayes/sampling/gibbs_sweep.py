@@ -106,7 +106,7 @@ def _log_gamma(rng, shape):
 
 @inner()
 def draw_weights(rng, counts, concentration, theta):
-    """theta's first K - 1: weights ~ Dirichlet(concentration + counts), as logarithms less their mean."""
+    """Theta's first K - 1: weights ~ Dirichlet(concentration + counts), as logarithms less their mean."""
     K = counts.size
     mean = 0.0
     for k in range(K):
@@ -298,7 +298,7 @@ def _move_row(i, j, ratio, norm, factor, rest, Z, G, move, h, Zm):
 
 @inner()
 def _scaled_scatter(factor, T, products, scatter):
-    """scatter = F T F' (D, D), both triangles, of T's lower one: of rows less the mean, in standard deviations."""
+    """Scatter = F T F' (D, D), both triangles, of T's lower one: of rows less the mean, in standard deviations."""
     D = factor.shape[0]
     for i in range(D):
         for j in range(D):

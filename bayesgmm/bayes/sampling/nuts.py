@@ -1,9 +1,8 @@
-"""The one place that talks to nutpie: compile the default density, run the chains, survive an interruption."""
+"""The only module that imports nutpie: models in nutpie's form, and chains of NUTS in the background."""
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import nutpie
@@ -12,7 +11,9 @@ from nutpie.compiled_pyfunc import from_pyfunc
 
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.log_posterior import keep_draw, whitened_log_posterior
-from bayesgmm.bayes.sampling.run import StartingPoint, Z, cut, lengths
+from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.run import RunSettings
+from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.exceptions import SamplingError
 from bayesgmm.types import FloatArray
 
@@ -21,91 +22,178 @@ try:
 except ImportError:  # nutpie does not document it
     CompiledPyMCModel = None
 
-
 C_FUNCTIONS, PYTHON_FUNCTIONS, PYTENSOR = "C functions", "Python functions", "PyTensor"
+# nutpie's names for the statistics of a draw, and ArviZ's.
+_STATISTICS = {
+    "energy": "energy",
+    "diverging": "diverging",
+    "mean_tree_accept": "acceptance_rate",
+    "n_steps": "n_steps",
+    "depth": "tree_depth",
+    "maxdepth_reached": "reached_max_treedepth",
+    "step_size": "step_size",
+    "step_size_bar": "step_size_bar",
+}
+_Z = "z"
+_POLLING_SECONDS = 0.02
 
 
-class CompiledDensity:
-    """The default model's density as a nutpie model, without PyTensor.
+class NutpieModel(NamedTuple):
+    """A model in coordinates z, as nutpie takes it.
 
-    nutpie calls two C functions and passes them `user_data`; `CompiledPyMCModel` is the class of nutpie's that takes
-    such functions. It is not documented: where it is missing or takes other arguments, nutpie calls Python.
+    model : nutpie's object.
+    z_name : the variable of its draws that holds z.
+    gradients_by : what nutpie calls for each gradient.
     """
 
-    def __init__(self, density: MixtureDensity) -> None:
-        self._density = density
-        self.calls = C_FUNCTIONS
+    model: Any
+    z_name: str
+    gradients_by: str
 
-    @property
-    def density(self) -> MixtureDensity:
-        return self._density
 
-    @property
-    def n_dim(self) -> int:
-        return self.density.n_dim
+def density_model(density: MixtureDensity, centre: FloatArray, scale: FloatArray, start: StartingPoint) -> NutpieModel:
+    """The default model in coordinates z, theta = centre + scale z, without PyTensor; scale (P,) or (P, P).
 
-    def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
-        return self.density(theta)
+    nutpie calls two C functions and passes them `user_data`. Its class for such functions, `CompiledPyMCModel`, is
+    undocumented: where it is missing or takes other arguments, nutpie calls Python functions, which is slower.
+    """
+    if CompiledPyMCModel is not None:
+        with suppress(TypeError):  # other arguments than those known here
+            return NutpieModel(_c_function_model(density, centre, scale, start), _Z, C_FUNCTIONS)
+    return NutpieModel(_python_function_model(density, centre, scale, start), _Z, PYTHON_FUNCTIONS)
 
-    def sampler(self, centre: FloatArray, scale: FloatArray, start: StartingPoint) -> Any:
-        if CompiledPyMCModel is not None:
+
+def _c_function_model(density: MixtureDensity, centre: FloatArray, scale: FloatArray, start: StartingPoint) -> Any:
+    header, arrays = density.user_data(centre, scale)
+    P = density.n_dim
+    return CompiledPyMCModel(
+        dims={},
+        _n_dim=P,
+        _shapes={_Z: (P,)},
+        _coords={},
+        compiled_logp_func=whitened_log_posterior(),
+        compiled_expand_func=keep_draw(),
+        initial_point_func=start,
+        shared_data=dict(enumerate(arrays)),  # keeps alive the arrays that the header points to
+        shared_var_keys={},
+        user_data=header,
+        n_expanded=P,
+        shape_info=([_Z], [slice(0, P)], [(P,)]),
+        logp_func=None,
+        expand_func=None,
+        reparameterized_names=[],
+    )
+
+
+def _python_function_model(density: MixtureDensity, centre: FloatArray, scale: FloatArray, start: StartingPoint) -> Any:
+    matrix = np.diag(scale) if scale.ndim == 1 else scale
+
+    def log_density(z: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = density(centre + matrix @ z)
+        return value, matrix.T @ gradient
+
+    return from_pyfunc(
+        density.n_dim,
+        lambda: log_density,
+        lambda *seeds: lambda z: {_Z: z},
+        [np.dtype(np.float64)],
+        [(density.n_dim,)],
+        [_Z],
+        make_initial_point_fn=start,
+    )
+
+
+def compile_pymc(model: Any, var_names: list[str]) -> Any:
+    """Nutpie's compiled form of a `pymc.Model`, whose draws hold the named variables."""
+    return nutpie.compile_pymc_model(model, var_names=var_names)
+
+
+class NUTSChains:
+    """Chains of NUTS that run in the background, all at the same time whatever the number of cores.
+
+    nutpie adapts a diagonal mass matrix in coordinates z; draws are handed over in theta = centre + scale z.
+    """
+
+    def __init__(self, nutpie_model: NutpieModel, centre: FloatArray, scale: FloatArray, settings: RunSettings) -> None:
+        self._z_name, self._centre, self._scale = nutpie_model.z_name, centre, scale
+        self._tune = settings.tune
+        self._n_done, self._is_paused = 0, False
+        self._final_tree: xr.DataTree | None = None
+        with _sampling_errors():
+            self._background = nutpie.sample(
+                nutpie_model.model,
+                draws=settings.limit,
+                tune=settings.tune,
+                adaptation="diag",
+                chains=settings.chains,
+                cores=settings.chains,
+                seed=settings.seed,
+                save_warmup=False,
+                progress_bar=settings.progress,
+                progress_callback=self._note_progress,
+                progress_rate=100 if settings.progress else int(1000 * _POLLING_SECONDS),
+                blocking=False,
+            )
+
+    def _note_progress(self, chains: list[Any]) -> None:
+        self._n_done = min(chain.finished_draws for chain in chains) - self._tune
+
+    def first(self, n_draws: int) -> Draws:
+        """The first draws of every chain."""
+        with _sampling_errors():
             try:
-                return self._of_c_functions(centre, scale, start)
-            except TypeError:  # other arguments than those known here
-                pass
-        self.calls = PYTHON_FUNCTIONS
-        return self._of_python_functions(centre, scale, start)
+                return self._draws(self._tree_of(n_draws)).first(n_draws)
+            except BaseException as error:
+                if _is_panic(error):
+                    self._final_tree = xr.DataTree()  # nothing is left that could be stopped
+                raise
 
-    def _of_c_functions(self, centre: FloatArray, scale: FloatArray, start: StartingPoint) -> Any:
-        header, arrays = self.density.user_data(centre, scale)
-        P = self.n_dim
-        return CompiledPyMCModel(
-            dims={},
-            _n_dim=P,
-            _shapes={Z: (P,)},
-            _coords={},
-            compiled_logp_func=whitened_log_posterior(),
-            compiled_expand_func=keep_draw(),
-            initial_point_func=start,
-            shared_data=dict(enumerate(arrays)),  # keeps alive what the header points to
-            shared_var_keys={},
-            user_data=header,
-            n_expanded=P,
-            shape_info=([Z], [slice(0, P)], [(P,)]),
-            logp_func=None,
-            expand_func=None,
-            reparameterized_names=[],
+    def _tree_of(self, n_draws: int) -> xr.DataTree:
+        """Nutpie's draws, at least n_draws per chain; the chains pause unless they have ended."""
+        n_reported = n_draws
+        while True:
+            if self._is_paused:
+                self._background.resume()
+                self._is_paused = False
+            while self._final_tree is None and self._n_done < n_reported:
+                with suppress(TimeoutError):
+                    self._final_tree = self._background.wait(timeout=_POLLING_SECONDS)
+            if self._final_tree is not None:
+                return self._final_tree
+            self._background.pause()
+            self._is_paused = True
+            tree: xr.DataTree = self._background.inspect()
+            log_posterior = tree["sample_stats"].to_dataset()["logp"].values
+            if np.isfinite(log_posterior).sum(axis=1).min() >= n_draws:
+                return tree
+            n_reported = self._n_done + 1  # draws that nutpie has counted may not be stored yet
+
+    def stop(self) -> Draws:
+        """End the chains. What they have drawn so far; nutpie pads the log posterior with NaN to equal lengths."""
+        if self._final_tree is None:
+            self._final_tree = self._background.abort()
+        try:
+            return self._draws(self._final_tree)
+        except KeyError:  # no chain has started
+            return Draws(np.empty((0, 0, len(self._centre))), np.empty((0, 0)))
+
+    def _draws(self, tree: xr.DataTree) -> Draws:
+        posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
+        z = np.asarray(posterior[self._z_name].values)
+        flat = z.reshape(-1, z.shape[-1])
+        theta = self._centre + (flat * self._scale if self._scale.ndim == 1 else flat @ self._scale.T)
+        variables = posterior.drop_vars(self._z_name)
+        return Draws(
+            theta.reshape(z.shape),
+            np.asarray(stats["logp"].values),
+            {ours: stats[name].values for name, ours in _STATISTICS.items() if name in stats},
+            variables if variables.data_vars else None,
         )
-
-    def _of_python_functions(self, centre: FloatArray, scale: FloatArray, start: StartingPoint) -> Any:
-        matrix = np.diag(scale) if scale.ndim == 1 else scale
-
-        def log_density(z: FloatArray) -> tuple[float, FloatArray]:
-            value, gradient = self.density(centre + matrix @ z)
-            return value, matrix.T @ gradient
-
-        return from_pyfunc(
-            self.n_dim,
-            lambda: log_density,
-            lambda *seeds: lambda z: {Z: z},
-            [np.dtype(np.float64)],
-            [(self.n_dim,)],
-            [Z],
-            make_initial_point_fn=start,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How the chains tune: draws, and nutpie's name for the adaptation of the mass matrix."""
-
-    tune: int
-    adaptation: str
 
 
 @contextmanager
 def _sampling_errors() -> Iterator[None]:
-    """nutpie's own errors as ours."""
+    """Raise nutpie's errors as SamplingError."""
     try:
         yield
     except BaseException as error:
@@ -118,74 +206,5 @@ def _sampling_errors() -> Iterator[None]:
 
 
 def _is_panic(error: BaseException) -> bool:
-    """Whether one of nutpie's threads broke off, as at a starting point without a gradient: this is no Exception."""
+    """Whether a thread of nutpie panicked, as at a starting point without a gradient. Its class is not exported."""
     return type(error).__name__ == "PanicException"
-
-
-# Seconds between two looks at how far the chains are.
-_LOOK = 0.02
-
-
-class Chains:
-    """Chains that run in the background until each has as many draws as one wants to see, and then pause.
-
-    All run at the same time, whatever the number of cores: none has to wait for another's last draw. What a chain
-    draws depends on the model and the seed alone, not on when one looked.
-    """
-
-    @_sampling_errors()
-    def __init__(self, sampler: Any, settings: Settings, *, limit: int, chains: int, seed: int, progress: bool) -> None:
-        self._settings = settings
-        self._done, self._paused = 0, False
-        self._finished: xr.DataTree | None = None
-        self._background = nutpie.sample(
-            sampler,
-            draws=limit,
-            tune=settings.tune,
-            adaptation=settings.adaptation,
-            chains=chains,
-            cores=chains,
-            seed=seed,
-            save_warmup=False,
-            progress_bar=progress,
-            progress_callback=self._note,
-            progress_rate=100 if progress else int(1000 * _LOOK),
-            blocking=False,
-        )
-
-    def _note(self, progress: list[Any]) -> None:
-        self._done = min(chain.finished_draws for chain in progress) - self._settings.tune
-
-    @_sampling_errors()
-    def first(self, n: int) -> xr.DataTree:
-        """The first n draws of every chain."""
-        try:
-            return self._first(n)
-        except BaseException as error:
-            if _is_panic(error):
-                self._finished = xr.DataTree()  # nothing is left that could be stopped
-            raise
-
-    def _first(self, n: int) -> xr.DataTree:
-        wanted = n
-        while True:
-            if self._paused:
-                self._background.resume()
-                self._paused = False
-            while self._finished is None and self._done < wanted:
-                with suppress(TimeoutError):
-                    self._finished = self._background.wait(timeout=_LOOK)
-            if self._finished is not None:
-                return cut(self._finished, slice(0, n))
-            self._background.pause()
-            self._paused = True
-            tree = self._background.inspect()
-            if min(lengths(tree)) >= n:
-                return cut(tree, slice(0, n))
-            wanted = self._done + 1  # counted, but not yet stored
-
-    def stop(self) -> xr.DataTree:
-        """End the chains; what they have drawn, padded to equal lengths."""
-        if self._finished is None:
-            self._finished = self._background.abort()
-        return self._finished

@@ -1,114 +1,92 @@
-"""Short pilot runs of each way, and their efficiency in effective draws per gradient."""
+"""Short pilot runs of several ways, and the efficiency of each in effective draws per gradient."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 
-from bayesgmm.bayes.sampling.gibbs import SWEEPS
-from bayesgmm.bayes.sampling.run import Sampling
-from bayesgmm.bayes.sampling.target import Posterior
-from bayesgmm.bayes.sampling.ways import _COSTS, ALLOCATION, Coordinates, begin
+from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.run import Chains, RunSettings
+from bayesgmm.bayes.sampling.target import Target
+from bayesgmm.bayes.sampling.way import Way
 from bayesgmm.convergence import convergence
-from bayesgmm.types import FloatArray
 
 _PILOT_CHAINS = 4
-
-
-# Pilots end at the first of these draws a chain at which the best has enough effective draws to be told apart.
-_PILOT_DRAWS = (500, 1000, 2000)
-
-
-_PILOT_ESS = 400
-
-
-# With one divergence in a hundred draws a candidate has to be half as efficient again.
+# Pilots end at the first of these numbers of draws per chain at which the best way has enough effective draws.
+_CHECKPOINTS = (500, 1000, 2000)
+_ENOUGH_EFFECTIVE = 400
+# One divergence per hundred draws has to be made up for by half as much efficiency again.
 _DIVERGENCE_COST = 50.0
-
-
-# Draws a chain that the tuning is spread over when candidates are compared.
+# Draws per chain of the run that tuning is spread over.
 _USUAL_DRAWS = 1000
 
 
 @dataclass(frozen=True)
-class _Pilot:
-    """Draws of a pilot in figures.
+class Pilot:
+    """Figures of one pilot.
 
-    gradients: or sweeps; efficiency: effective draws per 1000 of them in a run of usual length, its tuning included;
-    less for divergences and for what takes longer than a gradient.
+    tune : tuning draws per chain; n_draws : draws of all chains; ess, r_hat : of the log-likelihood; n_steps : units of
+    work, and step_name, step_cost their name and their cost in gradients; n_divergences : divergent draws.
     """
 
     name: str
     tune: int
-    draws: int
+    n_draws: int
     ess: float
     r_hat: float
-    gradients: int
-    divergences: int
+    n_steps: int
+    n_divergences: int
+    step_name: str = "gradients"
+    step_cost: float = 1.0
 
     @property
     def efficiency(self) -> float:
+        """Effective draws per 1000 gradients in a run of usual length, tuning included, less for divergences."""
         if not np.isfinite(self.ess):
             return 0.0
         share_of_draws = _USUAL_DRAWS / (_USUAL_DRAWS + self.tune)
-        cost = (1 + _DIVERGENCE_COST * self.divergences / self.draws) * _COSTS.get(self.name, 1.0)
-        return 1000 * self.ess / self.gradients * share_of_draws / cost
+        cost = (1 + _DIVERGENCE_COST * self.n_divergences / self.n_draws) * self.step_cost
+        return 1000 * self.ess / self.n_steps * share_of_draws / cost
 
     def __str__(self) -> str:
-        what = "sweeps" if self.name == ALLOCATION else "gradients"
         return (
-            f"{self.name}: {self.efficiency:.1f} effective draws per 1000 gradients ({self.draws} draws, "
-            f"{self.gradients} {what}, {self.ess:.0f} effective, R-hat {self.r_hat:.2f}, "
-            f"{self.divergences} divergences)"
+            f"{self.name}: {self.efficiency:.1f} effective draws per 1000 gradients ({self.n_draws} draws, "
+            f"{self.n_steps} {self.step_name}, {self.ess:.0f} effective, R-hat {self.r_hat:.2f}, "
+            f"{self.n_divergences} divergences)"
         )
 
 
-def _pilots(
-    posterior: Posterior,
-    candidates: list[Coordinates],
-    quantity: Callable[[xr.DataTree, Coordinates], FloatArray],
-    start_width: float,
-    rng: np.random.Generator,
-) -> list[_Pilot]:
-    running: list[Sampling] = []
-    seed = int(rng.integers(2**63))
+def run_pilots(target: Target, ways: Sequence[Way], tune: int | None, rng: np.random.Generator) -> list[Pilot]:
+    """Run every way until one of them has enough effective draws; one pilot per way, in the order given."""
+    seed, running = int(rng.integers(2**63)), list[Chains]()
     try:
-        for n in _PILOT_DRAWS:
+        for n_draws in _CHECKPOINTS:
             pilots = []
-            for i, candidate in enumerate(candidates):
-                if i == len(running):  # one candidate runs at a time
-                    sampling = begin(
-                        posterior,
-                        candidate,
-                        start_width=start_width,
-                        limit=_PILOT_DRAWS[-1],
-                        chains=_PILOT_CHAINS,
-                        seed=seed,
-                        progress=False,
+            for i, way in enumerate(ways):
+                if i == len(running):  # the chains of one way run at a time; those of the others pause
+                    settings = RunSettings(
+                        tune or way.default_tune, _CHECKPOINTS[-1], _PILOT_CHAINS, seed, progress=False
                     )
-                    running.append(sampling)
-                pilots.append(_figures(candidate, running[i].first(n), quantity))
-            if max((pilot.ess for pilot in pilots if np.isfinite(pilot.ess)), default=0.0) >= _PILOT_ESS:
+                    running.append(way.start(settings))
+                pilots.append(_pilot(target, way, tune or way.default_tune, running[i].first(n_draws)))
+            if max((pilot.ess for pilot in pilots if np.isfinite(pilot.ess)), default=0.0) >= _ENOUGH_EFFECTIVE:
                 break
     finally:
-        for sampling in running:
-            sampling.stop()
+        for chains in running:
+            chains.stop()
     return pilots
 
 
-def _figures(
-    candidate: Coordinates, draws: xr.DataTree, quantity: Callable[[xr.DataTree, Coordinates], FloatArray]
-) -> _Pilot:
-    stats = draws["sample_stats"].to_dataset()
-    found = convergence(quantity(draws, candidate)[..., np.newaxis], ["quantity"]).iloc[0]
-    n_draws, has_gradients = stats["logp"].size, "n_steps" in stats
-    return _Pilot(
-        candidate.name,
-        candidate.settings.tune,
-        n_draws,
-        float(found["ess_bulk"]),
-        float(found["r_hat"]),
-        int(stats["n_steps"].sum()) if has_gradients else SWEEPS * n_draws,
-        int(stats["diverging"].sum()) if has_gradients else 0,
+def _pilot(target: Target, way: Way, tune: int, draws: Draws) -> Pilot:
+    figures = convergence(target.log_likelihoods(draws)[..., np.newaxis], ["log-likelihood"]).iloc[0]
+    return Pilot(
+        way.name,
+        tune,
+        draws.log_posterior.size,
+        float(figures["ess_bulk"]),
+        float(figures["r_hat"]),
+        way.n_steps(draws),
+        int(np.sum(draws.stats.get("diverging", 0))),
+        way.step_name,
+        way.step_cost,
     )

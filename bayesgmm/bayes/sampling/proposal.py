@@ -1,25 +1,29 @@
-"""Independent draws near the posterior: a Gaussian in coordinates in which many rows make the posterior one.
+"""Independent draws near the posterior: a Gaussian in coordinates in which many rows make the posterior Gaussian.
 
-If it were known which component each row is from, a component's posterior under a flat prior would be normal and
-inverse-Wishart, and its numbers would be independent in these coordinates (Bartlett's decomposition: Anderson 2003, An
-introduction to multivariate statistical analysis, section 7.2):
+If the component of every row were known, then under a flat prior a component's mean and covariance would be normal and
+inverse-Wishart a posteriori. In the following coordinates their elements would be independent (Bartlett's
+decomposition: Anderson 2003, An introduction to multivariate statistical analysis, section 7.2):
 
-    A_k = L_0k' L_k^-T      upper triangular, its diagonal chi, what is above it normal
-    delta_k = L_k^-1 (mu_k - mu_0k)      normal
+    A_k = L_0k' L_k^-T                upper triangular, the diagonal chi, the elements above it normal
+    delta_k = L_k^-1 (mu_k - mu_0k)   normal
 
-with Sigma_k = L_k L_k', and mu_0k, L_0k those of the mode. The diagonal is taken to the power 2/3, the cube root of chi
-square, which is close to normal (Wilson and Hilferty 1931, doi:10.1073/pnas.17.12.684). Weights stay as they are in
-theta. The rows' components are not known, which widens and correlates all this: the Gaussian has the curvature of the
-true posterior at its mode. What is left is the posterior's density over that of the draws, their weights. One draw in
-twenty comes from a wider Gaussian, so that weights stay small where the posterior has longer tails, and tell of regions
-that the mode's curvature does not (a defensive mixture: Hesterberg 1995, doi:10.1080/00401706.1995.10484303).
+with Sigma_k = L_k L_k', and mu_0k, L_0k the mean and the Cholesky factor at the mode. The diagonal enters by its power
+2/3, the cube root of chi square, which is close to normal (Wilson and Hilferty 1931, doi:10.1073/pnas.17.12.684). The
+weights stay as they are in theta. The components of the rows are not known, which widens and correlates the
+coordinates: the Gaussian has the curvature of the true posterior at its mode. The remaining mismatch is corrected by
+importance weights, the ratio of the posterior's density to the proposal's.
 
-Draws come in groups, rings in which each is drawn away from the one before it: z_i = (3 e_i - e_(i-1)) / sqrt(10), e
-standard normal, whose neighbours correlate by -0.3. What is too large in one draw is too small in the next, so that
-means over draws vary less (antithetic variates; in Metropolis' proposals: Craiu and Lemieux 2007,
-doi:10.1007/s11222-006-9009-4). Squares correlate by 0.09: of spreads there are 0.85 times as many effective draws.
+One draw in twenty comes from a wider Gaussian: it keeps the weights bounded where the posterior has longer tails, and
+it finds regions that the curvature at the mode does not show (a defensive mixture: Hesterberg 1995,
+doi:10.1080/00401706.1995.10484303).
 
-With tied covariances there is one A, with diagonal ones the diagonal of each, with spherical ones a number each.
+Draws come in groups. Each draw of a group is pushed away from its predecessor, in a ring: z_i = (3 e_i - e_(i-1)) /
+sqrt(10) with e standard normal, so that neighbours have the correlation -0.3. An error of one draw is made up for by
+the next, and means over draws vary less (antithetic variates; in Metropolis proposals: Craiu and Lemieux 2007,
+doi:10.1007/s11222-006-9009-4). Squares have the correlation 0.09, so that a standard deviation has 0.85 times as many
+effective draws.
+
+Tied covariances have one A, diagonal ones the diagonal of each A, spherical ones a single number each.
 """
 
 from dataclasses import dataclass
@@ -32,16 +36,17 @@ from bayesgmm.bayes.model.log_posterior import LOG_SCALE
 from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.types import FloatArray
 
-_STEP = 1e-5  # of differences; A and delta are of order 1
-GROUP = 10
-# Groups that the effective share is judged by; below the second share more of them: few draws may hold none of the
-# heaviest weights, and 0.6 may turn out to be 0.3.
-_PROBES, _MORE_PROBES = 50, 200
+# Step of central differences in phi, whose elements are of order 1.
+_STEP = 1e-5
+GROUP = 10  # draws per group
+# Pilot groups that judge the effective share. If it is below _GOOD_ENOUGH, _MORE_PILOT_GROUPS more are drawn, because a
+# few draws can miss the heaviest weights; see docs/decisions/0040.
+_PILOT_GROUPS, _MORE_PILOT_GROUPS = 50, 200
 _GOOD_ENOUGH = 0.75
-# Below this share of effective proposals chains stand still where the posterior is not as the proposals say.
+# Below this effective share a chain can stay at one group for long.
 FEWEST_EFFECTIVE = 0.5
-# The wider Gaussian: its share, and how far its typical distance from the mode, sqrt(P), is moved outwards.
-_WIDE_SHARE, _FARTHER = 0.05, 3.0
+# The wider Gaussian: its share of the draws, and the distance by which its typical radius exceeds sqrt(P).
+_WIDE_SHARE, _EXTRA_RADIUS = 0.05, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +59,12 @@ class BartlettCoordinates:
 
     @classmethod
     def around(cls, density: MixtureDensity, mode: FloatArray) -> Self:
+        """The coordinates around a mode theta (P,)."""
         values = density.constrain(mode[np.newaxis])
         return cls(density, values["means"][0], np.linalg.cholesky(values["covariances"][0]))
 
     def of_mode(self, mode: FloatArray) -> FloatArray:
-        """phi (P,) at the mode: delta 0, A the identity."""
+        """Coordinates phi (P,) of the mode: delta is 0 and A the identity."""
         K, D = self.means.shape
         phi = np.zeros(self.density.n_dim)
         phi[: K - 1] = mode[: K - 1]
@@ -71,7 +77,10 @@ class BartlettCoordinates:
         return phi
 
     def thetas(self, phis: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """theta (S, P) at phi (S, P), and log |d theta / d phi| (S,) up to a constant: -inf where phi is no mixture."""
+        """Map phi (S, P) to theta (S, P).
+
+        Returns theta and log |d theta / d phi| (S,) up to a constant, which is minus infinity where phi is no mixture.
+        """
         S, (K, D) = len(phis), self.means.shape
         diagonal, shared, spherical, _ = self.density.switches
         groups = 1 if shared else K
@@ -96,11 +105,11 @@ class BartlettCoordinates:
                 means = self.means + (L @ deltas[..., np.newaxis])[..., 0]
                 lengths = np.sqrt(np.cumsum(np.square(L)[..., ::-1], axis=-1)[..., ::-1])
                 below, left = np.tril_indices(D, -1)
-                # A partial correlation is L_ij over the length of (L_ij, ..., L_ii), and theta its logit.
+                # A partial correlation is L_ij divided by the length of (L_ij, ..., L_ii); theta holds its logit.
                 vine = 2 * np.arcsinh(L[..., below, left] / lengths[..., below, left + 1])
                 scales = [np.log(lengths[..., 0]), vine]
-                # |da / db| = prod 1.5 sqrt(b); |dL / dA| = prod a_ii^-(D+1); |dL / d theta| = prod of all lengths, a
-                # change of a partial correlation turns the rest of its row.
+                # |da / db| = prod 1.5 sqrt(b); |dL / dA| = prod a_ii^-(D+1); |dL / d theta| is the product of all
+                # lengths, since a change of a partial correlation rotates the rest of its row.
                 rows, columns = np.tril_indices(D)
                 log_jacobian = (0.5 - 1.5 * (D + 1)) * np.log(b).sum(axis=(1, 2))
                 log_jacobian -= np.log(lengths[..., rows, columns]).sum(axis=(1, 2))
@@ -108,13 +117,13 @@ class BartlettCoordinates:
             _, location, mean_scale, *_ = self.density.arrays
             standardised = (means - location) / mean_scale
             thetas = np.concatenate([piece.reshape(S, -1) for piece in (logits, standardised, *scales)], axis=1)
-        fine = (b > 0).all(axis=(1, 2)) & np.isfinite(thetas).all(axis=1)
-        return thetas, np.where(fine, log_jacobian, -np.inf)
+        is_mixture = (b > 0).all(axis=(1, 2)) & np.isfinite(thetas).all(axis=1)
+        return thetas, np.where(is_mixture, log_jacobian, -np.inf)
 
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """phi = centre + scale z, z standard normal; `efficiency`: how near the posterior it is."""
+    """The proposal distribution: phi = centre + scale z, with z from `_rings`, a share of it widened."""
 
     coordinates: BartlettCoordinates
     centre: FloatArray
@@ -122,10 +131,12 @@ class Proposal:
 
     @classmethod
     def at(cls, density: MixtureDensity, curvature: Curvature) -> Self | None:
-        """The Gaussian at a mode; None where the curvature has no inverse, or standard deviations are fixed or bounded.
+        """The proposal around a mode.
 
-        Around the mode of the density of theta the gradient of that of phi is the gradient g of the Jacobian alone. So
-        the mode in phi is, to first order, the variance times g away.
+        None where the curvature has no inverse, and where the prior fixes or bounds the standard deviations.
+
+        At the mode of the density of theta, the gradient of the log density of phi is that of the log Jacobian, g. So
+        to first order the mode in phi lies at a distance of the covariance times g.
         """
         if curvature.whitening is None or density.switches[-1] != LOG_SCALE:
             return None
@@ -139,17 +150,19 @@ class Proposal:
 
     @property
     def density(self) -> MixtureDensity:
+        """The target density."""
         return self.coordinates.density
 
     def draw(self, rng: np.random.Generator, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """n groups: theta (n, GROUP, P), log posteriors (n, GROUP), and log weights (n, GROUP) up to a constant.
+        """Draw n groups.
 
-        The weight of what is no mixture is 0. Each draw for itself is from the two Gaussians.
+        Returns theta (n, GROUP, P), log posteriors (n, GROUP), and log weights (n, GROUP) up to a constant. A point
+        that is no mixture has weight 0. The marginal distribution of every draw is the mixture of the two Gaussians.
         """
         P = len(self.centre)
         z = _rings(rng, n, P).reshape(-1, P)
         is_wide = rng.random(len(z)) < _WIDE_SHARE
-        width = 1 + _FARTHER / np.sqrt(P)
+        width = 1 + _EXTRA_RADIUS / np.sqrt(P)
         z[is_wide] *= width
         squares = np.square(z).sum(axis=1)
         log_densities = np.logaddexp(
@@ -157,30 +170,33 @@ class Proposal:
             np.log(_WIDE_SHARE) - 0.5 * squares / width**2 - P * np.log(width),
         )
         thetas, log_jacobians = self.coordinates.thetas(self.centre + z @ self.scale.T)
-        possible = np.isfinite(log_jacobians)
+        is_mixture = np.isfinite(log_jacobians)
         log_posteriors = np.full(len(z), -np.inf)
-        log_posteriors[possible] = self.density.log_posteriors(thetas[possible])
+        log_posteriors[is_mixture] = self.density.log_posteriors(thetas[is_mixture])
         log_weights = log_posteriors + log_jacobians - log_densities
         log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf)
         return thetas.reshape(n, GROUP, P), log_posteriors.reshape(n, GROUP), log_weights.reshape(n, GROUP)
 
     def efficiency(self, rng: np.random.Generator) -> float:
-        """The effective share of 500 draws; where that leaves it open, of 2500."""
-        log_weights = self.draw(rng, _PROBES)[2]
+        """Effective share of 500 draws; of 2500 where the first 500 leave open whether it is large enough."""
+        log_weights = self.draw(rng, _PILOT_GROUPS)[2]
         if FEWEST_EFFECTIVE <= effective_share(log_weights) < _GOOD_ENOUGH:
-            log_weights = np.concatenate([log_weights, self.draw(rng, _MORE_PROBES)[2]])
+            log_weights = np.concatenate([log_weights, self.draw(rng, _MORE_PILOT_GROUPS)[2]])
         return effective_share(log_weights)
 
 
 def _rings(rng: np.random.Generator, n: int, n_dim: int) -> FloatArray:
-    """(n, GROUP, P) standard normal; neighbours in a group, the last and the first too, correlate by -0.3."""
-    own = rng.standard_normal((n, GROUP, n_dim))
-    rings: FloatArray = (3 * own - np.roll(own, 1, axis=1)) / np.sqrt(10)
+    """Standard normal groups (n, GROUP, P): neighbours, the last and the first too, have the correlation -0.3."""
+    independent = rng.standard_normal((n, GROUP, n_dim))
+    rings: FloatArray = (3 * independent - np.roll(independent, 1, axis=1)) / np.sqrt(10)
     return rings
 
 
 def effective_share(log_weights: FloatArray) -> float:
-    """(sum w)^2 / (n sum w^2) of n weights w (Kong 1992, A note on importance sampling); 0 where all are 0."""
+    """Effective share (sum w)^2 / (n sum w^2) of n importance weights w; 0 where all weights are 0.
+
+    Kong (1992), A note on importance sampling using standardized weights.
+    """
     largest = log_weights.max()
     if not np.isfinite(largest):
         return 0.0
@@ -189,8 +205,8 @@ def effective_share(log_weights: FloatArray) -> float:
 
 
 def _lower_inverse(B: FloatArray) -> FloatArray:
-    """Of lower triangular matrices (..., D, D), row by row; not finite where there is none."""
-    B = np.ascontiguousarray(np.moveaxis(B, (-2, -1), (0, 1)))  # so that each operation is on many numbers in a row
+    """Inverses of lower triangular matrices (..., D, D), row by row; not finite where there is none."""
+    B = np.ascontiguousarray(np.moveaxis(B, (-2, -1), (0, 1)))  # the batch last, so that operations vectorise
     inverse = np.zeros(B.shape)
     for i in range(len(B)):
         inverse[i, i] = 1 / B[i, i]

@@ -1,111 +1,109 @@
-"""A PyMC model made ready for the sampler: whitened, and compiled by PyTensor with the kernel as an Op."""
+"""A PyMC model as a target: whitened, and compiled by PyTensor with the kernel as an Op."""
 
 import ctypes
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, override
 
 import numpy as np
-import nutpie
-import pymc as pm
-import pytensor.tensor as pt
-from pytensor.graph.replace import graph_replace
+import xarray as xr
 
-from bayesgmm.bayes.model.density import natural_values
-from bayesgmm.bayes.model.pymc_model import AUXILIARY
-from bayesgmm.bayes.sampling.nuts import PYTENSOR
-from bayesgmm.bayes.sampling.run import StartingPoint
-from bayesgmm.mixture.covariance import STRUCTURES
+from bayesgmm.bayes.model.density import MixtureDensity
+from bayesgmm.bayes.modes.curvature import Curvature
+from bayesgmm.bayes.sampling import nuts, schema
+from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.proposal import Proposal
+from bayesgmm.bayes.sampling.starts import StartingPoint
+from bayesgmm.bayes.sampling.target import Target
+from bayesgmm.bayes.sampling.whitened import (
+    CENTRE,
+    FLAT,
+    SCALE,
+    kept_variables,
+    observed_rows,
+    starting_points,
+    whitened_model,
+)
+from bayesgmm.mixture.draws import log_densities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray
 
-CENTRE, SCALE = "whitening_centre", "whitening_scale"
-FLAT = "whitened"
+if TYPE_CHECKING:
+    import pymc as pm
+
+_DOUBLES = ctypes.POINTER(ctypes.c_double)
 
 
-def whitened_model(model: pm.Model) -> pm.Model:
-    """The same model over one flat variable z: its log density as a potential at centre + scale z.
+class PyMCTarget(Target):
+    """The posterior of a PyMC model in its unconstrained space."""
 
-    Variables keep their names and dims as deterministics. Centre (P,) and scale (P, P) are data, 0 and the identity
-    at first, so that one compilation serves the search for the mode and the sampling.
-    """
-    shapes = {name: np.shape(value) for name, value in model.initial_point().items()}
-    sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
-    P = sum(sizes.values())
-    coords = {name: values for name, values in model.coords.items() if values is not None}
-    with pm.Model(coords=coords) as whitened:
-        centre, scale = pm.Data(CENTRE, np.zeros(P)), pm.Data(SCALE, np.eye(P))
-        z = pm.Flat(FLAT, shape=P)
-        theta = centre + scale @ z
-        values, offset = {}, 0
-        for value in model.value_vars:
-            piece = theta[offset : offset + sizes[value.name]].reshape(shapes[value.name])
-            values[value] = pt.specify_shape(piece, shapes[value.name]).astype(value.dtype)
-            offset += sizes[value.name]
-        named = model.free_RVs + model.deterministics
-        graphs = [model.logp(), *model.replace_rvs_by_values(named)]
-        log_density, *variables = graph_replace(graphs, values, strict=False)
-        pm.Potential("log_posterior", log_density)
-        for variable, original in zip(variables, named, strict=True):
-            pm.Deterministic(original.name, variable, dims=model.named_vars_to_dims.get(original.name))
-    return whitened
-
-
-class CompiledModel:
-    """A PyMC model's log posterior in its unconstrained space, and the nutpie model that samples it."""
-
-    calls = PYTENSOR
-    density = None
-
-    def __init__(self, model: pm.Model) -> None:
-        self.model = model
-        self._point = model.initial_point()
-        kept = [v.name for v in model.free_RVs + model.deterministics if v.name not in AUXILIARY]
-        self.kept = kept
-        self._compiled = nutpie.compile_pymc_model(whitened_model(model), var_names=kept)
+    def __init__(self, model: "pm.Model", start: MixtureParameters | None, rng: np.random.Generator) -> None:
+        self._variables = kept_variables(model)
+        self._compiled = nuts.compile_pymc(whitened_model(model), [FLAT, *self._variables])
+        self._table = observed_rows(model)
+        self.search = starting_points(model, start, rng)
 
     @property
+    @override
     def n_dim(self) -> int:
         return int(self._compiled.n_dim)
 
+    @property
+    @override
+    def attributes(self) -> Mapping[str, Any]:
+        return {"model": "pymc.Model"}
+
+    @override
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
-        """Log posterior density and gradient (P,), from the C function that the sampler will call."""
+        """Log posterior density and gradient (P,), from the C function that nutpie calls."""
         P = self.n_dim
         theta, gradient, value = np.ascontiguousarray(theta, dtype=np.float64), np.empty(P), np.empty(1)
-        double = ctypes.POINTER(ctypes.c_double)
         self._compiled.compiled_logp_func.ctypes(
             P,
-            theta.ctypes.data_as(double),
-            gradient.ctypes.data_as(double),
-            value.ctypes.data_as(double),
+            theta.ctypes.data_as(_DOUBLES),
+            gradient.ctypes.data_as(_DOUBLES),
+            value.ctypes.data_as(_DOUBLES),
             self._compiled.user_data.ctypes.data,
         )
         return float(value[0]), gradient
 
-    def sampler(self, centre: FloatArray, scale: FloatArray, start: StartingPoint) -> Any:
+    @override
+    def nutpie_model(self, centre: FloatArray, scale: FloatArray, start: StartingPoint) -> nuts.NutpieModel:
         matrix = np.diag(scale) if scale.ndim == 1 else scale
-        return replace(self._compiled.with_data(**{CENTRE: centre, SCALE: matrix}), initial_point_func=start)
+        model = replace(self._compiled.with_data(**{CENTRE: centre, SCALE: matrix}), initial_point_func=start)
+        return nuts.NutpieModel(model, FLAT, nuts.PYTENSOR)
 
-    def starts(self, start: MixtureParameters | None, rng: np.random.Generator) -> list[FloatArray]:
-        """Where the search for the mode begins: at `start`, or at ten points around the model's own."""
-        point = {name: np.asarray(value, dtype=np.float64) for name, value in self._point.items()}
-        if start is not None:
-            point |= self._unconstrained(start)
-        theta = np.concatenate([np.ravel(point[value.name]) for value in self.model.value_vars])
-        return [theta] if start is not None else [theta + rng.uniform(-1, 1, len(theta)) for _ in range(10)]
+    @override
+    def proposal(self, curvature: Curvature) -> Proposal | None:
+        return None
 
-    def _unconstrained(self, start: MixtureParameters) -> dict[str, FloatArray]:
-        names = {variable.name for variable in self.model.free_RVs}
-        covariance = "tied" if "tied_stds" in names else "spherical" if "spherical_stds" in names else "full"
-        natural = natural_values(
-            start, STRUCTURES["diag" if "lkj_vine" not in names and covariance == "full" else covariance]
-        )
-        values = {}
-        for variable in self.model.free_RVs:
-            if variable.name not in natural or variable.type.ndim != natural[variable.name].ndim:
-                continue
-            transform = self.model.rvs_to_transforms[variable]
-            graph = pt.as_tensor(natural[variable.name])
-            if transform is not None:
-                graph = transform.forward(graph, *variable.owner.inputs)
-            values[self.model.rvs_to_values[variable].name] = np.asarray(graph.eval(mode="FAST_COMPILE"))
-        return values
+    @override
+    def allocation_model(self) -> MixtureDensity | None:
+        return None
+
+    @override
+    def log_likelihoods(self, draws: Draws) -> FloatArray:
+        """(chain, draw) log posterior: which part of a PyMC model is the likelihood is not known."""
+        return draws.log_posterior
+
+    @override
+    def read(self, draws: Draws) -> xr.DataTree:
+        assert draws.variables is not None  # nutpie computes them for every PyMC model
+        posterior, stats = draws.variables[self._variables], schema.sample_stats(draws)
+        if self._table is None:
+            return schema.posterior_tree(posterior, stats, None)
+        if {"weights", "means", "covariances"} <= set(posterior.data_vars):
+            totals = _total_log_likelihoods(posterior, self._table.values)
+            stats = stats.assign(total_log_likelihood=(("chain", "draw"), totals))
+        return schema.posterior_tree(posterior, stats, schema.observed_data(self._table.values, self._table.features))
+
+
+def _total_log_likelihoods(posterior: xr.Dataset, values: FloatArray) -> FloatArray:
+    """(chain, draw) log-likelihood of all rows, by a pass over them for each draw."""
+    shape = posterior.sizes["chain"], posterior.sizes["draw"]
+    flat = {
+        name: posterior[name].values.reshape(-1, *posterior[name].shape[2:])
+        for name in ("weights", "means", "covariances")
+    }
+    totals = [densities.sum() for densities in log_densities_of_draws(values, **flat)]
+    return np.reshape(totals, shape)

@@ -1,94 +1,91 @@
-"""One run of a sampler: from checkpoint to checkpoint until the draws are enough, and what an interruption leaves."""
+"""One run of a sampler: from checkpoint to checkpoint, until its draws are enough or the user interrupts it."""
 
-import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-import numpy as np
 import xarray as xr
 
-from bayesgmm.types import FloatArray
-
-type StartingPoint = Callable[[int], FloatArray]
-
-Z = "z"
+from bayesgmm.bayes.sampling.draws import Draws
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What the sampler left (tree), and what was read of it (draws).
+@dataclass(frozen=True)
+class RunSettings:
+    """One run: `tune` draws per chain are dropped first, and then at most `limit` draws per chain are kept."""
 
-    lengths: draws of each chain before they were cut to equal length; enough: whether the draws were; partial: whether
-    sampling was interrupted.
+    tune: int
+    limit: int
+    chains: int
+    seed: int
+    progress: bool
+
+
+class Chains(Protocol):
+    """Chains in the background, which pause at checkpoints.
+
+    The draws of a chain depend on the target and the seed alone: not on the checkpoints, nor on the number of cores.
     """
 
-    tree: xr.DataTree
-    draws: xr.DataTree
-    lengths: tuple[int, ...]
-    enough: bool
-    partial: bool
+    def first(self, n_draws: int) -> Draws:
+        """The first draws of every chain, as soon as all chains have made that many."""
+        ...
+
+    def stop(self) -> Draws:
+        """End the chains. What they have drawn so far; see `Draws.log_posterior` for chains of unequal length."""
+        ...
 
 
-def starting_within(width: float, n_dim: int) -> StartingPoint:
-    """Points (P,) uniform in (-width, width), one a seed."""
-    return lambda seed: np.random.default_rng(seed).uniform(-width, width, n_dim)
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The draws of a run, and the posterior read from them.
 
+    chain_lengths : draws of each chain before chains were cut to equal length.
+    is_enough : whether the stopping rule was met.
+    interrupted : whether the user ended the run.
+    """
 
-class Sampling(Protocol):
-    """Chains of any sampler: `Chains`, or those with allocations. What they leave has z and `logp`."""
-
-    def first(self, n: int) -> xr.DataTree: ...
-
-    def stop(self) -> xr.DataTree: ...
+    draws: Draws
+    posterior: xr.DataTree
+    chain_lengths: tuple[int, ...]
+    is_enough: bool
+    interrupted: bool
 
 
 def run_until(
-    chains: Callable[[], Sampling],
+    start: Callable[[], Chains],
     checkpoints: Iterable[int],
-    read: Callable[[xr.DataTree], xr.DataTree],
-    enough: Callable[[xr.DataTree], bool],
+    read: Callable[[Draws], xr.DataTree],
+    is_enough: Callable[[xr.DataTree], bool],
 ) -> Run:
-    """Sample until at a checkpoint, so many draws a chain, what was read of them is enough, or to the last checkpoint.
+    """Sample until the posterior read at a checkpoint is enough, or to the last checkpoint.
 
-    Ctrl-C keeps what is done: of the chains, those are kept that together hold the most draws at equal length.
+    Parameters
+    ----------
+    start : starts the chains.
+    checkpoints : draws per chain at which the chains pause; at least one.
+    read : the posterior of some draws.
+    is_enough : the stopping rule.
 
     Raises
     ------
-    SamplingError when no chain could start.
-    KeyboardInterrupt when interrupted before any chain had a draw to keep.
+    SamplingError
+        No chain could start.
+    KeyboardInterrupt
+        The user interrupted before any chain had a draw. A later interruption keeps the draws: of the chains, those
+        that together hold the most draws at equal length.
     """
-    running = chains()
+    chains = start()
     try:
-        for n in checkpoints:
-            tree = running.first(n)
-            draws = read(tree)
-            satisfied = enough(draws)
+        for n_draws in checkpoints:
+            draws = chains.first(n_draws)
+            posterior = read(draws)
+            satisfied = is_enough(posterior)
             if satisfied:
                 break
-        return Run(tree, draws, lengths(tree), satisfied, False)
+        return Run(draws, posterior, draws.chain_lengths, satisfied, interrupted=False)
     except KeyboardInterrupt:
-        tree = running.stop()
-        trimmed = _trim(tree, lengths(tree))
-        return Run(trimmed, read(trimmed), lengths(tree), False, True)
+        padded = chains.stop()
+        draws = padded.trimmed()
+        return Run(draws, read(draws), padded.chain_lengths, is_enough=False, interrupted=True)
     finally:
-        running.stop()
-
-
-def lengths(tree: xr.DataTree) -> tuple[int, ...]:
-    return tuple(int(n) for n in np.isfinite(tree["sample_stats"].to_dataset()["logp"].values).sum(axis=1))
-
-
-def cut(tree: xr.DataTree, draws: slice, chains: Any = slice(None)) -> xr.DataTree:
-    return xr.DataTree.from_dict(
-        {name: tree[name].to_dataset().isel(chain=chains, draw=draws) for name in ("posterior", "sample_stats")}
-    )
-
-
-def _trim(tree: xr.DataTree, lengths: tuple[int, ...]) -> xr.DataTree:
-    """Equal lengths: nutpie pads an interrupted chain with NaN, and its `diverging` with False."""
-    order = np.argsort(lengths)[::-1]
-    kept = max(range(1, len(lengths) + 1), key=lambda n: n * lengths[order[n - 1]])
-    length = lengths[order[kept - 1]]
-    if length == 0:
-        raise KeyboardInterrupt("interrupted before the first draw after tuning")
-    return cut(tree, slice(0, length), np.sort(order[:kept]))
+        chains.stop()

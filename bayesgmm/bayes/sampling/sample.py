@@ -1,74 +1,69 @@
-"""`sample_posterior`: from rows, or from a PyMC model, to a posterior in ArviZ's schema."""
+"""`sample_posterior`: from rows to a posterior in ArviZ's schema."""
 
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from itertools import pairwise
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
+from numpy.typing import ArrayLike
 
 from bayesgmm.bayes.model.prior import Prior
-from bayesgmm.bayes.modes.curvature import Curvature, curvature_at, find_mode
 from bayesgmm.bayes.modes.empty_component import empty_component_share
 from bayesgmm.bayes.modes.find import Mode, find_modes, mode_table
 from bayesgmm.bayes.modes.regions import Drawn, Known, explore
-from bayesgmm.bayes.sampling.choice import Choice, choose
-from bayesgmm.bayes.sampling.independent import PoorProposalsError
-from bayesgmm.bayes.sampling.run import Run, run_until
-from bayesgmm.bayes.sampling.schema import log_likelihoods, read, thetas_of
-from bayesgmm.bayes.sampling.target import Target
-from bayesgmm.bayes.sampling.targets import _as_starts, _default_target, _is_pymc_model, _model_target
-from bayesgmm.bayes.sampling.ways import ALLOCATION, INDEPENDENT, Coordinates, begin
-from bayesgmm.convergence import converged
-from bayesgmm.exceptions import InputError, SamplingError
+from bayesgmm.bayes.sampling.around_mode import SamplingOptions, sample_around_mode
+from bayesgmm.bayes.sampling.default_target import DefaultTarget
+from bayesgmm.bayes.sampling.numerics import reproducible
+from bayesgmm.bayes.sampling.way import Way
+from bayesgmm.bayes.sampling.ways import SamplerOption
+from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.validation import as_generator, check_count
-
-_FEWEST_DRAWS = 4  # fewer cannot be diagnosed
-_FIRST_CHECK = 1000
-# Chains start this far apart, in standard deviations: wider than the posterior, so that R-hat can see a chain that
-# has not found it.
-_START_WIDTH = 2.0
+from bayesgmm.thresholds import Thresholds
+from bayesgmm.types import CovarianceName, Seed
+from bayesgmm.validation import as_generator
 
 
 def sample_posterior(
-    X: Any,
-    n_components: int | None = None,
-    covariance: str = "full",
+    X: ArrayLike,
+    n_components: int,
+    covariance: CovarianceName = "full",
     *,
     prior: Prior | None = None,
     start: MixtureParameters | Sequence[MixtureParameters] | None = None,
+    sampler: SamplerOption = "auto",
     draws: int | None = None,
     max_draws: int = 10_000,
     tune: int | None = None,
     chains: int = 4,
-    rng: Any = None,
+    thresholds: Thresholds | None = None,
+    rng: Seed = None,
     progress: bool = True,
 ) -> xr.DataTree:
-    """Draw from the posterior of a Gaussian mixture: with NUTS, from independent proposals, or by Gibbs sampling.
+    """Draw from the posterior of a Gaussian mixture.
 
     Parameters
     ----------
-    X : (n_samples, n_features) array or data frame, (n_samples,) for one feature; or a `pymc.Model`, such as
-        `build_model` makes and you may have changed.
-    n_components, covariance, prior : the model; not with a `pymc.Model`, which says them itself.
+    X : (n_samples, n_features) array or data frame, or (n_samples,) for one feature.
+    n_components : number of components K.
+    covariance : structure of the covariances: "full", "tied", "diag" or "spherical".
+    prior : in the units of the data; by default `Prior.for_data(X, covariance)`.
     start : where the search for the mode begins: a MixtureParameters, such as `fit_em(...).parameters`. Or several,
-        such as `[optimum.parameters for optimum in fit_em(...).optima]` (not with a `pymc.Model`): each leads to a
-        mode, and every mode that may hold 1 % of the posterior is sampled, see the notes. Without it ten searches begin
-        at random rows, and the highest mode that they find is the one that is sampled.
-    draws : draws a chain after tuning, at least 4. By default sampling goes on until the quantities that do not depend
-        on labels (log posterior, log-likelihood, log density at a few rows) have R-hat at most 1.01 and 400 effective
-        draws, bulk and tail, or until `max_draws`. It looks after 1000, 2000, 4000, ... draws.
-    max_draws : the most draws a chain when `draws` is not given.
-    tune : tuning draws a chain; by default 200 when the sampling is whitened, 400 when it is plain, 800 when low-rank,
-        200 with allocations, 100 of independent proposals.
-    chains : number of chains; a single one has no R-hat, so that without `draws` it goes on until `max_draws`.
+        such as `[optimum.parameters for optimum in fit_em(...).optima]`: each leads to a mode, and every mode that may
+        hold 1 % of the posterior is sampled, see the notes. Without it, ten searches begin at random rows, and the
+        highest mode that they find is sampled.
+    sampler : "independent": Metropolis steps whose proposals come from one distribution near the posterior; "nuts";
+        "gibbs": Gibbs sampling, which gives each row to a component. By default the one that promises most effective
+        draws per gradient, see the notes.
+    draws : draws per chain after tuning, at least 4. By default sampling goes on until the label-free quantities (log
+        posterior, log-likelihood, log density at a few rows) meet `thresholds`, or until `max_draws`. They are looked
+        at after 1000, 2000, 4000, ... draws per chain.
+    max_draws : the most draws per chain when `draws` is not given.
+    tune : tuning draws per chain; by default 100 of independent proposals, 200 of Gibbs sampling and of whitened NUTS,
+        400 of other NUTS.
+    chains : number of chains. A single chain has no R-hat, so that without `draws` it goes on until `max_draws`.
+    thresholds : its `max_r_hat` and `min_ess` (bulk and tail) say when draws are enough; `Thresholds()` by default,
+        that is 1.01 and 400. Pass the same ones to `diagnose` and `compare`.
     rng : int, numpy.random.Generator or None. The same seed gives the same draws on any number of cores.
     progress : show progress on a terminal or in a notebook; elsewhere there is none.
 
@@ -78,55 +73,54 @@ def sample_posterior(
         In ArviZ's schema. The groups are
 
         - `posterior`: weights[chain, draw, component], means[..., component, feature], stds, correlations, covariances;
-          of a `pymc.Model` its own variables;
-        - `sample_stats` [chain, draw]: the sampler's, among them `lp`, the log posterior in unconstrained space
-          (energy, diverging, tree_depth and what else NUTS alone has are absent where the draws are not NUTS');
-          `total_log_likelihood` of all rows; `log_prior`, the log prior density of weights, means, standard deviations
-          and correlations up to a constant, by which `compare` finds what the prior pulls on. A `pymc.Model` has no
-          `log_prior`, and a log-likelihood only when its draws are mixtures of its observed `X`;
+        - `sample_stats` [chain, draw]: `lp`, the log posterior in unconstrained space; `total_log_likelihood` of all
+          rows; `log_prior`, the log prior density of weights, means, standard deviations and correlations up to a
+          constant, by which `compare` finds the numbers that the prior pulls on; and, of NUTS only, energy, diverging,
+          tree_depth and its other statistics;
         - `observed_data`: X;
-        - `modes`: a row a mode, see the notes; and `modes/1`, `modes/2`, ...: `posterior` and `sample_stats` of the
-          chains of other modes, where these got chains of their own. A `pymc.Model` has none of these.
+        - `modes`: one row per mode, see the notes; and `modes/1`, `modes/2`, ...: `posterior` and `sample_stats` of the
+          chains of other modes, where these have chains of their own.
 
-        Attributes say how it was sampled. `preconditioning` is "whitened", "plain" or "low-rank", with NUTS;
-        "independent", Metropolis steps whose proposals are from one distribution close to the posterior, neighbouring
-        ones on opposite sides of its centre by preference, so that there may be more effective draws than draws; or
-        "allocation", Gibbs sampling that gives each row to a component, of whose sweeps every tenth is kept;
-        `preconditioning_reason` and `pilots` say why; `stopped_by` is "convergence", "max_draws", "draws" or
-        "interruption"; `gradients_by` is what NUTS calls: "C functions", the slower "Python functions", or "PyTensor";
-        `seconds_mode`, `seconds_pilot` and `seconds_sampling` are wall clock. `partial` is 1 when Ctrl-C ended it
-        early, and `chain_lengths` then has the draws of each chain before they were cut to equal length.
-        `empty_component_share` (not of a `pymc.Model`) is the share of the posterior in which some component holds no
-        row, by Laplace's formula for one component fewer: chains may seldom go there, and `diagnose` tells when it is
-        more than 5 %.
+        Attributes say how the draws were made: `sampler` ("independent", "nuts" or "gibbs"), `sampler_reason`, and
+        `pilots`, one line per pilot run; of NUTS, `preconditioning` ("whitened" or "diagonal") and `gradients_by` ("C
+        functions", or the slower "Python functions"); `stopped_by` ("convergence", "max_draws", "draws" or
+        "interruption"); `seconds_mode`, `seconds_pilot` and `seconds_sampling`, wall clock. `interrupted` is 1 when
+        Ctrl-C ended the sampling early, and `chain_lengths` then has the draws of each chain before they were cut to
+        equal length. `empty_component_share` is the share of the posterior in which some component holds no row, by
+        Laplace's formula for K - 1 components: chains may seldom go there, and `diagnose` reports a share above 5 %.
 
     Raises
     ------
     InputError
         The data, an option, the prior or the start cannot be used.
     SamplingError
-        No chain could start, or the draws are no mixtures.
+        No chain could start, the draws are no mixtures, or the sampler that was asked for does not suit the posterior.
 
     Notes
     -----
     No order is imposed on the components: see `align`.
 
-    Chains that start around one mode seldom find another. So the modes that several starts lead to are counted (those
-    are one that differ in the order of components alone) and weighed by Laplace's formula (Tierney and Kadane 1986,
-    doi:10.1080/01621459.1986.10478240). One that may hold more than 1 %, and that not every chain of a heavier mode has
-    visited, gets chains of its own. These go on until they have joined another mode's (R-hat over the chains of both at
-    most 1.01 in what does not depend on labels) or have converged elsewhere. Regions that are apart are weighed again,
-    from their draws, by bridge sampling. `posterior` holds the chains of the heaviest region and no others: nothing is
-    pooled. `diagnose` tells when others hold more than 5 %, or nobody knows how much. A mode that no start leads to is
-    not known.
+    With sampler="auto", independent proposals are taken where more than 55 % of them are effective. Otherwise whitened
+    NUTS is taken where the posterior is near the Gaussian at its mode, and else the sampler with most effective draws
+    per gradient in short pilot runs. Neighbouring independent proposals are drawn on opposite sides of the mode by
+    preference, so that there may be more effective draws than draws. Of Gibbs sampling every tenth sweep is kept.
 
-    The columns of `modes`, whose row 0 is the mode of `posterior`, row 1 that of `modes/1` where it has chains, and so
-    on: state, what became of it ("heaviest", "apart", "light", "joined the chains of mode 0", "visited by the chains of
-    mode 0", "unclear: ...", "not sampled: ..."); region, the number of the mode whose region it is in; share of the
-    posterior and share_error, its standard error, 0 where Laplace's formula alone says it, both NaN where the share is
-    unknown and for a mode in the region of another; log_evidence, log of the integral of likelihood times prior over
-    all orders of the components; log_posterior in unconstrained space and log_likelihood at the mode; n_starts, how
-    many starts led to it.
+    Chains that start around one mode seldom find another. So the distinct modes that the starts lead to are counted
+    (modes that differ only in the order of components are one) and weighed by Laplace's formula (Tierney and Kadane
+    1986, doi:10.1080/01621459.1986.10478240). A mode that may hold more than 1 %, and that not every chain of a heavier
+    mode has visited, gets chains of its own. These go on until they have joined those of another mode (R-hat over the
+    chains of both at most `thresholds.max_r_hat` in the label-free quantities) or have converged elsewhere. Regions
+    that stay apart are weighed again, from their draws, by bridge sampling. `posterior` holds the chains of the
+    heaviest region only: nothing is pooled. `diagnose` reports other regions that hold more than 5 %, or whose share is
+    unknown. A mode that no start leads to is not known.
+
+    In `modes`, row 0 is the mode of `posterior`, row 1 that of `modes/1` where it has chains, and so on. Its columns
+    are state ("heaviest", "apart", "light", "joined the chains of mode 0", "visited by the chains of mode 0",
+    "unclear: ...", "not sampled: ..."); region, the number of the mode whose region it is in; share of the posterior
+    and share_error, its standard error, which is 0 where only Laplace's formula gives the share (both are NaN where the
+    share is unknown, and for a mode in the region of another); log_evidence, log of the integral of likelihood times
+    prior over all orders of the components; log_posterior in unconstrained space and log_likelihood at the mode;
+    n_starts, the number of starts that led to it.
 
     Examples
     --------
@@ -139,167 +133,64 @@ def sample_posterior(
     >>> posterior["modes"]["share"].values.round(1).tolist()  # the second of EM's maxima hardly matters
     [1.0, 0.0]
     """
-    draws = None if draws is None else check_count(draws, "draws", _FEWEST_DRAWS)
-    max_draws, chains = check_count(max_draws, "max_draws", _FEWEST_DRAWS), check_count(chains, "chains")
-    tune = None if tune is None else check_count(tune, "tune")
+    options = SamplingOptions.checked(sampler, draws, max_draws, tune, chains, thresholds, progress)
     generator = as_generator(rng)
-    starts = _as_starts(start)
-    options = _Options(draws, max_draws, tune, chains, progress)
-    if _is_pymc_model(X):
-        if n_components is not None or prior is not None:
-            raise InputError("n_components and prior belong to the model; leave them out when X is a pymc.Model.")
-        target = _model_target(X, starts, generator)
-    else:
-        target = _default_target(X, n_components, covariance, prior, starts, generator)
-    # Products of matrices must not depend on the number of cores. Draws that are no mixtures may overflow;
-    # `_of_mixtures` refuses them.
-    with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", invalid="ignore"):
-        return _sample(target, options, generator)
+    pymc = sys.modules.get("pymc")  # whoever has a model has imported PyMC; nobody else has to wait for it
+    if pymc is not None and isinstance(X, pymc.Model):
+        raise InputError("X must be rows; a pymc.Model is sampled by sample_model(model).")
+    target = DefaultTarget.of(X, n_components, covariance, prior, _as_starts(start), generator)
+    with reproducible():
+        return sample_modes(target, options, options.ways, generator)
 
 
-@dataclass(frozen=True)
-class _Options:
-    draws: int | None
-    max_draws: int
-    tune: int | None
-    chains: int
-    progress: bool
-
-
-def _sample(target: Target, options: _Options, rng: np.random.Generator) -> xr.DataTree:
+def sample_modes(
+    target: DefaultTarget, options: SamplingOptions, ways: Sequence[type[Way]], rng: np.random.Generator
+) -> xr.DataTree:
+    """Sample every mode that may matter, by one of the ways; the posterior of `sample_posterior`."""
     began = time.perf_counter()
-    if target.density is None:
-        curvature = curvature_at(target.posterior, find_mode(target.posterior, target.searches[0]), rng)
-        seconds_mode = time.perf_counter() - began
-        result = _chains(target, curvature, options, rng).tree
-    else:
-        modes = find_modes(target.density, target.searches, rng)
-        empty = empty_component_share(target.density, modes, rng.spawn(1)[0])  # no draw of the chains depends on it
-        seconds_mode = time.perf_counter() - began
-        first = _chains(target, modes[0].curvature, options, rng)
+    modes = find_modes(target.density, target.searches, rng)
+    empty_share = empty_component_share(target.density, modes, rng.spawn(1)[0])  # spawned: draws do not depend on it
+    seconds_mode = time.perf_counter() - began
+    heaviest, way = sample_around_mode(target, modes[0].curvature, options, rng, ways=ways)
+    preferred = way if heaviest.tree.attrs["pilots"] else None
 
-        usual = first.tree.attrs["preconditioning"] if first.tree.attrs["pilots"] else ""
+    def sample(mode: Mode, is_enough: Callable[[xr.DataTree], bool]) -> Drawn:
+        return sample_around_mode(
+            target, mode.curvature, options, rng, ways=ways, is_enough=is_enough, preferred=preferred
+        )[0]
 
-        def sample(mode: Mode, enough: Callable[[xr.DataTree], bool]) -> Drawn:
-            return _chains(target, mode.curvature, options, rng, enough, usual)
-
-        result = _with_modes(explore(target.density, modes, first, sample, rng))
-        result.attrs["empty_component_share"] = empty
-    result.attrs["seconds_mode"] = seconds_mode
-    return result
+    explored = explore(target.density, modes, heaviest, sample, rng, options.thresholds)
+    posterior = _with_modes(explored)
+    posterior.attrs |= {"empty_component_share": empty_share, "seconds_mode": seconds_mode}
+    return posterior
 
 
-def _chains(
-    target: Target,
-    curvature: Curvature,
-    options: _Options,
-    rng: np.random.Generator,
-    enough: Callable[[xr.DataTree], bool] = converged,
-    usual: str = "",
-) -> Drawn:
-    """Chains that start around a mode; without `draws`, until they are `enough`."""
-    posterior, draws, clock = target.posterior, options.draws, [time.perf_counter()]
+def _as_starts(start: MixtureParameters | Sequence[MixtureParameters] | None) -> list[MixtureParameters]:
+    """The starts as a list.
 
-    def chosen(objection: str = "") -> tuple[Choice, int]:
-        """How to sample, and a seed for it."""
-        choice = choose(
-            posterior,
-            curvature,
-            lambda tree, at: log_likelihoods(target, tree, at),
-            tune=options.tune,
-            start_width=_START_WIDTH,
-            rng=rng,
-            usual=usual,
-            objection=objection,
+    Raises InputError when one is no MixtureParameters.
+    """
+    if start is None:
+        return []
+    starts = list(start) if isinstance(start, Sequence) else [start]
+    wrong = [type(one).__name__ for one in starts if not isinstance(one, MixtureParameters)]
+    if wrong or not starts:
+        raise InputError(
+            f"start must be a MixtureParameters, such as fit_em(...).parameters, or a list of at least one; received "
+            f"{wrong[0] if wrong else 'an empty list'}."
         )
-        return choice, int(rng.integers(2**63))
-
-    def sampled(at: Coordinates, seed: int) -> Run:
-        def read_mixtures(tree: xr.DataTree) -> xr.DataTree:
-            with _of_mixtures(tree):
-                return read(target, tree, at)
-
-        return run_until(
-            lambda: begin(
-                posterior,
-                at,
-                start_width=_START_WIDTH,
-                limit=draws or options.max_draws,
-                chains=options.chains,
-                seed=seed,
-                progress=options.progress,
-            ),
-            [draws] if draws is not None else _checkpoints(options.max_draws),
-            read_mixtures,
-            enough if draws is None else lambda _: True,
-        )
-
-    choice, seed = chosen()
-    clock.append(time.perf_counter())
-    try:
-        run = sampled(choice.coordinates, seed)
-    except PoorProposalsError as error:
-        choice, seed = chosen(str(error))
-        clock[-1] = time.perf_counter()
-        run = sampled(choice.coordinates, seed)
-    at = choice.coordinates
-    clock.append(time.perf_counter())
-    result = run.draws
-    library = "bayesgmm" if at.name in (ALLOCATION, INDEPENDENT) else "nutpie"
-    stopped_by = "interruption" if run.partial else "draws" if draws else "convergence" if run.enough else "max_draws"
-    result.attrs |= target.attributes | {
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "bayesgmm_version": version("bayesgmm"),
-        "inference_library": library,
-        "inference_library_version": version(library),
-        "gradients_by": posterior.calls,
-        "preconditioning": at.name,
-        "preconditioning_reason": choice.reason,
-        "pilots": list(choice.pilots),
-        "tuning_draws": at.settings.tune,
-        "stopped_by": stopped_by,
-        "partial": int(run.partial),
-        "chain_lengths": list(run.lengths),
-        "aligned": 0,
-    }
-    stages = ("seconds_pilot", "seconds_sampling")
-    result.attrs |= {name: later - earlier for name, (earlier, later) in zip(stages, pairwise(clock), strict=True)}
-    thetas = np.empty((*result["sample_stats"].to_dataset()["lp"].shape, 0))
-    if target.density is not None:
-        thetas = thetas_of(run.tree, at).reshape(*thetas.shape[:2], posterior.n_dim)
-    return Drawn(result, thetas, run.partial)
+    return starts
 
 
-def _with_modes(known: Sequence[Known]) -> xr.DataTree:
-    """The chains of the first mode, a table of all, and the chains of the others in groups of their own."""
-    first = known[0][1]
-    assert first is not None
-    result = first.tree
-    result["modes"] = xr.DataTree(mode_table([region for region, _ in known]))
-    for number, (_, drawn) in enumerate(known[1:], 1):
-        if drawn is not None:
-            chains = {name: drawn.tree[name].to_dataset() for name in ("posterior", "sample_stats")}
-            result[f"modes/{number}"] = xr.DataTree.from_dict(chains)
-            result[f"modes/{number}"].attrs = drawn.tree.attrs
-    return result
-
-
-def _checkpoints(max_draws: int) -> Iterator[int]:
-    n = _FIRST_CHECK
-    while n < max_draws:
-        yield n
-        n *= 2
-    yield max_draws
-
-
-@contextmanager
-def _of_mixtures(tree: xr.DataTree) -> Iterator[None]:
-    """Draws that are no mixtures end the sampling, with what there is of it."""
-    try:
-        yield
-    except np.linalg.LinAlgError as error:
-        raise SamplingError(
-            "Some draws have covariances that are singular to machine precision: the prior puts standard deviations or "
-            "means far from what the data show. Check the prior's scales against the data.",
-            tree,
-        ) from error
+def _with_modes(explored: Sequence[Known]) -> xr.DataTree:
+    """The chains of the first mode, a table of all modes, and the chains of the others in groups of their own."""
+    first = explored[0][1]
+    assert first is not None  # the first mode always has chains
+    posterior = first.tree
+    posterior["modes"] = xr.DataTree(mode_table([region for region, _ in explored]))
+    for number, (_, chains) in enumerate(explored[1:], 1):
+        if chains is not None:
+            groups = {name: chains.tree[name].to_dataset() for name in ("posterior", "sample_stats")}
+            posterior[f"modes/{number}"] = xr.DataTree.from_dict(groups)
+            posterior[f"modes/{number}"].attrs = chains.tree.attrs
+    return posterior

@@ -1,47 +1,55 @@
-"""What is sampled: a log posterior, and how its draws are read."""
+"""`Target`: a posterior that can be sampled, and the capabilities that the ways to sample ask it for."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Protocol
 
+import xarray as xr
+
 from bayesgmm.bayes.model.density import MixtureDensity
-from bayesgmm.bayes.sampling.run import StartingPoint
+from bayesgmm.bayes.modes.curvature import Curvature
+from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.nuts import NutpieModel
+from bayesgmm.bayes.sampling.proposal import Proposal
+from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import Table
 
 
-class Posterior(Protocol):
-    """A log posterior density that can be sampled."""
-
-    @property
-    def n_dim(self) -> int: ...
+class Target(Protocol):
+    """A log posterior density over P unconstrained parameters, and how draws of it are read."""
 
     @property
-    def density(self) -> MixtureDensity | None:
-        """The default model's density; None for a PyMC model."""
+    def n_dim(self) -> int:
+        """P."""
         ...
 
     @property
-    def calls(self) -> str:
-        """What nutpie calls for each gradient."""
+    def attributes(self) -> Mapping[str, Any]:
+        """What the posterior's attributes say of the model."""
         ...
 
-    def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]: ...
-
-    def sampler(self, centre: FloatArray, scale: FloatArray, start: StartingPoint) -> Any:
-        """nutpie's model of z, theta = centre + scale z, scale (P,) or (P, P); chains begin at z = start(seed)."""
+    def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
+        """Log posterior density and its gradient (P,) at theta (P,)."""
         ...
 
+    def nutpie_model(self, centre: FloatArray, scale: FloatArray, start: StartingPoint) -> NutpieModel:
+        """The target in coordinates z, theta = centre + scale z, for NUTS; scale (P,) or (P, P)."""
+        ...
 
-@dataclass(frozen=True, eq=False)
-class Target:
-    """What is sampled and how its draws are read.
+    def proposal(self, curvature: Curvature) -> Proposal | None:
+        """A distribution near the posterior for independent proposals; None where there is none."""
+        ...
 
-    searches: the points from which each mode is looked for; kept: variables of a PyMC model's draws.
-    """
+    def allocation_model(self) -> MixtureDensity | None:
+        """The density whose full conditionals Gibbs sampling draws from; None where they are not known."""
+        ...
 
-    posterior: Posterior
-    searches: list[list[FloatArray]]
-    density: MixtureDensity | None
-    kept: tuple[str, ...]
-    table: Table | None
-    attributes: dict[str, Any]
+    def log_likelihoods(self, draws: Draws) -> FloatArray:
+        """(chain, draw) log-likelihood; the log posterior where the two cannot be told apart."""
+        ...
+
+    def read(self, draws: Draws) -> xr.DataTree:
+        """The draws in ArviZ's schema.
+
+        Raises SamplingError, with the draws, when some are no mixtures.
+        """
+        ...

@@ -1,4 +1,4 @@
-"""Chains of our own, in the background of a look at their draws, as `nuts.Chains` are."""
+"""Base class of the samplers written here: chains run on worker threads and pause at checkpoints."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -6,94 +6,81 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 
 import numpy as np
-import xarray as xr
 from numba import config
 
-from bayesgmm.bayes.sampling.run import Z
+from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.run import RunSettings
 from bayesgmm.display.progress import is_watched
 from bayesgmm.types import FloatArray
 
-# Between two looks at whether to stop, a chain sees about so many rows, times components.
-_LOOK = 5_000_000
+# Row densities (rows x components x draws) that a chain evaluates between two reports of progress: about 0.1 s.
+_ROWS_PER_PIECE = 5_000_000
 
 
 class ThreadedChains(ABC):
-    """Chains that pause when each has as many draws as one wants to see, or some more.
+    """Chains that advance in pieces of fixed length, so that their draws do not depend on the checkpoints."""
 
-    theta = centre + scale z; chains drop their first `tune` draws. What a chain draws depends on the model and the seed
-    alone, not on when one looked, nor on the number of cores.
-    """
-
-    kind: str  # what the chains are, in the line that shows their progress
+    kind: str  # of chains, in the line that shows their progress
 
     def __init__(
-        self,
-        centre: FloatArray,
-        scale: FloatArray,
-        *,
-        work: int,
-        most: int,
-        together: int = 1,
-        tune: int,
-        limit: int,
-        chains: int,
-        progress: bool,
+        self, n_dim: int, settings: RunSettings, *, rows_per_draw: int, longest_piece: int, draws_at_once: int = 1
     ) -> None:
-        """work: rows times components that a draw sees; most: draws of a chain between two looks, at most; together:
-        how many draws are made at once.
+        """Make room for the draws; no chain starts yet.
+
+        Parameters
+        ----------
+        n_dim : P.
+        settings : the run.
+        rows_per_draw : row densities that one draw evaluates: rows times components.
+        longest_piece : draws per piece, at most.
+        draws_at_once : a piece is a multiple of this many draws.
         """
-        self._centre, self._scale = centre, scale
-        self._draws = np.empty((chains, limit, len(centre)))
-        self._log_posteriors = np.full((chains, limit), np.nan)
-        self._tune, self._limit = tune, limit
-        self._piece = together * max(1, min(most, _LOOK // work) // together)
-        self._done = [-tune] * chains
-        self._progress = progress and is_watched()
-        self._threads = ThreadPoolExecutor(min(chains, config.NUMBA_NUM_THREADS), thread_name_prefix="bayesgmm-chain")
+        self._settings = settings
+        self._theta = np.empty((settings.chains, settings.limit, n_dim))
+        self._log_posterior = np.full((settings.chains, settings.limit), np.nan)
+        self._piece = draws_at_once * max(1, min(longest_piece, _ROWS_PER_PIECE // rows_per_draw) // draws_at_once)
+        self._n_done = [-settings.tune] * settings.chains  # negative while a chain is tuning
+        self._shows_progress = settings.progress and is_watched()
+        n_threads = min(settings.chains, config.NUMBA_NUM_THREADS)
+        self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix="bayesgmm-chain")
 
     @abstractmethod
-    def _draw(self, chain: int, n: int) -> tuple[FloatArray, FloatArray]:
-        """A chain's next draws theta (n, P), and their log posteriors (n,)."""
+    def _draw(self, chain: int, n_draws: int) -> tuple[FloatArray, FloatArray]:
+        """A chain's next draws theta (n_draws, P), and their log posteriors (n_draws,)."""
 
-    def first(self, n: int) -> xr.DataTree:
-        """The first n draws of every chain."""
-        while min(self._done) < n:
-            list(self._threads.map(self._advance, range(len(self._done)), repeat(n)))
+    def first(self, n_draws: int) -> Draws:
+        """The first draws of every chain."""
+        while min(self._n_done) < n_draws:
+            list(self._threads.map(self._advance, range(len(self._n_done)), repeat(n_draws)))
             self._show()
-        return self._tree(n)
+        return self._draws(n_draws)
 
-    def stop(self) -> xr.DataTree:
-        """End the chains; what they have drawn, log posteriors padded with NaN to equal lengths."""
+    def stop(self) -> Draws:
+        """End the chains, and return what they have drawn."""
         self._threads.shutdown(cancel_futures=True)
-        if self._progress:
+        if self._shows_progress:
             print(file=sys.stderr)
-            self._progress = False
-        return self._tree(max(0, *self._done))
+            self._shows_progress = False
+        return self._draws(max(0, *self._n_done))
 
-    def _advance(self, chain: int, n: int) -> None:
-        """A piece of a chain, whole whatever n; none has draws of both sides of the end of tuning."""
-        done = self._done[chain]
-        if done >= n:
+    def _advance(self, chain: int, n_draws: int) -> None:
+        """Advance one chain by one piece, unless it has `n_draws`. No piece spans the end of tuning."""
+        start = self._n_done[chain]
+        if start >= n_draws:
             return
-        stop = min(done + self._piece, 0 if done < 0 else self._limit)
-        thetas, log_posteriors = self._draw(chain, stop - done)
-        if done >= 0:
-            self._draws[chain, done:stop] = (thetas - self._centre) / self._scale
-            self._log_posteriors[chain, done:stop] = log_posteriors
-        self._done[chain] = stop
+        stop = min(start + self._piece, 0 if start < 0 else self._settings.limit)
+        theta, log_posterior = self._draw(chain, stop - start)
+        if start >= 0:
+            self._theta[chain, start:stop] = theta
+            self._log_posterior[chain, start:stop] = log_posterior
+        self._n_done[chain] = stop
 
-    def _tree(self, n: int) -> xr.DataTree:
-        draws, dims = slice(0, n), ("chain", "draw")
-        coords = {"chain": np.arange(len(self._done)), "draw": np.arange(n)}
-        return xr.DataTree.from_dict(
-            {
-                "posterior": xr.Dataset({Z: ((*dims, "z_dim"), self._draws[:, draws])}, coords),
-                "sample_stats": xr.Dataset({"logp": (dims, self._log_posteriors[:, draws])}, coords),
-            }
-        )
+    def _draws(self, n_draws: int) -> Draws:
+        return Draws(self._theta[:, :n_draws], self._log_posterior[:, :n_draws])
 
     def _show(self) -> None:
-        if self._progress:
-            chains, n = len(self._done), min(self._done)
-            said = f"{n} draws" if n > 0 else f"tuning, {n + self._tune} of {self._tune} draws"
-            print(f"\r{chains} chains {self.kind}: {said} a chain ", end="", file=sys.stderr, flush=True)
+        if self._shows_progress:
+            n, tune = min(self._n_done), self._settings.tune
+            stage = f"{n} draws" if n > 0 else f"tuning, {n + tune} of {tune} draws"
+            line = f"\r{len(self._n_done)} chains {self.kind}: {stage} per chain "
+            print(line, end="", file=sys.stderr, flush=True)

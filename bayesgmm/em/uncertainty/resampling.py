@@ -60,8 +60,9 @@ def bootstrap(n: int, rng: np.random.Generator) -> FloatArray:
 
 
 def weighted(n: int, rng: np.random.Generator) -> FloatArray:
-    """n times a uniform Dirichlet number for each of n rows (Newton and Raftery 1994, section 3,
-    doi:10.1111/j.2517-6161.1994.tb01956.x)."""
+    """N times a uniform Dirichlet number for each of n rows (Newton and Raftery 1994, section 3,
+    doi:10.1111/j.2517-6161.1994.tb01956.x).
+    """
     shares = rng.standard_exponential(n)
     return np.asarray(shares / shares.mean())
 

@@ -175,7 +175,7 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
     has_energy = "energy" in stats  # NUTS has; the other ways to sample have neither
     bfmi = np.atleast_1d(az.bfmi(posterior)["energy"].values).astype(np.float64) if has_energy else np.empty(0)
     modes = posterior["modes"].to_dataset().to_dataframe() if "modes" in posterior else pd.DataFrame()
-    aligned, partial = bool(posterior.attrs.get("aligned", 0)), bool(posterior.attrs.get("partial", 0))
+    aligned, partial = bool(posterior.attrs.get("aligned", 0)), bool(posterior.attrs.get("interrupted", 0))
     return Diagnosis(
         label_free=label_free,
         parameters=parameters,

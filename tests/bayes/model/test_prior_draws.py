@@ -15,7 +15,8 @@ import bayesgmm as bg
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.pymc_model import build_model
 from bayesgmm.bayes.sampling import nuts
-from bayesgmm.bayes.sampling.run import starting_within
+from bayesgmm.bayes.sampling.run import RunSettings
+from bayesgmm.bayes.sampling.starts import start_within
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 
 # PyTensor's C and Numba back ends compile for seconds; the graphs are the same without.
@@ -107,10 +108,10 @@ def prior_draws(D, std, draws=4000):
     X = np.random.default_rng(0).normal(size=(10, D))
     density = WithoutRows.of(prepared(X), K, structure_named("full"), prior_of(std))
     P = density.n_dim
-    sampler = nuts.CompiledDensity(density).sampler(np.zeros(P), np.ones(P), starting_within(1.0, P))
-    chains = nuts.Chains(sampler, nuts.Settings(500, "diag"), limit=draws, chains=4, seed=1, progress=False)
-    thetas = chains.first(draws)["posterior"]["z"].values
-    values = density.constrain(thetas.reshape(-1, P))
+    model = nuts.density_model(density, np.zeros(P), np.ones(P), start_within(P, 1.0))
+    settings = RunSettings(500, draws, 4, seed=1, progress=False)
+    thetas = nuts.NUTSChains(model, np.zeros(P), np.ones(P), settings).first(draws).flat_theta
+    values = density.constrain(thetas)
     return {name: value.reshape(4, draws, *value.shape[1:]) for name, value in values.items()}
 
 
@@ -128,7 +129,7 @@ def test_the_sampler_without_data_draws_the_stated_prior(D, std):
 
 
 def log_integral(log_prior, n_dim):
-    """log of the integral of exp(log_prior(thetas (S, P))) over R^P, of a density that is a product over coordinates.
+    """Log of the integral of exp(log_prior(thetas (S, P))) over R^P, of a density that is a product over coordinates.
 
     That it is one is checked at random points.
     """

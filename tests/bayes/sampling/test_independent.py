@@ -7,19 +7,25 @@ import pytest
 from helpers.data import iris, nearly_empty, prepared
 from helpers.label_free import label_free
 from helpers.monte_carlo import assert_same_distribution, effective_draws
-from helpers.threaded import drawn, interrupted
-from helpers.ways import only
+from helpers.threaded import draws_at, interrupted_run
+from helpers.ways import sample_by
 from numba import config
 from scipy.stats import kstest
 
 import bayesgmm as bg
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.modes.curvature import curvature_at, find_mode
-from bayesgmm.bayes.sampling import independent as independent_chains
-from bayesgmm.bayes.sampling import proposal
-from bayesgmm.bayes.sampling.independent import IndependentChains, PoorProposalsError, _held, _systematic
+from bayesgmm.bayes.sampling import independent, proposal
+from bayesgmm.bayes.sampling.independent import (
+    Independent,
+    IndependentChains,
+    PoorProposalsError,
+    metropolis_path,
+    systematic_indices,
+)
+from bayesgmm.bayes.sampling.nuts_ways import WhitenedNUTS
 from bayesgmm.bayes.sampling.proposal import GROUP, Proposal, _rings, effective_share
-from bayesgmm.bayes.sampling.ways import INDEPENDENT
+from bayesgmm.bayes.sampling.run import RunSettings
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 
 STDS = {"log-normal": None, "half-normal": bg.HalfNormal(3.0), "inverse-gamma": bg.InverseGamma(2.0, 2.0)}
@@ -108,9 +114,9 @@ def shares_of_states(n, *, weighed_groups=True, weighed_draws=True):
         groups[:, i] = (rng.random((n + 1, 1)) >= np.cumsum(successors, axis=1)[groups[:, i - 1], :-1]).sum(axis=1)
     weights = (TARGET / PROPOSALS)[groups]
     totals = np.log(weights.sum(axis=1)) if weighed_groups else np.zeros(n + 1)
-    held = _held(totals.tolist(), np.log(rng.random(n)).tolist())
+    held = metropolis_path(totals.tolist(), np.log(rng.random(n)).tolist())
     shares = weights[held] if weighed_draws else np.ones((n, 4))
-    drawn = _systematic(shares / shares.sum(axis=1, keepdims=True), rng.random(n))
+    drawn = systematic_indices(shares / shares.sum(axis=1, keepdims=True), rng.random(n))
     return np.bincount(np.take_along_axis(groups[held], drawn, axis=1).ravel(), minlength=3) / drawn.size
 
 
@@ -128,17 +134,18 @@ def test_the_chain_leaves_the_target_unchanged():
 
 
 def test_draws_from_a_group_are_systematic():
-    """m draws of m points: with like weights each once; otherwise the floor or the ceiling of what is expected; and
-    every one of the draws has the shares for probabilities (20,000 turns: within 0.02, 6 standard errors)."""
+    """M draws of m points: with like weights each once; otherwise the floor or the ceiling of what is expected; and
+    every one of the draws has the shares for probabilities (20,000 turns: within 0.02, 6 standard errors).
+    """
     rng, shares = np.random.default_rng(1), np.array([0.05, 0.5, 0.15, 0.3])
-    each = _systematic(np.full((50, 4), 0.25), rng.random(50))
+    each = systematic_indices(np.full((50, 4), 0.25), rng.random(50))
     np.testing.assert_array_equal(np.sort(each, axis=1), np.tile(np.arange(4), (50, 1)))
-    drawn = _systematic(np.tile(shares, (20_000, 1)), rng.random(20_000))
+    drawn = systematic_indices(np.tile(shares, (20_000, 1)), rng.random(20_000))
     counts = (drawn[:, :, np.newaxis] == np.arange(4)).sum(axis=1)
     assert (np.floor(4 * shares) <= counts).all() and (counts <= np.ceil(4 * shares)).all()
     for one in drawn.T:
         np.testing.assert_allclose(np.bincount(one, minlength=4) / len(one), shares, atol=0.02)
-    np.testing.assert_array_equal(_systematic(np.array([[0.0, 0.0, 1.0, 0.0]]), np.array([0.999])), [[2] * 4])
+    np.testing.assert_array_equal(systematic_indices(np.array([[0.0, 0.0, 1.0, 0.0]]), np.array([0.999])), [[2] * 4])
 
 
 def test_proposals_of_a_group_are_standard_normal_and_neighbours_opposed():
@@ -166,8 +173,7 @@ def test_means_vary_less_for_the_groups(monkeypatch):
     start = bg.fit_em(X, 2, rng=1).parameters
 
     def effective():
-        with only(INDEPENDENT):
-            posterior = bg.sample_posterior(X, 2, start=start, draws=2000, rng=1, progress=False)
+        posterior = bg.sample_posterior(X, 2, start=start, sampler="independent", draws=2000, rng=1, progress=False)
         return np.median(effective_draws(posterior["posterior"]["means"].values))
 
     opposed = effective()
@@ -176,51 +182,48 @@ def test_means_vary_less_for_the_groups(monkeypatch):
 
 
 def chains_of(near, limit, chains=3, seed=5, tune=20):
-    P = near.density.n_dim
-    return IndependentChains(
-        near, np.zeros(P), np.full(P, 0.1), tune=tune, limit=limit, chains=chains, seed=seed, progress=False
-    )
+    settings = RunSettings(tune, limit, chains, seed, progress=False)
+    return IndependentChains(near, np.zeros(near.density.n_dim), settings)
 
 
-def draws_after(looks, near, **options):
-    return drawn(chains_of(near, looks[-1], **options), looks)
+def draws_after(checkpoints, near, **options):
+    return draws_at(chains_of(near, checkpoints[-1], **options), checkpoints)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_draws_do_not_depend_on_threads_or_on_when_one_looked(dtype, monkeypatch):
+def test_draws_depend_on_the_seed_and_on_neither_threads_nor_checkpoints(dtype, monkeypatch):
     density, curvature = at_mode(apart().astype(dtype), 2)
     near = Proposal.at(density, curvature)
-    z, logp = draws_after([600], near)
-    np.testing.assert_array_equal(z, draws_after([7, 300, 600], near)[0])
+    draws = draws_after([600], near)
+    np.testing.assert_array_equal(draws.theta, draws_after([7, 300, 600], near).theta)
     monkeypatch.setattr(config, "NUMBA_NUM_THREADS", 1)
-    np.testing.assert_array_equal(z, draws_after([600], near)[0])
-    assert not (z[0] == z[1]).any()
-    assert not np.array_equal(z, draws_after([600], near, seed=6)[0])
-    np.testing.assert_allclose(density.log_posteriors(0.1 * z.reshape(-1, density.n_dim)), logp.ravel(), rtol=1e-9)
+    np.testing.assert_array_equal(draws.theta, draws_after([600], near).theta)
+    assert not (draws.theta[0] == draws.theta[1]).any()
+    assert not np.array_equal(draws.theta, draws_after([600], near, seed=6).theta)
+    np.testing.assert_allclose(density.log_posteriors(draws.flat_theta), draws.log_posterior.ravel(), rtol=1e-9)
 
 
 def test_an_interruption_keeps_what_was_drawn(monkeypatch):
     near = Proposal.at(*at_mode(apart(), 2))
-    monkeypatch.setattr(independent_chains, "_MOST_DRAWS", 1)
-    run = interrupted(monkeypatch, IndependentChains, lambda: chains_of(near, 1000), 3)
-    assert run.lengths == (GROUP, GROUP, GROUP)  # two groups were tuning
+    monkeypatch.setattr(independent, "_LONGEST_PIECE", 1)
+    run = interrupted_run(monkeypatch, IndependentChains, lambda: chains_of(near, 1000), 3)
+    assert run.chain_lengths == (GROUP, GROUP, GROUP)  # two groups were tuning
 
 
 def test_chains_may_be_of_any_length():
     """A group that is not drawn from to its end is followed by a new one."""
     near = Proposal.at(*at_mode(apart(), 2))
-    z, logp = draws_after([33], near, tune=7)
-    assert z.shape[:2] == logp.shape == (3, 33)
-    assert np.isfinite(z).all()
-    assert np.isfinite(logp).all()
+    draws = draws_after([33], near, tune=7)
+    assert draws.theta.shape[:2] == draws.log_posterior.shape == (3, 33)
+    assert np.isfinite(draws.theta).all()
+    assert np.isfinite(draws.log_posterior).all()
 
 
 def label_free_draws(X, K, way, std=None, draws=3000):
     prior = bg.Prior.for_data(X) if std is None else bg.Prior.for_data(X, std=std)
     start = bg.fit_em(X, K, rng=1).parameters
-    with only(way):
-        posterior = bg.sample_posterior(X, K, prior=prior, start=start, draws=draws, rng=1, progress=False)
-    assert posterior.attrs["preconditioning"] == way
+    posterior = sample_by(way, X, K, prior=prior, start=start, draws=draws, rng=1)
+    assert posterior.attrs["sampler"] == way.sampler
     names = ("weights", "means", "stds", "correlations")
     return label_free(X, X[[3, len(X) // 2, -3]], *(posterior["posterior"][name].values for name in names))
 
@@ -232,7 +235,7 @@ def test_nuts_finds_the_same_posterior(std):
     Means within 4 combined Monte Carlo errors, sds within 5 % or 4 of their errors: fails by chance once in 800 seeds.
     """
     X = apart(60, D=2)
-    ours, theirs = (label_free_draws(X, 2, way, STDS[std]) for way in (INDEPENDENT, "whitened"))
+    ours, theirs = (label_free_draws(X, 2, way, STDS[std]) for way in (Independent, WhitenedNUTS))
     assert_same_distribution(ours, theirs, sd_errors=4)
 
 
@@ -249,19 +252,19 @@ LARGER = {
 def test_nuts_finds_the_same_posterior_in_more_dimensions(name):
     """As above, with 4 x 10,000 draws: a mean that is off by 0.1 sd is seen for sure, an sd by 5 %."""
     load, K = LARGER[name]
-    ours, theirs = (label_free_draws(load(), K, way, draws=10_000) for way in (INDEPENDENT, "whitened"))
+    ours, theirs = (label_free_draws(load(), K, way, draws=10_000) for way in (Independent, WhitenedNUTS))
     assert_same_distribution(ours, theirs)
 
 
 def test_proposals_without_weights_would_be_noticed(monkeypatch):
     """The broken twin: every group is taken, and each of its points drawn once."""
     X = apart(60, D=2)
-    theirs = label_free_draws(X, 2, "whitened")
-    monkeypatch.setattr(independent_chains, "_held", lambda log_weights, _: list(range(1, len(log_weights))))
+    theirs = label_free_draws(X, 2, WhitenedNUTS)
+    monkeypatch.setattr(independent, "metropolis_path", lambda log_weights, _: list(range(1, len(log_weights))))
     monkeypatch.setattr(
-        independent_chains, "_systematic", lambda shares, _: np.tile(np.arange(GROUP), (len(shares), 1))
+        independent, "systematic_indices", lambda shares, _: np.tile(np.arange(GROUP), (len(shares), 1))
     )
-    ours = label_free_draws(X, 2, INDEPENDENT)
+    ours = label_free_draws(X, 2, Independent)
     with pytest.raises(AssertionError, match=r"combined Monte Carlo errors|ratio of sds"):
         assert_same_distribution(ours, theirs, sd_errors=4)
 
@@ -269,7 +272,7 @@ def test_proposals_without_weights_would_be_noticed(monkeypatch):
 def test_a_jacobian_left_out_would_be_noticed(monkeypatch):
     """The broken twin: the density of theta in place of that of the coordinates."""
     X = apart(60, D=2)
-    theirs = label_free_draws(X, 2, "whitened")
+    theirs = label_free_draws(X, 2, WhitenedNUTS)
     whole = proposal.BartlettCoordinates.thetas
 
     def without(self, phis):
@@ -277,19 +280,19 @@ def test_a_jacobian_left_out_would_be_noticed(monkeypatch):
         return thetas, np.where(np.isfinite(log_jacobians), 0.0, -np.inf)
 
     monkeypatch.setattr(proposal.BartlettCoordinates, "thetas", without)
-    ours = label_free_draws(X, 2, INDEPENDENT)
+    ours = label_free_draws(X, 2, Independent)
     with pytest.raises(AssertionError, match=r"combined Monte Carlo errors|ratio of sds"):
         assert_same_distribution(ours, theirs, sd_errors=4)
 
 
 def test_they_are_taken_where_components_are_apart_and_not_where_they_overlap():
     near = bg.sample_posterior(apart(), 2, draws=100, rng=1, progress=False)
-    assert near.attrs["preconditioning"] == INDEPENDENT
+    assert near.attrs["sampler"] == "independent"
     assert near.attrs["inference_library"] == "bayesgmm"
-    assert "% of independent proposals around the mode are effective" in near.attrs["preconditioning_reason"]
+    assert "% of independent proposals around the mode are effective" in near.attrs["sampler_reason"]
     overlapping = bg.datasets.simulate(300, 2, 2, separation=1.0, rng=1).X
     far = bg.sample_posterior(overlapping, 2, draws=100, rng=1, progress=False)
-    assert far.attrs["preconditioning"] != INDEPENDENT
+    assert far.attrs["sampler"] != "independent"
 
 
 def test_proposals_that_turn_out_poor_are_given_up(monkeypatch):
@@ -311,8 +314,8 @@ def test_proposals_that_turn_out_poor_are_given_up(monkeypatch):
     )
     posterior = bg.sample_posterior(apart(), 2, draws=200, rng=1, progress=False)
     attributes = posterior.attrs
-    assert attributes["preconditioning"] != INDEPENDENT
-    assert "independent proposals" in attributes["preconditioning_reason"]
-    assert "were effective; of short pilots" in attributes["preconditioning_reason"]
-    assert len(attributes["pilots"]) == 4
+    assert attributes["sampler"] != "independent"
+    assert "independent proposals" in attributes["sampler_reason"]
+    assert "were effective; of short pilots" in attributes["sampler_reason"]
+    assert len(attributes["pilots"]) == 3
     assert posterior["posterior"].sizes["draw"] == 200

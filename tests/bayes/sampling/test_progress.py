@@ -39,7 +39,7 @@ def test_a_terminal_is_shown_replicates_and_draws():
     os.close(ours)
     assert process.wait(timeout=300) == 0
     assert b"20 of 20 replicates" in shown
-    assert b"2 chains of independent proposals: 1000 draws a chain" in shown
+    assert b"2 chains of independent proposals: 1000 draws per chain" in shown
 
 
 def test_a_notebook_is_shown_progress_and_results(tmp_path):

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import xarray as xr
 from helpers.data import prepared
-from helpers.ways import only
+from helpers.ways import sample_by
 from numba import config
 
 import bayesgmm as bg
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.modes.curvature import curvature_at, negative_hessian
-from bayesgmm.bayes.sampling import nuts, run, ways
+from bayesgmm.bayes.sampling import nuts, nuts_ways
+from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.nuts_ways import WhitenedNUTS
 from bayesgmm.exceptions import SamplingError
 from bayesgmm.mixture.covariance import structure_named
 
@@ -87,7 +89,7 @@ def test_old_faithful_passes_every_check(faithful, faithful_posterior):
     assert diagnosis.ok, diagnosis.summary()
     assert diagnosis.parameters["r_hat"].max() <= 1.01
     assert diagnosis.parameters[["ess_bulk", "ess_tail"]].min().min() >= 400
-    assert faithful_posterior.attrs["preconditioning"] == "independent"
+    assert faithful_posterior.attrs["sampler"] == "independent"
     assert faithful_posterior.attrs["stopped_by"] == "convergence"
 
 
@@ -164,9 +166,9 @@ def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(data, K, requ
         monkeypatch.setattr(config, "NUMBA_NUM_THREADS", cores)
         monkeypatch.setattr(nuts.nutpie, "sample", lambda *a, c=cores, **k: original(*a, **(k | {"cores": c})))
         found.append(bg.sample_posterior(X, K, max_draws=1500, rng=9, progress=False))
-    for name in ("preconditioning", "preconditioning_reason", "pilots", "stopped_by", "chain_lengths"):
+    for name in ("sampler", "sampler_reason", "pilots", "stopped_by", "chain_lengths"):
         assert found[0].attrs[name] == found[1].attrs[name]
-    assert len(found[0].attrs["pilots"]) == (0 if K == 2 else 4)
+    assert len(found[0].attrs["pilots"]) == (0 if K == 2 else 3)
     np.testing.assert_array_equal(*(posterior["posterior"]["means"].values for posterior in found))
 
 
@@ -177,15 +179,15 @@ def test_without_a_start_the_same_mode_is_found(faithful, faithful_em):
     np.testing.assert_allclose(means, faithful_em.parameters.means, rtol=0.01)
 
 
-@pytest.mark.parametrize("way", ["independent", "whitened"])
-def test_units_do_not_matter(way, faithful):
+@pytest.mark.parametrize("sampler", ["independent", "nuts"])
+def test_units_do_not_matter(sampler, faithful):
     """The whole sampling in units 1e12 times larger, and far from 0, is the same chain to rounding."""
     X = faithful.to_numpy()
     em = bg.fit_em(X, 2, rng=1)
     moved = bg.MixtureParameters(em.parameters.weights, em.parameters.means * 1e12, em.parameters.covariances * 1e24)
-    with only(way):
-        here = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
-        there = bg.sample_posterior(X * 1e12, 2, start=moved, draws=200, rng=1, progress=False)
+    options = {"sampler": sampler, "draws": 200, "rng": 1, "progress": False}
+    here = bg.sample_posterior(X, 2, start=em.parameters, **options)
+    there = bg.sample_posterior(X * 1e12, 2, start=moved, **options)
     a, b = here["posterior"]["means"].values.mean((0, 1)), there["posterior"]["means"].values.mean((0, 1)) / 1e12
     spread = here["posterior"]["means"].values.std((0, 1))
     assert (np.abs(a - b) / spread < 0.2).all()
@@ -207,7 +209,7 @@ def test_a_model_that_the_user_changed_samples_through_pytensor(low_dim_gauss_mi
     model = bg.build_model(X, 2)
     with model:
         pm.Potential("extra", -0.5 * ((model["means"].sum() - 0.4) / 0.1) ** 2)
-    posterior = bg.sample_posterior(model, start=em.parameters, draws=500, rng=1, progress=False)
+    posterior = bg.sample_model(model, start=em.parameters, draws=500, rng=1, progress=False)
     total = posterior["posterior"]["means"].values.sum(axis=(2, 3))
     expected = np.average(plain, weights=np.exp(-0.5 * ((plain - 0.4) / 0.1) ** 2))
     assert total.mean() == pytest.approx(expected, abs=0.02)
@@ -217,8 +219,10 @@ def test_a_model_that_the_user_changed_samples_through_pytensor(low_dim_gauss_mi
     assert bg.diagnose(bg.align(posterior, em.parameters)).parameters["r_hat"].max() < 1.05
 
 
-def test_a_model_refuses_what_it_says_itself(faithful):
-    with pytest.raises(bg.InputError, match="belong to the model"):
+def test_rows_and_models_have_a_function_each(faithful):
+    with pytest.raises(bg.InputError, match=r"model must be a pymc.Model.*received DataFrame.*sample_posterior"):
+        bg.sample_model(faithful)
+    with pytest.raises(bg.InputError, match=r"a pymc.Model is sampled by sample_model"):
         bg.sample_posterior(bg.build_model(faithful, 2), 2)
 
 
@@ -226,11 +230,9 @@ def test_what_the_curvature_does_not_describe_is_chosen_by_pilots():
     X = bg.datasets.simulate(15, 3, 2, rng=3).X
     posterior = bg.sample_posterior(X, 3, rng=1, draws=100, progress=False)
     attributes = posterior.attrs
-    assert (
-        "far from the Gaussian" in attributes["preconditioning_reason"]
-        or "flat" in attributes["preconditioning_reason"]
-    )
-    assert any(pilot.startswith(attributes["preconditioning"]) for pilot in attributes["pilots"])
+    assert "far from the Gaussian" in attributes["sampler_reason"] or "flat" in attributes["sampler_reason"]
+    assert attributes["sampler"] in ("nuts", "gibbs")
+    assert any(attributes["sampler"] in pilot.split(":")[0].lower() for pilot in attributes["pilots"])
     assert attributes["seconds_pilot"] > 0
 
 
@@ -298,11 +300,10 @@ def test_the_limit_of_draws_is_kept_and_said(faithful):
 
 @pytest.mark.parametrize("replacement", [None, lambda **fields: (_ for _ in ()).throw(TypeError("other fields"))])
 def test_without_nutpies_own_class_python_is_called_and_the_draws_are_the_same(replacement, faithful, monkeypatch):
-    options = {"draws": 20, "tune": 50, "chains": 2, "rng": 3, "progress": False}
-    with only("whitened"):
-        usual = bg.sample_posterior(faithful, 2, **options)
-        monkeypatch.setattr(nuts, "CompiledPyMCModel", replacement)
-        slower = bg.sample_posterior(faithful, 2, **options)
+    options = {"sampler": "nuts", "draws": 20, "tune": 50, "chains": 2, "rng": 3, "progress": False}
+    usual = bg.sample_posterior(faithful, 2, **options)
+    monkeypatch.setattr(nuts, "CompiledPyMCModel", replacement)
+    slower = bg.sample_posterior(faithful, 2, **options)
     assert (usual.attrs["gradients_by"], slower.attrs["gradients_by"]) == ("C functions", "Python functions")
     # The same numbers in another order of sums: rounding grows along a trajectory.
     np.testing.assert_allclose(
@@ -334,17 +335,18 @@ def test_seconds_of_each_stage_add_up(faithful):
 
 
 def test_no_starting_point_is_an_error_with_a_remedy(faithful, monkeypatch):
-    monkeypatch.setattr(ways, "starting_within", lambda width, n_dim: lambda seed: np.full(n_dim, np.nan))
-    with only("whitened"), pytest.raises(SamplingError, match="The sampler stopped"):
-        bg.sample_posterior(faithful, 2, draws=20, rng=1, progress=False)
+    monkeypatch.setattr(nuts_ways, "start_within", lambda n_dim: lambda seed: np.full(n_dim, np.nan))
+    with pytest.raises(SamplingError, match="The sampler stopped"):
+        bg.sample_posterior(faithful, 2, sampler="nuts", draws=20, rng=1, progress=False)
 
 
 @pytest.mark.parametrize("draws", [10, None])
-def test_a_start_without_a_gradient_is_an_error_with_a_remedy_also_in_the_pilots(galaxies, draws):
-    """There the sampler's threads break off with what is no Exception."""
-    far = bg.Prior(1e12, 1e-12, bg.LogNormal(1e-12))
+def test_a_start_without_a_gradient_is_an_error_with_a_remedy_also_in_the_pilots(monkeypatch, draws):
+    """The sampler's threads panic there, which is no Exception in Python."""
+    monkeypatch.setattr(nuts_ways, "start_within", lambda n_dim: lambda seed: np.full(n_dim, 1e200))
+    overlapping = bg.datasets.simulate(200, 2, 1, separation=1.5, rng=2).X
     with pytest.raises(SamplingError, match="Check the prior's scales against the data"):
-        bg.sample_posterior(galaxies, 1, prior=far, draws=draws, max_draws=10, rng=1, progress=False)
+        bg.sample_posterior(overlapping, 2, draws=draws, max_draws=10, rng=1, progress=False)
 
 
 def interrupted_posterior(X, after, **options):
@@ -360,8 +362,7 @@ def interrupted_posterior(X, after, **options):
     nuts.nutpie.sample = sample
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs in the background
     try:
-        with only("whitened"):
-            return bg.sample_posterior(X, 3, progress=False, rng=1, **options)
+        return sample_by(WhitenedNUTS, X, 3, rng=1, **options)
     finally:
         signal.signal(signal.SIGINT, handler)
         nuts.nutpie.sample = original
@@ -373,7 +374,7 @@ def test_ctrl_c_keeps_the_draws_that_are_done():
     simulation = bg.datasets.simulate(20_000, 3, 2, rng=1)
     posterior = interrupted_posterior(simulation.X, 3.0, start=simulation.parameters, draws=100_000, tune=50)
     stats = posterior["sample_stats"].to_dataset()
-    assert posterior.attrs["partial"] == 1
+    assert posterior.attrs["interrupted"] == 1
     lengths = posterior.attrs["chain_lengths"]
     assert 0 < stats.sizes["draw"] < 100_000
     assert stats.sizes["draw"] <= max(lengths)
@@ -386,17 +387,46 @@ def test_ctrl_c_keeps_the_draws_that_are_done():
 
 
 def test_padding_is_cut_to_the_chains_that_hold_the_most():
-    lp = np.full((3, 10), np.nan)
-    lp[0, :8], lp[1, :7] = 0.0, 0.0
+    log_posterior = np.full((3, 10), np.nan)
+    log_posterior[0, :8], log_posterior[1, :7] = 0.0, 0.0
     diverging = np.zeros((3, 10), dtype=bool)
-    tree = xr.DataTree.from_dict(
-        {
-            "posterior": xr.Dataset({"z": (("chain", "draw"), lp)}),
-            "sample_stats": xr.Dataset({"logp": (("chain", "draw"), lp), "diverging": (("chain", "draw"), diverging)}),
-        }
-    )
-    trimmed = run._trim(tree, (8, 7, 0))
-    assert dict(trimmed["posterior"].sizes) == {"chain": 2, "draw": 7}
-    assert np.isfinite(trimmed["sample_stats"]["logp"].values).all()
+    draws = Draws(log_posterior[..., np.newaxis], log_posterior, {"diverging": diverging})
+    assert draws.chain_lengths == (8, 7, 0)
+    trimmed = draws.trimmed()
+    assert (trimmed.n_chains, trimmed.n_draws, trimmed.stats["diverging"].shape) == (2, 7, (2, 7))
+    assert np.isfinite(trimmed.log_posterior).all()
     with pytest.raises(KeyboardInterrupt):
-        run._trim(tree, (0, 0, 0))
+        draws.first(10, np.array([2])).trimmed()
+
+
+def test_thresholds_reach_the_stopping_rule(faithful):
+    """The first checkpoint has 5000 effective draws; 20,000 are at the fourth."""
+    strict = bg.Thresholds(min_ess=20_000)
+    posterior = bg.sample_posterior(faithful, 2, thresholds=strict, rng=1, progress=False)
+    assert posterior.attrs["stopped_by"] == "convergence"
+    assert posterior["posterior"].sizes["draw"] > 1000
+    label_free = bg.diagnose(posterior, strict).label_free
+    assert label_free[["ess_bulk", "ess_tail"]].min().min() >= 20_000
+
+
+@pytest.mark.parametrize("sampler", ["independent", "nuts", "gibbs"])
+def test_a_sampler_can_be_asked_for(sampler, faithful):
+    posterior = bg.sample_posterior(faithful, 2, sampler=sampler, draws=50, rng=1, progress=False)
+    assert posterior.attrs["sampler"] == sampler
+    assert ("preconditioning" in posterior.attrs) == (sampler == "nuts")
+
+
+def test_an_unknown_sampler_is_refused(faithful):
+    with pytest.raises(bg.InputError, match=r"sampler must be one of 'auto', 'independent', 'nuts', 'gibbs'; received"):
+        bg.sample_posterior(faithful, 2, sampler="hmc")
+
+
+def test_a_sampler_that_does_not_apply_is_refused_with_a_remedy(faithful):
+    prior = bg.Prior.for_data(faithful, std=bg.Uniform(0.05, 50.0))
+    with pytest.raises(bg.InputError, match=r"sampler='independent' cannot sample this model. Pass sampler='auto'"):
+        bg.sample_posterior(faithful, 2, prior=prior, sampler="independent", rng=1)
+
+
+def test_independent_proposals_that_do_not_suit_are_an_error_with_a_remedy(faithful):
+    with pytest.raises(SamplingError, match=r"do not suit this posterior: .* were effective. Pass sampler='auto'"):
+        bg.sample_posterior(faithful, 3, sampler="independent", rng=1, progress=False)

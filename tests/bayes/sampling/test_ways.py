@@ -1,16 +1,15 @@
 """Each way of sampling draws one posterior, also where it is far from Gaussian."""
 
-from unittest.mock import patch
-
 import numpy as np
 import pytest
 from helpers.label_free import label_free
 from helpers.monte_carlo import assert_same_distribution
+from helpers.ways import sample_by
 
 import bayesgmm as bg
-from bayesgmm.bayes.sampling import sample
-from bayesgmm.bayes.sampling.choice import Choice
-from bayesgmm.bayes.sampling.ways import Coordinates, candidates_for
+from bayesgmm.bayes.sampling.gibbs import Gibbs
+from bayesgmm.bayes.sampling.nuts import NUTSChains
+from bayesgmm.bayes.sampling.nuts_ways import DiagonalNUTS, WhitenedNUTS
 
 NAMES = ("weights", "means", "stds", "correlations")
 TUNE = 1000
@@ -29,50 +28,41 @@ FAR_FROM_GAUSSIAN = {
 }
 
 
-class Misread(Coordinates):
+class MisreadNUTS(WhitenedNUTS):
     """Draws brought back with a scale that is a tenth too large."""
 
-    def theta(self, z):
-        return self.centre + 1.1 * (super().theta(z) - self.centre)
+    def start(self, settings):
+        return NUTSChains(self._model, self.curvature.mode, 1.1 * self.scale, settings)
 
 
-def only(way):
-    """A choice of one way to sample, without pilots."""
-
-    def choice(posterior, curvature, quantity, *, tune, start_width, rng, usual="", objection=""):
-        found = {at.name: at for at in candidates_for(posterior, curvature, tune)}
-        return Choice(found[way], "asked for")
-
-    return choice
-
-
-def misread(*args, **options):
-    at = only("whitened")(*args, **options).coordinates
-    return Choice(Misread(at.name, at.centre, at.scale, at.settings), "asked for")
-
-
-def drawn(name, choice, draws):
-    """The posterior, and its label-free quantities, in one choice's coordinates."""
+def posterior_and_quantities(name, way, draws):
+    """A posterior sampled in one way, or in the way that is chosen, and its label-free quantities."""
     data, K = FAR_FROM_GAUSSIAN[name]
     X = data()
     std = bg.LogNormal(X.std(axis=0) / 2, 0.3)
     prior = bg.Prior.for_data(X, std=std, correlation_eta=4.0, concentration=2.0)
-    with patch.object(sample, "choose", choice):
+    if way == "auto":
         posterior = bg.sample_posterior(X, K, prior=prior, draws=draws, tune=TUNE, rng=1, progress=False)
+    else:
+        posterior = sample_by(way, X, K, prior=prior, draws=draws, tune=TUNE, rng=1)
     return posterior, label_free(X, X[:2], *(posterior["posterior"][variable].values for variable in NAMES))
+
+
+def quantities(name, way, draws):
+    return posterior_and_quantities(name, way, draws)[1]
 
 
 def test_a_nearly_empty_component_is_sampled_alike():
     """Ten quantities, about 8000 effective draws on either side: as below."""
     name = "nearly empty component"
-    assert_same_distribution(drawn(name, only("whitened"), 4000)[1], drawn(name, only("plain"), 4000)[1])
+    assert_same_distribution(quantities(name, WhitenedNUTS, 4000), quantities(name, DiagonalNUTS, 4000))
 
 
 def test_whitening_that_is_undone_wrongly_would_be_noticed():
     """The broken twin."""
     name = "nearly empty component"
     with pytest.raises(AssertionError, match=r"combined Monte Carlo errors|ratio of sds"):
-        assert_same_distribution(drawn(name, misread, 4000)[1], drawn(name, only("plain"), 4000)[1])
+        assert_same_distribution(quantities(name, MisreadNUTS, 4000), quantities(name, DiagonalNUTS, 4000))
 
 
 @pytest.mark.slow
@@ -84,16 +74,12 @@ def test_every_way_of_sampling_agrees_far_from_gaussian(name):
     after four times as many draws. With some 3000 effective draws a mean that is off by 0.15 sd is seen for sure.
     """
     draws = 40_000 if name == "few rows" else 10_000
-    _, reference = drawn(name, only("plain"), draws)
-    for way in ("whitened", "allocation"):
-        assert_same_distribution(drawn(name, only(way), draws)[1], reference)
-    automatic, found = drawn(name, sample.choose, draws)
-    assert "far from the Gaussian" in automatic.attrs["preconditioning_reason"]
-    assert automatic.attrs["preconditioning"] in automatic.attrs["preconditioning_reason"]
-    assert [pilot.split(":")[0] for pilot in automatic.attrs["pilots"]] == [
-        "whitened",
-        "plain",
-        "low-rank",
-        "allocation",
-    ]
+    reference = quantities(name, DiagonalNUTS, draws)
+    for way in (WhitenedNUTS, Gibbs):
+        assert_same_distribution(quantities(name, way, draws), reference)
+    automatic, found = posterior_and_quantities(name, "auto", draws)
+    assert "far from the Gaussian" in automatic.attrs["sampler_reason"]
+    chosen = {WhitenedNUTS.sampler: "NUTS", Gibbs.sampler: "Gibbs"}[automatic.attrs["sampler"]]
+    assert chosen in automatic.attrs["sampler_reason"]
+    assert [pilot.split(":")[0] for pilot in automatic.attrs["pilots"]] == ["whitened NUTS", "diagonal NUTS", "Gibbs"]
     assert_same_distribution(found, reference)

@@ -7,8 +7,8 @@ import pytest
 from helpers.data import prepared
 from helpers.label_free import label_free
 from helpers.monte_carlo import summary
-from helpers.threaded import drawn, interrupted
-from helpers.ways import only
+from helpers.threaded import draws_at, interrupted_run
+from helpers.ways import sample_by
 from numba import config
 from numba.core.dispatcher import Dispatcher
 from scipy.stats import Covariance, multivariate_normal
@@ -16,9 +16,11 @@ from scipy.stats import Covariance, multivariate_normal
 import bayesgmm as bg
 from bayesgmm.bayes.model import log_posterior
 from bayesgmm.bayes.model.density import MixtureDensity
+from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.bayes.sampling import gibbs_sweep, threads
-from bayesgmm.bayes.sampling.gibbs import AllocationChains
-from bayesgmm.bayes.sampling.run import starting_within
+from bayesgmm.bayes.sampling.gibbs import Gibbs, GibbsChains
+from bayesgmm.bayes.sampling.nuts_ways import DiagonalNUTS
+from bayesgmm.bayes.sampling.run import RunSettings
 from bayesgmm.kernel import score, triangular
 from bayesgmm.kernel.passes import allocated_statistics
 from bayesgmm.kernel.rows import rows_of
@@ -140,7 +142,8 @@ def test_slices_are_of_the_completed_density(structure, std, D):
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_means_are_normal_given_all_else(structure):
     """A draw made of normals e differs in log density from one made of zeros by -e'e / 2, whatever e: mean and
-    covariance are right."""
+    covariance are right.
+    """
     density, labels = density_of(structure, "log-normal", n=9), np.array([0, 0, 1, 0, 0, 1, 0, 0, 0])
     found = {}
     for scale in (0.0, 1.0, -2.0):
@@ -205,45 +208,38 @@ def test_rows_are_given_to_components_by_their_responsibilities(dtype, diagonal)
 
 def chains_of(density, limit, chains=3, seed=5, tune=5):
     P = density.n_dim
-    start = starting_within(2.0, P)
-    return AllocationChains(
-        density, np.zeros(P), np.full(P, 0.1), start, tune=tune, limit=limit, chains=chains, seed=seed, progress=False
-    )
+    around = Curvature(np.zeros(P), np.full(P, 0.1), None, np.inf)
+    return GibbsChains(density, around, RunSettings(tune, limit, chains, seed, progress=False))
 
 
-def draws_after(looks, density, **options):
-    return drawn(chains_of(density, looks[-1], **options), looks)
+def draws_after(checkpoints, density, **options):
+    return draws_at(chains_of(density, checkpoints[-1], **options), checkpoints)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
-def test_draws_do_not_depend_on_threads_or_on_when_one_looked(structure, monkeypatch):
+def test_draws_depend_on_the_seed_and_on_neither_threads_nor_checkpoints(structure, monkeypatch):
     density = density_of(structure, "log-normal", n=30)
-    z, logp = draws_after([40], density)
-    again, _ = draws_after([7, 8, 40], density)
-    np.testing.assert_array_equal(z, again)
-    monkeypatch.setattr(threads, "_LOOK", 1)
+    draws = draws_after([40], density)
+    np.testing.assert_array_equal(draws.theta, draws_after([7, 8, 40], density).theta)
+    monkeypatch.setattr(threads, "_ROWS_PER_PIECE", 1)
     monkeypatch.setattr(config, "NUMBA_NUM_THREADS", 1)
-    np.testing.assert_array_equal(z, draws_after([40], density)[0])
-    assert not (z == draws_after([40], density, seed=6)[0]).any()
-    assert not (z[0] == z[1]).any()
-    thetas = 0.1 * z.reshape(-1, density.n_dim)
-    np.testing.assert_allclose(density.log_posteriors(thetas), logp.ravel(), rtol=1e-9)
+    np.testing.assert_array_equal(draws.theta, draws_after([40], density).theta)
+    assert not (draws.theta == draws_after([40], density, seed=6).theta).any()
+    assert not (draws.theta[0] == draws.theta[1]).any()
+    np.testing.assert_allclose(density.log_posteriors(draws.flat_theta), draws.log_posterior.ravel(), rtol=1e-9)
 
 
 def test_an_interruption_keeps_what_was_drawn(monkeypatch):
     density = density_of("full", "log-normal", n=30)
-    monkeypatch.setattr(threads, "_LOOK", 1)
-    run = interrupted(monkeypatch, AllocationChains, lambda: chains_of(density, 1000), 20)
-    assert run.lengths == (15, 15, 15)  # five pieces of one draw were tuning
-    np.testing.assert_array_equal(run.tree["posterior"]["z"], draws_after([15], density)[0])
+    monkeypatch.setattr(threads, "_ROWS_PER_PIECE", 1)
+    run = interrupted_run(monkeypatch, GibbsChains, lambda: chains_of(density, 1000), 20)
+    assert run.chain_lengths == (15, 15, 15)  # five pieces of one draw were tuning
+    np.testing.assert_array_equal(run.draws.theta, draws_after([15], density).theta)
 
 
 def label_free_draws(X, K, way, draws, rng):
-    with only(way):
-        posterior = bg.sample_posterior(
-            X, K, start=bg.fit_em(X, K, rng=1).parameters, draws=draws, rng=rng, progress=False
-        )
-    assert posterior.attrs["preconditioning"] == way
+    posterior = sample_by(way, X, K, start=bg.fit_em(X, K, rng=1).parameters, draws=draws, rng=rng)
+    assert posterior.attrs["sampler"] == way.sampler
     names = ("weights", "means", "stds", "correlations")
     return label_free(X, X[[3, len(X) // 2, -3]], *(posterior["posterior"][name].values for name in names)), posterior
 
@@ -254,7 +250,7 @@ def label_free_draws(X, K, way, draws, rng):
 def test_galaxies_have_the_posterior_that_nuts_finds(galaxies, K, draws):
     """Means of what does not depend on labels within 4 combined Monte Carlo errors; fails by chance once in 2000."""
     X = np.asarray(galaxies, dtype=np.float64).reshape(-1, 1)
-    ours, theirs = (summary(label_free_draws(X, K, way, draws, rng=2)[0]) for way in ("allocation", "plain"))
+    ours, theirs = (summary(label_free_draws(X, K, way, draws, rng=2)[0]) for way in (Gibbs, DiagonalNUTS))
     for name, (mean, sd, error, _) in ours.items():
         combined = np.hypot(error, theirs[name][2])
         assert combined < 0.1 * sd
@@ -264,7 +260,7 @@ def test_galaxies_have_the_posterior_that_nuts_finds(galaxies, K, draws):
 def test_what_nuts_alone_has_is_absent_and_missed_nowhere(galaxies, tmp_path):
     X = np.asarray(galaxies, dtype=np.float64).reshape(-1, 1)
     em = bg.fit_em(X, 3, rng=1)
-    _, posterior = label_free_draws(X, 3, "allocation", 500, rng=1)
+    _, posterior = label_free_draws(X, 3, Gibbs, 500, rng=1)
     assert set(posterior["sample_stats"].data_vars) == {"lp", "log_prior", "total_log_likelihood"}
     assert posterior.attrs["inference_library"] == "bayesgmm"
     aligned = bg.align(posterior, em.parameters)

@@ -1,0 +1,132 @@
+"""The default model given rows, as a target."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, override
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from bayesgmm.bayes.model.density import MixtureDensity
+from bayesgmm.bayes.model.prior import Prior, check_prior
+from bayesgmm.bayes.modes.curvature import Curvature
+from bayesgmm.bayes.sampling import nuts, schema
+from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.proposal import Proposal
+from bayesgmm.bayes.sampling.starts import StartingPoint
+from bayesgmm.bayes.sampling.target import Target
+from bayesgmm.exceptions import SamplingError
+from bayesgmm.kernel.rows import Rows
+from bayesgmm.mixture.checked_rows import as_rows
+from bayesgmm.mixture.covariance import structure_named
+from bayesgmm.mixture.data_covariance import split_into_equal_volumes, total_cholesky
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.types import FloatArray
+from bayesgmm.validation import check_n_components
+
+# Searches for the mode when the caller passes no start.
+_N_RANDOM_STARTS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class DefaultTarget(Target):
+    """The posterior of a mixture given rows.
+
+    features : names of the D features; searches : for each mode, the points theta (P,) from which it is searched for.
+    """
+
+    density: MixtureDensity
+    features: tuple[str, ...]
+    searches: list[list[FloatArray]]
+
+    @classmethod
+    def of(
+        cls,
+        X: ArrayLike,
+        n_components: int,
+        covariance: str,
+        prior: Prior | None,
+        starts: Sequence[MixtureParameters],
+        rng: np.random.Generator,
+    ) -> "DefaultTarget":
+        """Check the arguments of `sample_posterior`, and make the target.
+
+        Raises InputError, with the argument's name, when one cannot be used.
+        """
+        structure = structure_named(covariance)
+        rows = as_rows(X)
+        K = check_n_components(n_components, rows)
+        check_prior(prior)
+        total_cholesky(rows, structure)  # refuses data that make the posterior improper
+        prior = prior or Prior.for_rows(rows, structure)
+        density = MixtureDensity.of(rows, K, structure, prior)
+        for start in starts:
+            start.check_start(K, rows.features)
+        searches = [[density.unconstrain(start)] for start in starts] or [
+            [density.unconstrain(mixture) for mixture in _random_mixtures(rows, K, rng)]
+        ]
+        return cls(density, rows.features, searches)
+
+    @property
+    @override
+    def n_dim(self) -> int:
+        return self.density.n_dim
+
+    @property
+    @override
+    def attributes(self) -> Mapping[str, Any]:
+        return {
+            "model": "default",
+            "covariance": self.density.structure.name,
+            "prior": self.density.prior.expression(),
+        }
+
+    @override
+    def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
+        return self.density(theta)
+
+    @override
+    def nutpie_model(self, centre: FloatArray, scale: FloatArray, start: StartingPoint) -> nuts.NutpieModel:
+        return nuts.density_model(self.density, centre, scale, start)
+
+    @override
+    def proposal(self, curvature: Curvature) -> Proposal | None:
+        return Proposal.at(self.density, curvature)
+
+    @override
+    def allocation_model(self) -> MixtureDensity:
+        return self.density
+
+    @override
+    def log_likelihoods(self, draws: Draws) -> FloatArray:
+        log_priors = self.density.log_priors(draws.flat_theta).reshape(draws.log_posterior.shape)
+        return draws.log_posterior - log_priors
+
+    @override
+    def read(self, draws: Draws) -> xr.DataTree:
+        try:
+            posterior = schema.mixture_variables(self.density, self.features, draws)
+        except np.linalg.LinAlgError as error:
+            raise SamplingError(
+                "Some draws have covariances that are singular to machine precision: the prior puts standard "
+                "deviations or means far from what the data show. Check the prior's scales against the data.",
+                draws.as_tree(),
+            ) from error
+        stats = schema.sample_stats(draws).assign(
+            log_prior=(("chain", "draw"), schema.log_priors(self.density, posterior)),
+            total_log_likelihood=(("chain", "draw"), self.log_likelihoods(draws)),
+        )
+        observed = schema.observed_data(self.density.values, self.features)
+        return schema.posterior_tree(posterior, stats, observed)
+
+
+def _random_mixtures(rows: Rows, n_components: int, rng: np.random.Generator) -> list[MixtureParameters]:
+    """Mixtures with random rows as means, equal weights, and variances shrunk from the data's to K equal volumes."""
+    variances = split_into_equal_volumes(rows.stds**2, n_components, rows.n_features)
+    covariances = np.broadcast_to(np.diag(variances), (n_components, len(variances), len(variances)))
+    weights = np.full(n_components, 1 / n_components)
+    return [
+        MixtureParameters(weights, rows.values[rng.choice(rows.n_samples, n_components, replace=False)], covariances)
+        for _ in range(_N_RANDOM_STARTS)
+    ]

@@ -1,0 +1,17 @@
+"""The numerical settings under which draws are made."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """Products of matrices that do not depend on the number of cores, and no warning where draws overflow.
+
+    Draws that overflow are no mixtures; `Target.read` refuses them.
+    """
+    with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", invalid="ignore"):
+        yield
