@@ -16,7 +16,7 @@ from bayesgmm import plots
 from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.sampling.sample import sample_posterior
 from bayesgmm.comparison.compare import Comparison, compare
-from bayesgmm.display.cards import Card, Displayed, count, rows_in_words
+from bayesgmm.display.cards import Card, Displayed, rows_in_words
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import BayesgmmWarning, InputError
@@ -25,6 +25,7 @@ from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.labels.align import align
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.validation import as_generator, check_fraction
+from bayesgmm.wording import count
 
 _EM, _POSTERIOR, _COMPARISON, _SETTINGS = "em.json", "posterior.nc", "comparison.csv", "settings.json"
 

@@ -1,4 +1,4 @@
-"""Types that more than one module names."""
+"""Types that several modules use in their signatures."""
 
 from typing import Any, Literal
 
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 type FloatArray = NDArray[np.float64]
 type IntArray = NDArray[np.intp]
 type BoolArray = NDArray[np.bool_]
-# Rows are float64 or float32; the kernel has a binary for each.
+# Rows are float64 or float32; the kernel is compiled for each.
 type RowArray = NDArray[Any]
 
-# What `rng` may be: a seed, a generator, or None for a seed from the operating system.
+# The argument `rng`: a seed, a generator, or None for a seed from the operating system.
 type Seed = int | np.random.Generator | None
 type CovarianceName = Literal["full", "tied", "diag", "spherical"]

@@ -8,8 +8,8 @@ import numpy as np
 
 import bayesgmm as bg
 from bayesgmm.bayes.model.density import MixtureDensity
+from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import FULL
-from bayesgmm.validation import as_table
 from benchmarks import pymc_peer
 from benchmarks.posterior import HAS_NUMPYRO
 from benchmarks.timing import in_turn, ratio, seconds
@@ -23,7 +23,7 @@ if HAS_NUMPYRO:
 
 
 def bayesgmm(X, mixture):
-    density = MixtureDensity.of(as_table(X), mixture.n_components, FULL, bg.Prior.for_data(X))
+    density = MixtureDensity.of(as_rows(X), mixture.n_components, FULL, bg.Prior.for_data(X))
     return partial(density, density.unconstrain(mixture))
 
 

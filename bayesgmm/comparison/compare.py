@@ -11,11 +11,11 @@ from bayesgmm.comparison.causes import Numbers, likely_causes
 from bayesgmm.comparison.densities import DensityDistances, density_distances_of
 from bayesgmm.comparison.partitions import agreement_with_draws
 from bayesgmm.comparison.verdict import Evidence, Verdict, verdict_of
-from bayesgmm.display.cards import Card, Displayed, Listing, count
+from bayesgmm.display.cards import Card, Displayed, Listing
 from bayesgmm.display.tables import to_grid, to_latex, to_markdown
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.mixture.scalars import PARAMETERS, values_of
+from bayesgmm.mixture.scalars import PARAMETERS, scalar_values
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.draws import (
     check_aligned,
@@ -28,6 +28,7 @@ from bayesgmm.posterior.draws import (
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_fraction
+from bayesgmm.wording import count
 
 # Draws, evenly spaced, over which density distances and partitions are averaged.
 _N_DRAWS = 200
@@ -241,7 +242,7 @@ def _table(
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The table of a comparison, and notes on it."""
     scalars, draws = posterior_entries(posterior)
-    estimates = values_of(scalars, {name: getattr(em.parameters, name) for name in PARAMETERS})
+    estimates = scalar_values(scalars, {name: getattr(em.parameters, name) for name in PARAMETERS})
     mean, sd = draws.mean(axis=(0, 1)), draws.std(axis=(0, 1), ddof=1)
     lower, upper = np.quantile(draws, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=(0, 1))
     z, inside = (estimates - mean) / sd, (lower <= estimates) & (estimates <= upper)

@@ -10,15 +10,17 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from scipy.stats import norm, qmc
 
-from bayesgmm.display.cards import Card, Displayed, count
+from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.tables import to_grid
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.mixture.draws import MixtureDraws, log_densities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.random_rows import rows_from_noise
 from bayesgmm.posterior.draws import check_same_shape, interval, interval_names, log_mean, mixture_draws, rows_for
 from bayesgmm.types import FloatArray, RowArray
 from bayesgmm.validation import check_count, check_fraction
+from bayesgmm.wording import count
 
 # Seeds of the random shifts of the Sobol' sequence, fixed so that two calls give the same numbers. The spread between
 # shifts gives the standard error.
@@ -178,7 +180,7 @@ def _integrals_by_shift(
         points = np.concatenate([_quasi_rows(w, m, c, n_points, seed) for w, m, c in (em, predictive)])
         log_draws = np.array(list(log_densities_of_draws(points, *draws.arrays)))
         log_q = logsumexp(log_draws, axis=0) - np.log(S)
-        log_em = parameters.log_density(points)
+        log_em = parameters.log_densities_at(points)
         log_proposal = np.logaddexp(log_em, log_q) - np.log(2)
         yield _integrals(log_em, log_q, log_proposal), _integrals(log_draws, log_q, log_proposal)
 
@@ -208,7 +210,7 @@ def _quasi_rows(
     # A point on the edge of the cube would have an infinite normal quantile.
     noise = norm.ppf(np.clip(uniform[:, 1:], 1e-12, 1 - 1e-12))
     choleskys = np.linalg.cholesky(covariances)
-    return np.asarray(means[labels] + np.einsum("nij,nj->ni", choleskys[labels], noise))
+    return rows_from_noise(means[labels], choleskys[labels], noise)
 
 
 def density_difference(
@@ -267,7 +269,7 @@ def difference_table(
     points: RowArray, parameters: MixtureParameters, draws: MixtureDraws, ci_prob: float
 ) -> pd.DataFrame:
     """The table of `density_difference` for a mixture and draws at points (n_points, n_features)."""
-    log_em = parameters.log_density(points)
+    log_em = parameters.log_densities_at(points)
     (predictive, mean, sd), bounds = np.empty((3, len(points))), np.empty((len(points), 2))
 
     def finish(piece: slice, log_densities: FloatArray, _: FloatArray) -> None:
@@ -275,7 +277,7 @@ def difference_table(
         mean[piece], sd[piece] = log_densities.mean(axis=-1), log_densities.std(axis=-1, ddof=1)
         bounds[piece] = interval(log_densities, ci_prob)
 
-    draws.over(points, finish)
+    draws.score_in_pieces(points, finish)
     lower, upper = bounds.T
     lower_name, upper_name = interval_names(ci_prob)
     return pd.DataFrame(

@@ -105,7 +105,7 @@ def partition_agreement(
     streams = as_generator(rng).spawn(2)
     vi = point_partition(posterior, values, loss="vi", start=em.parameters, n_draws=n_draws, rng=streams[0])
     binder = point_partition(posterior, values, loss="binder", start=em.parameters, n_draws=n_draws, rng=streams[1])
-    labels = em.parameters.predict(values[vi.co_clustering.rows])  # both partitions are of the same rows
+    labels = em.parameters.labels_at(values[vi.co_clustering.rows])  # both partitions are of the same rows
     return PartitionAgreement(
         draws=agreement_with_draws(em.parameters, values, draws),
         vi=float(adjusted_rand_score(labels, vi.labels)),
@@ -187,7 +187,7 @@ def row_uncertainty(
     values = rows_for(posterior, X)
     if len(values) < 2:
         raise InputError("X has one row; each row is compared with the others. Pass two rows or more.")
-    N, labels = len(values), em.parameters.predict(values)
+    N, labels = len(values), em.parameters.labels_at(values)
     totals = _responsibility_totals(values, labels, draws)
     n_members = np.rint(totals[:, :, 0].sum(axis=1))  # rows of each of EM's components
     # A row of EM's component l disagrees on pairs that EM joins but a draw separates, and on pairs that EM separates
@@ -203,12 +203,12 @@ def row_uncertainty(
         disagreement[piece] = np.clip((n_members[em_labels] - 1 + pairs) / (N - 1), 0, 1)
         mean[piece], bounds[piece] = label_responsibilities.mean(axis=-1), interval(label_responsibilities, ci_prob)
 
-    draws.over(values, finish, responsibilities=True)
+    draws.score_in_pieces(values, finish, responsibilities=True)
     lower, upper = interval_names(ci_prob)
     return pd.DataFrame(
         {
             "label": labels,
-            "em": em.parameters.responsibilities(values).max(axis=1),
+            "em": em.parameters.responsibilities_at(values).max(axis=1),
             "mean": mean,
             lower: bounds[:, 0],
             upper: bounds[:, 1],

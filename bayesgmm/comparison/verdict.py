@@ -221,7 +221,7 @@ def _highest_log_likelihood(posterior: xr.DataTree, features: tuple[str, ...]) -
         weights = means["weights"].values
         mixture = MixtureParameters(weights / weights.sum(), means["means"].values, means["covariances"].values)
         rows = observed_rows(posterior, features)
-        candidates.append(("The posterior mean", float(mixture.log_density(rows).sum())))
+        candidates.append(("The posterior mean", float(mixture.log_densities_at(rows).sum())))
     return max(candidates, key=lambda candidate: candidate[1])
 
 

@@ -1,23 +1,23 @@
-"""Data to try things on: two classics that the package ships, and simulated mixtures."""
+"""Example data: two classic data sets that the package ships, and simulated mixtures."""
 
 from importlib.resources import as_file, files
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.types import FloatArray, IntArray, Seed
 from bayesgmm.validation import as_generator, check_count, check_positive
 
 
 class Simulation(NamedTuple):
-    """Rows of a known mixture.
+    """Rows drawn from a known mixture.
 
     Attributes
     ----------
     X : (n_samples, n_features) rows.
-    labels : (n_samples,) the component that each was drawn from.
+    labels : (n_samples,) the component from which each row was drawn.
     parameters : MixtureParameters, the mixture.
 
     Examples
@@ -25,20 +25,20 @@ class Simulation(NamedTuple):
     >>> import bayesgmm as bg
     >>> simulation = bg.datasets.simulate(500, 2, 1, rng=1)
     >>> em = bg.fit_em(simulation.X, 2, rng=1)
-    >>> bool(em.log_likelihood > simulation.parameters.log_density(simulation.X).sum())  # than that of the truth
+    >>> bool(em.log_likelihood > simulation.parameters.log_density(simulation.X).sum())  # EM fits better
     True
     """
 
-    X: NDArray[np.float64]
-    labels: NDArray[np.intp]
+    X: FloatArray
+    labels: IntArray
     parameters: MixtureParameters
 
 
 def load_faithful() -> pd.DataFrame:
-    """Old Faithful: 272 eruptions, `eruptions` (length, minutes) and `waiting` (time to the next one, minutes).
+    """Load Old Faithful: 272 eruptions, `eruptions` (duration, minutes) and `waiting` (time to the next, minutes).
 
     Azzalini and Bowman (1990), A look at some data on the Old Faithful geyser, Applied Statistics 39, 357-365,
-    in the version that R distributes. Many values are rounded and so tied.
+    in the version that R distributes. Many values are equal, because they were rounded.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def load_faithful() -> pd.DataFrame:
 
 
 def load_galaxies() -> pd.DataFrame:
-    """Velocities of 82 galaxies in the Corona Borealis region, `velocity` in 1000 km/s.
+    """Load the velocities of 82 galaxies in the Corona Borealis region, `velocity` in 1000 km/s.
 
     Roeder (1990), Density estimation with confidence sets exemplified by superclusters and voids in the galaxies,
     JASA 85, 617-624; with the 78th value corrected to 26.69.
@@ -77,26 +77,26 @@ def load_galaxies() -> pd.DataFrame:
 
 
 def simulate(
-    n_samples: int, n_components: int, n_features: int, *, separation: float = 4.0, rng: Any = None
+    n_samples: int, n_components: int, n_features: int, *, separation: float = 4.0, rng: Seed = None
 ) -> Simulation:
-    """Draw a mixture and rows from it.
+    """Draw a mixture at random, and rows from it.
 
     Parameters
     ----------
     n_samples, n_components, n_features : counts, at least 1.
-    separation : distance between the nearest two means, in standard deviations of a component (about).
+    separation : distance between the nearest two means. The standard deviations are about 1.
     rng : int, numpy.random.Generator or None.
 
     Returns
     -------
     Simulation
-        X, labels and parameters. Weights are drawn from Dirichlet(5, ..., 5), standard deviations from 0.7 to 1.4,
-        correlations from a Wishart matrix with 2 D + 2 degrees of freedom.
+        X, labels and parameters. Weights are drawn from Dirichlet(5, ..., 5), standard deviations uniformly between
+        0.7 and 1.4, correlations from a Wishart matrix with 2 D + 2 degrees of freedom.
 
     Raises
     ------
     InputError
-        A count is below 1 or `separation` is not above 0.
+        A count is below 1, `separation` is not above 0, or `rng` cannot be used.
 
     Examples
     --------

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
+from bayesgmm.wording import count
+
 _WIDTH = 100  # characters of a line
 # Limits of a shortened card.
 _MOST_ROWS, _MOST_FEATURES, _MOST_SENTENCES = 12, 6, 3
@@ -154,11 +156,6 @@ def _wrapped(texts: Sequence[str | Listing]) -> list[str]:
             sentence, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
         )
     ]
-
-
-def count(n: int, noun: str) -> str:
-    """The number with its noun: "1 component", "2 components"."""
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def rows_in_words(n_samples: float) -> str:

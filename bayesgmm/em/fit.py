@@ -15,18 +15,15 @@ from bayesgmm.em.search.restarts import Task, n_ahead, restarts, together
 from bayesgmm.em.search.start import from_responsibilities, strategy_named
 from bayesgmm.em.search.steps import Point
 from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.kernel.rows import rows_of
+from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import n_free_parameters, structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.validation import (
-    Table,
     as_generator,
     as_numbers,
-    as_table,
     check_count,
     check_n_components,
     check_positive,
-    check_weights,
 )
 
 
@@ -102,7 +99,7 @@ def fit_em(
     >>> em.parameters.means.round(1).tolist()
     [[4.3, 80.0], [2.0, 54.5]]
     """
-    task, table = task_of(X, n_components, covariance, sample_weight, tol, max_iter)
+    task = task_of(X, n_components, covariance, sample_weight, tol, max_iter)
     rows, structure, K, problem = task
     n_init, tol, generator = check_count(n_init, "n_init"), problem.tol, as_generator(rng)
     ordered = isinstance(start, str)
@@ -111,7 +108,7 @@ def fit_em(
         # With one component every start leads to the same closed-form fit.
         runs = restarts(task, strategy_named(start), n_init if K > 1 else 1, generator)
     else:
-        point, described = given_start(task, start, table)
+        point, described = given_start(task, start)
         runs = together(rows, [climb(problem, point, described)])
     records: list[Restart] = []
     best: tuple[Point, Restart] | None = None
@@ -142,7 +139,7 @@ def fit_em(
     if ordered:
         point = by_weight(point)
     stds = np.linalg.norm(problem.bounds.total_cholesky, axis=1)
-    optima = optima_of(runs, (point, record), tol, stds, rows.origin, table.features)
+    optima = optima_of(runs, (point, record), tol, stds, rows.origin, rows.features)
     return EMFit(
         parameters=optima[0].parameters,
         covariance=structure.name,
@@ -152,7 +149,7 @@ def fit_em(
         restarts=tuple(records),
         optima=optima,
         n_samples=rows.total_weight,
-        n_free=n_free_parameters(structure, K, table.n_features),
+        n_free=n_free_parameters(structure, K, rows.n_features),
         entropy=_entropy(task, point),
         rows=rows,
     )
@@ -160,23 +157,20 @@ def fit_em(
 
 def task_of(
     X: ArrayLike, n_components: int, covariance: str, sample_weight: ArrayLike | None, tol: float, max_iter: int
-) -> tuple[Task, Table]:
+) -> Task:
     """What is to be fitted, checked. Raises InputError as `fit_em` does."""
     structure = structure_named(covariance)
-    table = as_table(X)
-    weights = check_weights(sample_weight, table.n_samples)
-    K = check_n_components(n_components, table, weights)
+    rows = as_rows(X, sample_weight)
+    K = check_n_components(n_components, rows, rows.weights)
     tol, max_iter = check_positive(tol, "tol"), check_count(max_iter, "max_iter")
-    rows = rows_of(table.values, weights)
-    bounds = bounds_of(rows, table.features, structure)
-    return Task(rows, structure, K, Problem(structure.shape, bounds, tol, max_iter)), table
+    return Task(rows, structure, K, Problem(structure.flags, bounds_of(rows, structure), tol, max_iter))
 
 
-def given_start(task: Task, start: MixtureParameters | ArrayLike, table: Table) -> tuple[Point, str]:
+def given_start(task: Task, start: MixtureParameters | ArrayLike) -> tuple[Point, str]:
     """The point that the user's start stands for, and what it was given as."""
-    N, K = table.n_samples, task.n_components
+    N, K = task.rows.n_samples, task.n_components
     if isinstance(start, MixtureParameters):
-        start.check_start(K, table.features)
+        start.check_start(K, task.rows.features)
         if not start.weights.all():
             raise InputError(
                 f"start must give every component a weight above 0, or no row could join it; received "

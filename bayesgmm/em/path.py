@@ -99,12 +99,12 @@ def em_path(
     >>> bool((path.history[1:] >= path.history[:-1]).all()), round(float(path.history[-1]), 3)
     (True, -1130.264)
     """
-    task, table = task_of(X, n_components, covariance, sample_weight, tol, max_iter)
+    task = task_of(X, n_components, covariance, sample_weight, tol, max_iter)
     generator = as_generator(rng)
-    point = _drawn(task, start, generator) if isinstance(start, str) else given_start(task, start, table)[0]
+    point = _drawn(task, start, generator) if isinstance(start, str) else given_start(task, start)[0]
     points, history, status = _follow(task, point)
     history.flags.writeable = False
-    mixtures = tuple(as_parameters(point, task.rows.origin, table.features) for point in points)
+    mixtures = tuple(as_parameters(point, task.rows.origin, task.rows.features) for point in points)
     return EMPath(mixtures, history, task.structure.name, status, task.rows)
 
 

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesgmm.display.cards import Card, Displayed, count, rows_in_words
+from bayesgmm.display.cards import Card, Displayed, rows_in_words
 from bayesgmm.display.components import component_table
 from bayesgmm.em.runs import Optimum, Restart, Status
 from bayesgmm.em.search.steps import Point
 from bayesgmm.em.uncertainty.curvature import Maximum
 from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters, rows_of
+from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters
+from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.scalars import entries
+from bayesgmm.mixture.scalars import scalars_of
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import as_table, check_weights
+from bayesgmm.wording import count
 
 if TYPE_CHECKING:
     from bayesgmm.em.uncertainty.standard_errors import StandardErrors
@@ -241,8 +242,7 @@ class EMFit(Displayed):
         >>> len(again.with_rows(X).standard_errors().table)
         12
         """
-        table = as_table(X, features=self.parameters.features)
-        fit = replace(self, rows=rows_of(table.values, check_weights(sample_weight, table.n_samples)))
+        fit = replace(self, rows=as_rows(X, sample_weight, features=self.parameters.features))
         statistics_at(fit)
         return fit
 
@@ -333,7 +333,7 @@ def maximum_of(em: EMFit) -> Maximum:
             f"again until it has converged."
         )
     p, structure = em.parameters, structure_named(em.covariance)
-    if len(found := entries(p.n_components, p.features, em.covariance)) > _MOST_PARAMETERS:
+    if len(found := scalars_of(p.n_components, p.features, em.covariance)) > _MOST_PARAMETERS:
         raise InputError(
             f"covariance={em.covariance!r} with {p.n_components} components of {p.n_features} features has "
             f"{len(found)} numbers; the covariance of more than {_MOST_PARAMETERS} estimates is not computed. Fit "

@@ -3,9 +3,9 @@
 from enum import Enum
 from typing import NamedTuple
 
-from bayesgmm.display.cards import count
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray
+from bayesgmm.wording import count
 
 
 class Status(Enum):

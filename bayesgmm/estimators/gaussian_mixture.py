@@ -13,12 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from bayesgmm.em.fit import fit_em
 from bayesgmm.estimators.shared import LAYOUTS, MixtureEstimator
 from bayesgmm.exceptions import BayesgmmWarning, InputError
-from bayesgmm.kernel.rows import rows_of
+from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
-from bayesgmm.mixture.data_covariance import total_cholesky
+from bayesgmm.mixture.data_covariance import split_into_equal_volumes, total_cholesky
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import as_numbers, as_table
+from bayesgmm.validation import as_numbers
 
 # scikit-learn's names of the starts that are `fit_em`'s too.
 _STARTS = {"k-means++": "k-means++", "random_from_data": "random"}
@@ -187,7 +187,7 @@ class GaussianMixture(MixtureEstimator):
         """(`n_iter_`,) log-likelihood a row after each iteration of the best run."""
         return self.em_.history[1:] / self.em_.n_samples
 
-    def _start(self, rows: Any) -> MixtureParameters | str:
+    def _start(self, X: Any) -> MixtureParameters | str:
         if self.means_init is None:
             if self.weights_init is not None or self.precisions_init is not None:
                 raise InputError(
@@ -195,17 +195,17 @@ class GaussianMixture(MixtureEstimator):
                     "apart. Pass means_init too, or leave them out."
                 )
             return _STARTS[self.init_params]
-        table, layout = as_table(rows), LAYOUTS[self.covariance_type]
-        K, D = self.n_components, table.n_features
+        rows, layout = as_rows(X), LAYOUTS[self.covariance_type]
+        K, D = self.n_components, rows.n_features
         if self.precisions_init is None:
-            cholesky = total_cholesky(rows_of(table.values), table.features, structure_named(self.covariance_type))
-            covariances = np.broadcast_to(cholesky @ cholesky.T * K ** (-2 / D), (K, D, D))
+            cholesky = total_cholesky(rows, structure_named(self.covariance_type))
+            covariances = np.broadcast_to(split_into_equal_volumes(cholesky @ cholesky.T, K, D), (K, D, D))
         else:
             precisions = layout.unpack(_given(self.precisions_init, "precisions_init", layout.shape(K, D)), K, D)
             covariances = _inverses(precisions)
         weights = np.full(K, 1 / K) if self.weights_init is None else _given(self.weights_init, "weights_init", (K,))
         means = _given(self.means_init, "means_init", (K, D))
-        return MixtureParameters(weights, means, covariances, table.features)
+        return MixtureParameters(weights, means, covariances, rows.features)
 
 
 def _given(value: ArrayLike, name: str, shape: tuple[int, ...]) -> FloatArray:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.frozen import freeze
 from bayesgmm.kernel import passes
 from bayesgmm.kernel.passes import KernelParameters
 from bayesgmm.kernel.triangular import log_scales_and_whiteners
@@ -48,7 +49,8 @@ class SufficientStatistics(NamedTuple):
 class Rows:
     """Rows in memory (memory-mapped files among them).
 
-    values (N, D) float64 or float32; weights (N,), or (0,) when every row counts once;
+    values (N, D) float64 or float32; weights (N,), or (0,) when every row counts once; features: the D column names,
+    or () where nobody needs them;
     origin (D,): the kernel works with x - origin, so that data far from 0 lose no digits. It is near the data's
     mean; means in `KernelParameters` are relative to it.
     """
@@ -56,17 +58,11 @@ class Rows:
     values: NDArray[Any]
     weights: FloatArray
     origin: FloatArray
+    features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Read-only, as some callers' arrays are, so that the kernel is compiled for one kind of array and not for two.
-        for name, array in (
-            ("values", self.values),
-            ("weights", self.weights),
-            ("origin", np.ascontiguousarray(self.origin)),
-        ):
-            view = array.view()
-            view.flags.writeable = False
-            object.__setattr__(self, name, view)
+        freeze(self, values=self.values, weights=self.weights, origin=np.ascontiguousarray(self.origin))
 
     @cached_property
     def moments(self) -> tuple[FloatArray, FloatArray]:
@@ -142,7 +138,7 @@ class Rows:
     def pieces(self) -> Iterator["Rows"]:
         """The rows in consecutive pieces of at most 65,536, for steps that need arrays of a piece's length."""
         for start, stop in _ranges(self.n_samples):
-            yield Rows(self.values[start:stop], self.weights[start:stop], self.origin)
+            yield Rows(self.values[start:stop], self.weights[start:stop], self.origin, self.features)
 
     def _map[T](self, over: Callable[[int, int], T], parameters: KernelParameters) -> Iterator[T]:
         K, D = parameters.means.shape
@@ -164,12 +160,12 @@ def _ranges(n_samples: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def rows_of(values: NDArray[Any], weights: FloatArray | None = None) -> Rows:
+def rows_of(values: NDArray[Any], weights: FloatArray | None = None, features: tuple[str, ...] = ()) -> Rows:
     """`Rows` over an array (N, D), with the origin at the weighted mean."""
     weights = np.empty(0) if weights is None else weights
     # Relative to the first row, so that the mean of data far from 0 is exact enough to be the centre.
     about_first = Rows(values, weights, values[0].astype(np.float64))
-    return Rows(values, weights, about_first.origin + moments(about_first)[0])
+    return Rows(values, weights, about_first.origin + moments(about_first)[0], features)
 
 
 def moments(rows: Rows) -> tuple[FloatArray, FloatArray]:

@@ -1,4 +1,4 @@
-"""What a Gaussian mixture is: its parameters, structures of covariances, draws of it, and components matched.
+"""Gaussian mixtures as values: parameters, covariance structures, sets of draws, and matching of components.
 
-It knows no way of estimating one, and needs NumPy and SciPy only.
+This package holds no estimation method and needs NumPy and SciPy only.
 """

@@ -1,28 +1,35 @@
-"""Many mixtures of one shape, such as the draws of a posterior, over the same rows."""
+"""Many mixtures of one shape, such as the draws of a posterior, and their densities at the same rows."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayesgmm.kernel import passes
 from bayesgmm.kernel.passes import KernelParameters
 from bayesgmm.kernel.rows import Rows, kernel_parameters, multiplications
+from bayesgmm.mixture.random_rows import rows_from_noise
 from bayesgmm.parallel import on_threads
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, IntArray, RowArray, Seed
 from bayesgmm.validation import as_generator, check_count
 
-# What is known of a piece of the rows under all mixtures takes at most this many bytes (or one row's share).
+# Bytes, per thread, of the densities and responsibilities of one piece of the rows; one row may take more.
 PIECE_BYTES = 8_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class MixtureDraws:
-    """S mixtures: weights (S, K), means (S, K, D), covariances (S, K, D, D); the names of the D features."""
+    """S mixtures of K components and D features.
+
+    Attributes
+    ----------
+    weights : (S, K)
+    means : (S, K, D)
+    covariances : (S, K, D, D)
+    features : names of the D features.
+    """
 
     weights: FloatArray
     means: FloatArray
@@ -31,120 +38,137 @@ class MixtureDraws:
 
     @property
     def n_draws(self) -> int:
+        """S, the number of mixtures."""
         return int(self.means.shape[0])
 
     @property
     def n_components(self) -> int:
+        """K, the number of components."""
         return int(self.means.shape[1])
 
     @property
     def n_features(self) -> int:
+        """D, the number of features."""
         return int(self.means.shape[2])
 
     @property
     def arrays(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Weights, means and covariances."""
         return self.weights, self.means, self.covariances
 
     @cached_property
     def choleskys(self) -> FloatArray:
-        """(S, K, D, D) lower factors of the covariances."""
+        """(S, K, D, D) lower Cholesky factors of the covariances."""
         return np.linalg.cholesky(self.covariances)
 
-    def some(self, index: NDArray[np.intp]) -> "MixtureDraws":
-        """Those mixtures, in that order."""
+    def select(self, index: IntArray) -> "MixtureDraws":
+        """Return the mixtures with these numbers, in that order."""
         return MixtureDraws(self.weights[index], self.means[index], self.covariances[index], self.features)
 
     def marginal(self, index: list[int]) -> "MixtureDraws":
-        """The mixtures of some of the features, by their numbers, in that order."""
+        """Return the mixtures of the features with these numbers, in that order."""
         covariances = self.covariances[:, :, index][..., index]
         return MixtureDraws(self.weights, self.means[:, :, index], covariances, tuple(self.features[i] for i in index))
 
-    def sample(self, n_samples: int, rng: Any = None) -> tuple[FloatArray, NDArray[np.intp]]:
+    def sample(self, n_samples: int, rng: Seed = None) -> tuple[FloatArray, IntArray]:
         """Draw rows (n_samples, D), each from a mixture picked at random, and the component (n_samples,) of each."""
         n, generator = check_count(n_samples, "n_samples"), as_generator(rng)
-        picked = generator.integers(self.n_draws, size=n)
-        cumulative = self.weights.cumsum(axis=1)[picked]
+        draw = generator.integers(self.n_draws, size=n)
+        cumulative = self.weights.cumsum(axis=1)[draw]
         labels = (generator.random(n)[:, np.newaxis] * cumulative[:, -1:] >= cumulative).sum(axis=1)
         noise = generator.standard_normal((n, self.n_features))
-        return self.means[picked, labels] + np.einsum("nij,nj->ni", self.choleskys[picked, labels], noise), labels
+        return rows_from_noise(self.means[draw, labels], self.choleskys[draw, labels], noise), labels
 
-    def log_densities(self, s: int, values: NDArray[Any]) -> FloatArray:
-        """(N,) log density of rows (N, D) under mixture s, on the calling thread."""
-        origin = values[0].astype(np.float64)
-        rows, out = Rows(values, np.empty(0), origin), np.empty(len(values))
-        parameters = kernel_parameters(self.weights[s], self.means[s] - origin, self.choleskys[s])
-        passes.rows_under(rows.values, 0, len(values), rows.origin, *parameters, out, np.empty((0, 0)))
-        return out
+    def log_densities_of_draw(self, s: int, values: RowArray) -> FloatArray:
+        """Log density (N,) of checked rows (N, D) under mixture s, computed on the calling thread."""
+        rows, log_densities = _about_first(values), np.empty(len(values))
+        parameters = kernel_parameters(self.weights[s], self.means[s] - rows.origin, self.choleskys[s])
+        passes.rows_under(rows.values, 0, len(values), rows.origin, *parameters, log_densities, np.empty((0, 0)))
+        return log_densities
 
-    def over(
+    def score_in_pieces(
         self,
-        values: NDArray[Any],
-        finish: Callable[[slice, FloatArray, FloatArray], None],
+        values: RowArray,
+        consume: Callable[[slice, FloatArray, FloatArray], None],
         *,
         responsibilities: bool = False,
     ) -> None:
-        """Call finish(rows, log_densities, responsibilities) for piece after piece of the rows `values` (N, D).
+        """Compute log densities, and responsibilities if asked for, of one piece of the rows after another.
 
-        log_densities (n, S) and responsibilities (n, K, S), or (0, K, S) when not asked for, are those of the piece
-        under every mixture; `finish` may change them, and runs on several threads. 8 MB a thread are in memory, or
-        what one row takes when that is more; no row's result depends on how the rows are cut.
+        No row's result depends on how the rows are cut. Each thread holds at most 8 MB (or one row's share, if larger).
+
+        Parameters
+        ----------
+        values : (N, D) checked rows.
+        consume : consume(rows, log_densities, responsibilities) is called on several threads, once per piece. rows is
+            the slice of the piece, log_densities (n, S) and responsibilities (n, K, S) are those of its rows under
+            every mixture; `consume` may change both arrays.
+        responsibilities : whether they are computed; if not, `consume` receives an array (0, K, S).
         """
-        origin = values[0].astype(np.float64)
-        rows, stacked = Rows(values, np.empty(0), origin), self._stacked(origin)
+        rows = _about_first(values)
+        stacked = self._for_kernel(rows.origin)
         S, K, D = self.means.shape
         length = max(1, PIECE_BYTES // (8 * S * (1 + K * responsibilities)))
         edges = [*range(0, len(values), length), len(values)]
 
-        def piece(ends: tuple[int, int]) -> None:
+        def score(ends: tuple[int, int]) -> None:
             start, stop = ends
             log_densities = np.empty((stop - start, S))
             r = np.empty((stop - start if responsibilities else 0, K, S))
             passes.rows_under_draws(rows.values, start, stop, rows.origin, *stacked, log_densities, r)
-            finish(slice(start, stop), log_densities, r)
+            consume(slice(start, stop), log_densities, r)
 
-        for _ in on_threads(piece, list(pairwise(edges)), S * multiplications(len(values), K, D)):
+        for _ in on_threads(score, list(pairwise(edges)), S * multiplications(len(values), K, D)):
             pass
 
-    def _stacked(self, origin: FloatArray) -> KernelParameters:
-        """What the kernel reads, of all mixtures: an axis for them before the others."""
+    def _for_kernel(self, origin: FloatArray) -> KernelParameters:
+        """Return all mixtures as the kernel reads them, with an axis for the mixtures before the others."""
         off_diagonal = ~np.eye(self.n_features, dtype=bool)
         diagonal = not self.covariances[..., off_diagonal].any()
-        each = [
+        parameters = [
             kernel_parameters(w, mean, cholesky)
             for w, mean, cholesky in zip(self.weights, self.means - origin, self.choleskys, strict=True)
         ]
         return KernelParameters(
-            np.array([p.log_scales for p in each]),
-            np.array([p.means for p in each]),
-            np.array([p.whiteners for p in each]),
+            np.array([p.log_scales for p in parameters]),
+            np.array([p.means for p in parameters]),
+            np.array([p.whiteners for p in parameters]),
             diagonal,
         )
 
 
 def log_densities_of_draws(
-    values: NDArray[Any], weights: FloatArray, means: FloatArray, covariances: FloatArray
+    values: RowArray, weights: FloatArray, means: FloatArray, covariances: FloatArray
 ) -> Iterator[FloatArray]:
-    """Log density (N,) of the rows `values` (N, D) under each of S mixtures in turn.
+    """Log density (N,) of the checked rows `values` (N, D) under each of S mixtures in turn.
 
-    weights (S, K), means (S, K, D), covariances (S, K, D, D). Yields one array a mixture, so that S x N numbers
+    weights (S, K), means (S, K, D), covariances (S, K, D, D). One array per mixture is yielded, so that S x N numbers
     are never in memory together.
     """
-    for rows, parameters in _at_draws(values, weights, means, covariances):
+    rows = _about_first(values)
+    for parameters in _each_for_kernel(rows.origin, weights, means, covariances):
         yield rows.log_densities(parameters)
 
 
 def responsibilities_of_draws(
-    values: NDArray[Any], weights: FloatArray, means: FloatArray, covariances: FloatArray
+    values: RowArray, weights: FloatArray, means: FloatArray, covariances: FloatArray
 ) -> Iterator[FloatArray]:
-    """Responsibilities (N, K) of the rows `values` (N, D) under each of S mixtures in turn, as above."""
-    for rows, parameters in _at_draws(values, weights, means, covariances):
+    """Responsibilities (N, K) of the checked rows `values` (N, D) under each of S mixtures in turn.
+
+    weights (S, K), means (S, K, D), covariances (S, K, D, D). One array per mixture is yielded.
+    """
+    rows = _about_first(values)
+    for parameters in _each_for_kernel(rows.origin, weights, means, covariances):
         yield rows.responsibilities(parameters)
 
 
-def _at_draws(
-    values: NDArray[Any], weights: FloatArray, means: FloatArray, covariances: FloatArray
-) -> Iterator[tuple[Rows, KernelParameters]]:
-    origin = values[0].astype(np.float64)
-    rows = Rows(values, np.empty(0), origin)
+def _about_first(values: RowArray) -> Rows:
+    """Rows with the first of them as the origin, which saves the pass that finds their mean."""
+    return Rows(values, np.empty(0), values[0].astype(np.float64))
+
+
+def _each_for_kernel(
+    origin: FloatArray, weights: FloatArray, means: FloatArray, covariances: FloatArray
+) -> Iterator[KernelParameters]:
     for w, mean, cholesky in zip(weights, means - origin, np.linalg.cholesky(covariances), strict=True):
-        yield rows, kernel_parameters(w, mean, cholesky)
+        yield kernel_parameters(w, mean, cholesky)

@@ -1,28 +1,36 @@
-"""`MixtureParameters`: the value that says what a Gaussian mixture is."""
+"""`MixtureParameters`: weights, means and covariances of a Gaussian mixture, and what follows from them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from bayesgmm.display.cards import Card, Displayed, count
+from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.components import component_table
 from bayesgmm.exceptions import InputError
+from bayesgmm.frozen import freeze
 from bayesgmm.kernel.passes import KernelParameters
 from bayesgmm.kernel.rows import Rows, kernel_parameters
-from bayesgmm.types import FloatArray
+from bayesgmm.mixture.covariance import stds_and_correlations
+from bayesgmm.mixture.random_rows import rows_from_noise
+from bayesgmm.types import FloatArray, IntArray, RowArray, Seed
 from bayesgmm.validation import (
+    as_feature_indices,
     as_generator,
     as_numbers,
     as_table,
     check_count,
     check_given,
     default_names,
-    feature_indices,
     names_clash,
 )
+from bayesgmm.wording import count
+
+# Largest distance of the sum of the weights from 1.
+_WEIGHT_TOLERANCE = 1e-8
+# Largest asymmetry of a covariance, in units of the product of the two standard deviations.
+_SYMMETRY_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,17 +39,17 @@ class MixtureParameters(Displayed):
 
     Parameters
     ----------
-    weights : (n_components,), not negative, sum 1.
+    weights : (n_components,), not negative; they sum to 1.
     means : (n_components, n_features), in the units of the data.
-    covariances : (n_components, n_features, n_features), symmetric and positive definite; always full,
-        whatever structure they were fitted with.
+    covariances : (n_components, n_features, n_features), symmetric and positive definite; always full matrices,
+        also when a fit restricted their structure.
     features : names of the features; by default x0, x1, ...
 
     Raises
     ------
     InputError
-        The shapes do not fit together, a value is not finite, the weights do not sum to 1, or a covariance is
-        not symmetric positive definite.
+        The shapes do not fit together, a value is not finite, the weights do not sum to 1, a covariance is not
+        symmetric and positive definite, or the names are not one per feature and all different.
 
     Examples
     --------
@@ -61,39 +69,20 @@ class MixtureParameters(Displayed):
         covariances = _finite(self.covariances, "covariances", 3)
         K, D = means.shape
         if K == 0 or D == 0:
-            raise InputError(f"means must have at least one component and one feature; it has shape {means.shape}.")
+            raise InputError(
+                f"means must have at least one component and one feature; it has shape {means.shape}. Pass "
+                f"(n_components, n_features)."
+            )
         for name, array, shape in (("weights", weights, (K,)), ("covariances", covariances, (K, D, D))):
             if array.shape != shape:
                 raise InputError(
-                    f"{name} must have shape {shape} to go with means of shape {means.shape}; it has {array.shape}."
+                    f"{name} must have shape {shape} to go with means of shape {means.shape}; it has {array.shape}. "
+                    f"Pass one entry per component."
                 )
-        if weights.min() < 0 or abs(weights.sum() - 1) > 1e-8:
-            raise InputError(
-                f"weights must not be negative and must sum to 1; received {weights.tolist()}, sum {weights.sum():.6g}."
-                f" Divide them by their sum."
-            )
-        scale = np.sqrt(np.abs(np.einsum("kii->ki", covariances)))
-        asymmetry = np.abs(covariances - covariances.transpose(0, 2, 1))
-        if (asymmetry > 1e-8 * scale[:, :, np.newaxis] * scale[:, np.newaxis, :]).any():
-            raise InputError("covariances must be symmetric. Pass (S + S.T) / 2 if the difference is rounding.")
-        for k in range(K):
-            try:
-                np.linalg.cholesky(covariances[k])
-            except np.linalg.LinAlgError as error:
-                raise InputError(
-                    f"covariances[{k}] is not positive definite. Every covariance must be; add to its diagonal or "
-                    f"leave out features that depend linearly on the others."
-                ) from error
-        listed = not isinstance(self.features, str) and isinstance(self.features, Iterable)
-        features = (tuple(map(str, self.features)) or default_names(D)) if listed else ()
-        if len(features) != D or len(set(features)) != D:
-            raise InputError(
-                f"features must be {D} different names, one a column of means; received {self.features!r}."
-            )
-        for name, value in (("weights", weights), ("means", means), ("covariances", covariances)):
-            value.flags.writeable = False
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "features", features)
+        _check_weights(weights)
+        _check_covariances(covariances)
+        features = _as_features(self.features, D)
+        freeze(self, weights=weights, means=means, covariances=covariances, features=features)
 
     @property
     def n_components(self) -> int:
@@ -108,21 +97,19 @@ class MixtureParameters(Displayed):
     @property
     def stds(self) -> FloatArray:
         """(n_components, n_features) standard deviations."""
-        variances: FloatArray = np.einsum("kii->ki", self.covariances)
-        return np.sqrt(variances)
+        return stds_and_correlations(self.covariances)[0]
 
     @property
     def correlations(self) -> FloatArray:
         """(n_components, n_features, n_features) correlation matrices."""
-        stds = self.stds
-        return self.covariances / (stds[:, :, np.newaxis] * stds[:, np.newaxis, :])
+        return stds_and_correlations(self.covariances)[1]
 
-    def permute(self, order: Sequence[int] | NDArray[np.int_]) -> "MixtureParameters":
-        """The same mixture with component `order[0]` first, `order[1]` second, ...
+    def permute(self, order: Sequence[int] | IntArray) -> "MixtureParameters":
+        """Return the same mixture with component `order[0]` first, `order[1]` second, ...
 
         Parameters
         ----------
-        order : (n_components,) numbers of the components, each once.
+        order : (n_components,) numbers of the components; each occurs once.
 
         Returns
         -------
@@ -143,12 +130,15 @@ class MixtureParameters(Displayed):
         index = np.asarray(order)
         if index.dtype.kind not in "iu" or index.ndim != 1 or sorted(index) != list(range(self.n_components)):
             raise InputError(
-                f"order must name each of the {self.n_components} components once, by its number; received {order!r}."
+                f"order must name each of the {self.n_components} components once, by its number; received {order!r}. "
+                f"Pass a permutation of 0 to {self.n_components - 1}."
             )
         return MixtureParameters(self.weights[index], self.means[index], self.covariances[index], self.features)
 
     def log_density(self, X: ArrayLike) -> FloatArray:
-        """Log of sum_k w_k N(x | mu_k, Sigma_k), natural logarithm, density per unit of the data.
+        """Log density of each row under the mixture: log sum_k w_k N(x | mu_k, Sigma_k).
+
+        The logarithm is natural, and the density is per unit of the data.
 
         Parameters
         ----------
@@ -171,8 +161,7 @@ class MixtureParameters(Displayed):
         >>> bool(abs(em.parameters.log_density(X).sum() - em.log_likelihood) < 1e-6)
         True
         """
-        rows, parameters = self._at(X)
-        return rows.log_densities(parameters)
+        return self.log_densities_at(self._checked(X))
 
     def responsibilities(self, X: ArrayLike) -> FloatArray:
         """Probability of each component given each row.
@@ -186,7 +175,7 @@ class MixtureParameters(Displayed):
         Returns
         -------
         (n_samples, n_components) array
-            Its rows sum to 1, also where every density underflows.
+            Each row sums to 1, also where every density underflows.
 
         Raises
         ------
@@ -200,11 +189,10 @@ class MixtureParameters(Displayed):
         >>> em.parameters.responsibilities([[2.0, 55.0], [2.9, 67.0]]).round(2).tolist()
         [[0.0, 1.0], [0.55, 0.45]]
         """
-        rows, parameters = self._at(X)
-        return rows.responsibilities(parameters)
+        return self.responsibilities_at(self._checked(X))
 
-    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        """The most probable component of each row.
+    def predict(self, X: ArrayLike) -> IntArray:
+        """Predict the most probable component of each row.
 
         Parameters
         ----------
@@ -213,7 +201,7 @@ class MixtureParameters(Displayed):
         Returns
         -------
         (n_samples,) array
-            Numbers of components.
+            Number of the most probable component.
 
         Raises
         ------
@@ -227,19 +215,29 @@ class MixtureParameters(Displayed):
         >>> em.parameters.predict([[2.0, 55.0], [4.5, 80.0]]).tolist()
         [1, 0]
         """
-        return self.labels_at(as_table(X, features=self.features).values)
+        return self.labels_at(self._checked(X))
 
-    def labels_at(self, values: NDArray[Any]) -> NDArray[np.intp]:
-        """`predict` for rows (N, D) that were checked before."""
-        rows, parameters = self._at_values(values)
+    def log_densities_at(self, values: RowArray) -> FloatArray:
+        """Log density (N,) of checked rows (N, D)."""
+        rows, parameters = self._for_kernel(values)
+        return rows.log_densities(parameters)
+
+    def responsibilities_at(self, values: RowArray) -> FloatArray:
+        """Responsibilities (N, K) of checked rows (N, D)."""
+        rows, parameters = self._for_kernel(values)
+        return rows.responsibilities(parameters)
+
+    def labels_at(self, values: RowArray) -> IntArray:
+        """Most probable component (N,) of checked rows (N, D)."""
+        rows, parameters = self._for_kernel(values)
         return np.concatenate([piece.responsibilities(parameters).argmax(axis=1) for piece in rows.pieces()])
 
-    def sample(self, n_samples: int, rng: Any = None) -> tuple[FloatArray, NDArray[np.intp]]:
-        """Draw rows.
+    def sample(self, n_samples: int, rng: Seed = None) -> tuple[FloatArray, IntArray]:
+        """Draw rows from the mixture.
 
         Parameters
         ----------
-        n_samples : how many, at least 1.
+        n_samples : number of rows, at least 1.
         rng : int, numpy.random.Generator or None.
 
         Returns
@@ -247,12 +245,12 @@ class MixtureParameters(Displayed):
         (n_samples, n_features) array
             The rows.
         (n_samples,) array
-            The component that each came from.
+            The component from which each row was drawn.
 
         Raises
         ------
         InputError
-            `n_samples` is below 1.
+            `n_samples` is below 1, or `rng` cannot be used.
 
         Examples
         --------
@@ -267,10 +265,10 @@ class MixtureParameters(Displayed):
         labels = generator.choice(self.n_components, size=n, p=self.weights / self.weights.sum())
         noise = generator.standard_normal((n, self.n_features))
         choleskys = np.linalg.cholesky(self.covariances)
-        return self.means[labels] + np.einsum("nij,nj->ni", choleskys[labels], noise), labels
+        return rows_from_noise(self.means[labels], choleskys[labels], noise), labels
 
     def marginal(self, features: Sequence[str | int]) -> "MixtureParameters":
-        """The mixture of some of the features, in the order given.
+        """Return the mixture of some of the features, in the order given.
 
         Parameters
         ----------
@@ -283,7 +281,7 @@ class MixtureParameters(Displayed):
         Raises
         ------
         InputError
-            `features` is no list of features of the mixture, each once.
+            `features` is not a list of features of the mixture, each named once.
 
         Examples
         --------
@@ -292,7 +290,7 @@ class MixtureParameters(Displayed):
         >>> em.parameters.marginal(["waiting"]).means.round(1).tolist()
         [[80.0], [54.5]]
         """
-        index = feature_indices(features, self.features, "features")
+        index = as_feature_indices(features, self.features, "features")
         return MixtureParameters(
             self.weights,
             self.means[:, index],
@@ -301,9 +299,9 @@ class MixtureParameters(Displayed):
         )
 
     def conditional(self, given: Mapping[str | int, float]) -> "MixtureParameters":
-        """The mixture of the other features when those in `given` have these values.
+        """Return the mixture of the other features, given the values of some.
 
-        Component by component a Gaussian conditional (Bishop 2006, eqs. 2.81 and 2.82); the weights are the
+        Each component becomes a Gaussian conditional (Bishop 2006, eqs. 2.81 and 2.82). The weights become the
         responsibilities of the marginal mixture at the given values.
 
         Parameters
@@ -317,7 +315,7 @@ class MixtureParameters(Displayed):
         Raises
         ------
         InputError
-            `given` is no mapping, names a feature that there is not or all of them, or has a value that is not finite.
+            `given` is not a mapping, names an unknown feature or all features, or has a value that is not finite.
 
         Examples
         --------
@@ -329,7 +327,7 @@ class MixtureParameters(Displayed):
         """
         known, other, values = check_given(given, self.features)
         marginal = self.marginal(known)
-        responsibilities = marginal.responsibilities(values[np.newaxis])[0]
+        responsibilities = marginal.responsibilities_at(values[np.newaxis])[0]
         means, covariances = [], []
         for mean, covariance in zip(self.means, self.covariances, strict=True):
             cross = covariance[np.ix_(other, known)]
@@ -341,12 +339,12 @@ class MixtureParameters(Displayed):
         return MixtureParameters(responsibilities, np.array(means), np.array(covariances), names)
 
     def check_start(self, n_components: int, features: tuple[str, ...]) -> None:
-        """Refuse, as InputError, to start a fit of other components or features than these."""
+        """Raise InputError unless a fit with K components and these features can start from this mixture."""
         K, D = n_components, len(features)
         if self.means.shape != (K, D):
             raise InputError(
                 f"start has {self.n_components} components of {self.n_features} features; X and n_components need "
-                f"{K} of {D}. Pass a start of that many, or leave it out."
+                f"{K} of {D}. Pass a start of that size, or leave it out."
             )
         if names_clash(self.features, features):
             raise InputError(
@@ -359,10 +357,11 @@ class MixtureParameters(Displayed):
         size = f"{count(self.n_components, 'component')}, {count(self.n_features, 'feature')}"
         return Card(f"MixtureParameters: {size}", grid=grid, notes=notes)
 
-    def _at(self, X: Any) -> tuple[Rows, KernelParameters]:
-        return self._at_values(as_table(X, features=self.features).values)
+    def _checked(self, X: ArrayLike) -> RowArray:
+        return as_table(X, features=self.features).values
 
-    def _at_values(self, values: NDArray[Any]) -> tuple[Rows, KernelParameters]:
+    def _for_kernel(self, values: RowArray) -> tuple[Rows, KernelParameters]:
+        """Return the rows and this mixture in the coordinates of the kernel."""
         # Any origin near the mixture keeps the digits of data far from 0.
         origin = self.means[0]
         choleskys = np.linalg.cholesky(self.covariances)
@@ -372,13 +371,50 @@ class MixtureParameters(Displayed):
         )
 
 
-_SHAPES = {1: ", (n_components,)", 2: ", (n_components, n_features)", 3: ", (n_components, n_features, n_features)"}
+_SHAPES = {1: "(n_components,)", 2: "(n_components, n_features)", 3: "(n_components, n_features, n_features)"}
 
 
 def _finite(value: ArrayLike, name: str, ndim: int) -> FloatArray:
     array = np.array(as_numbers(value, name))
     if array.ndim != ndim:
-        raise InputError(f"{name} must have {count(ndim, 'dimension')}{_SHAPES[ndim]}; it has shape {array.shape}.")
+        raise InputError(
+            f"{name} must have {count(ndim, 'dimension')}, {_SHAPES[ndim]}; it has shape {array.shape}. Reshape it."
+        )
     if not np.isfinite(array).all():
         raise InputError(f"{name} must be finite; it holds NaN or infinity. Leave that component out, or fit again.")
     return array
+
+
+def _check_weights(weights: FloatArray) -> None:
+    if weights.min() < 0 or abs(weights.sum() - 1) > _WEIGHT_TOLERANCE:
+        raise InputError(
+            f"weights must not be negative and must sum to 1; received {weights.tolist()}, sum {weights.sum():.6g}."
+            f" Divide them by their sum."
+        )
+
+
+def _check_covariances(covariances: FloatArray) -> None:
+    scale = np.sqrt(np.abs(np.einsum("kii->ki", covariances)))
+    asymmetry = np.abs(covariances - covariances.transpose(0, 2, 1))
+    if (asymmetry > _SYMMETRY_TOLERANCE * scale[:, :, np.newaxis] * scale[:, np.newaxis, :]).any():
+        raise InputError("covariances must be symmetric. Pass (S + S.T) / 2 if the difference is rounding.")
+    for k, covariance in enumerate(covariances):
+        try:
+            np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError as error:
+            raise InputError(
+                f"covariances[{k}] is not positive definite. Every covariance must be; add to its diagonal or "
+                f"leave out features that depend linearly on the others."
+            ) from error
+
+
+def _as_features(features: Iterable[str], n_features: int) -> tuple[str, ...]:
+    """Return the names as a tuple; default names when there are none."""
+    is_listed = not isinstance(features, str) and isinstance(features, Iterable)
+    names = (tuple(map(str, features)) or default_names(n_features)) if is_listed else ()
+    if len(names) != n_features or len(set(names)) != n_features:
+        raise InputError(
+            f"features must be {n_features} different names, one per column of means; received {features!r}. Pass a "
+            f"list of names, or leave it out."
+        )
+    return names

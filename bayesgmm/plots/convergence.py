@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bayesgmm.display.cards import count
 from bayesgmm.em.result import EMFit
 from bayesgmm.em.runs import Restart, Status
 from bayesgmm.plots.legends import Handle, legend_beside, line
 from bayesgmm.plots.style import INK, MUTED, LineStyle, figure_of, new_axes, tidy
+from bayesgmm.wording import count
 
 
 class _Look(NamedTuple):

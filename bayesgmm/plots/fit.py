@@ -147,7 +147,7 @@ def _scene(em: EMFit, posterior: xr.DataTree, features: Sequence[str | int] | No
 
 def _draw_ellipses(ax: Axes, scene: _Scene, n_draws: int) -> None:
     p, points = scene.parameters, scene.X[spaced(len(scene.X), MOST_POINTS)]
-    draws = scene.draws.some(spaced(scene.draws.n_draws, n_draws))
+    draws = scene.draws.select(spaced(scene.draws.n_draws, n_draws))
     alpha = float(np.clip(20 / np.sqrt(len(points)), 0.3, 0.8))
     ax.scatter(points[:, 0], points[:, 1], s=12, color=MUTED, alpha=alpha, linewidths=0, rasterized=True, zorder=1)
     for k in range(p.n_components):
@@ -171,7 +171,7 @@ def _draw_density(ax: Axes, scene: _Scene, ci_prob: float) -> None:
 
 def _density_band(scene: _Scene, grid: FloatArray, ci_prob: float) -> FloatArray:
     """(2, n) posterior bounds of the density at the points `grid` (n,)."""
-    draws = scene.draws.some(spaced(scene.draws.n_draws, _BAND_DRAWS))
+    draws = scene.draws.select(spaced(scene.draws.n_draws, _BAND_DRAWS))
     densities = np.exp(list(log_densities_of_draws(grid[:, np.newaxis], *draws.arrays)))
     return np.asarray(np.quantile(densities, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=0))
 

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesgmm.comparison.partitions import row_uncertainty
-from bayesgmm.display.cards import count
 from bayesgmm.em.result import EMFit
 from bayesgmm.plots.legends import Handle, component_mark_handles, heading, legend_beside, line, marks
 from bayesgmm.plots.selection import float_rows, limits, most_doubtful_last, one_or_two_features
 from bayesgmm.plots.style import INK, component_style, figure_of, literal, new_axes, percent, tidy
 from bayesgmm.posterior.draws import interval_names
 from bayesgmm.types import BoolArray, FloatArray
+from bayesgmm.wording import count
 
 # Diameters (points) of the marks of a certain label and of a label that is certainly wrong.
 _SMALL, _LARGE = 3.5, 13.0

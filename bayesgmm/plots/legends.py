@@ -15,22 +15,22 @@ LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 9, "handlelength": 3}
 
 
 def line(label: str, **look: Any) -> Line2D:
-    """Entry of a line, with its look as Matplotlib's properties."""
+    """Scalar of a line, with its look as Matplotlib's properties."""
     return Line2D([], [], label=label, **look)
 
 
 def marks(label: str, **look: Any) -> Line2D:
-    """Entry of marks without a line."""
+    """Scalar of marks without a line."""
     return Line2D([], [], label=label, linestyle="", **look)
 
 
 def heading(label: str) -> Line2D:
-    """Entry without a symbol, above the entries that it describes."""
+    """Scalar without a symbol, above the entries that it describes."""
     return marks(label)
 
 
 def area(label: str, **look: Any) -> Patch:
-    """Entry of a filled area or an outline."""
+    """Scalar of a filled area or an outline."""
     return Patch(label=label, **look)
 
 

@@ -16,7 +16,7 @@ from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.model.prior_marginals import SUPPORTS, marginal_density
 from bayesgmm.exceptions import BayesgmmWarning, InputError
 from bayesgmm.mixture.covariance import structure_named
-from bayesgmm.mixture.scalars import PARAMETERS, Entry, values_of
+from bayesgmm.mixture.scalars import PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.legends import LEGEND, Handle, area, line
 from bayesgmm.plots.selection import draws_of, varying_scalars
 from bayesgmm.plots.style import component_style, literal, tidy
@@ -116,14 +116,14 @@ class _Drawn(NamedTuple):
     prior_draws : (n_draws, n_scalars) draws from the prior if its densities are not known.
     """
 
-    scalars: list[Entry]
+    scalars: list[Scalar]
     shape: tuple[int, int]
     posterior: FloatArray
     prior: Prior | None
     prior_draws: FloatArray | None
 
 
-def _panels(scalars: list[Entry]) -> dict[str, list[int]]:
+def _panels(scalars: list[Scalar]) -> dict[str, list[int]]:
     """Indices of the scalars in each panel, by the panel's title: the same parameter and feature of all components."""
     panels: dict[str, list[int]] = {}
     for index, scalar in enumerate(scalars):
@@ -151,7 +151,7 @@ def _checked(prior: Prior, posterior: xr.DataTree, n_features: int) -> Prior:
     return full_prior
 
 
-def _prior_draws(prior: object, mixture: xr.Dataset, scalars: list[Entry]) -> FloatArray:
+def _prior_draws(prior: object, mixture: xr.Dataset, scalars: list[Scalar]) -> FloatArray:
     """(n_draws, n_scalars) the draws in the group `prior` of a DataTree."""
     needed = list(dict.fromkeys(scalar.parameter for scalar in scalars))
     draws = prior["prior"].to_dataset() if isinstance(prior, xr.DataTree) and "prior" in prior else xr.Dataset()
@@ -167,7 +167,7 @@ def _prior_draws(prior: object, mixture: xr.Dataset, scalars: list[Entry]) -> Fl
             f"prior has draws of {name} of shape {draws[name].shape[2:]}, the posterior of shape "
             f"{mixture[name].shape[2:]}. Pass the draws of the model that was sampled."
         )
-    return values_of(scalars, {name: draws[name].values for name in needed}).reshape(-1, len(scalars))
+    return scalar_values(scalars, {name: draws[name].values for name in needed}).reshape(-1, len(scalars))
 
 
 def _draw_panel(ax: Axes, drawn: _Drawn, members: list[int]) -> None:
@@ -195,7 +195,7 @@ def _scale(ax: Axes, values: FloatArray, parameter: str) -> None:
     tidy(ax)
 
 
-def _draw_posterior(ax: Axes, draws: FloatArray, scalar: Entry) -> None:
+def _draw_posterior(ax: Axes, draws: FloatArray, scalar: Scalar) -> None:
     low, high = np.quantile(draws, [_TAIL, 1 - _TAIL])
     edges = np.linspace(low, high, _BINS + 1)
     heights = np.histogram(draws, edges)[0] / (len(draws) * (edges[1] - edges[0]))
@@ -204,7 +204,7 @@ def _draw_posterior(ax: Axes, draws: FloatArray, scalar: Entry) -> None:
     ax.stairs(heights, edges, color=style.color, linewidth=1)
 
 
-def _draw_prior_draws(ax: Axes, draws: FloatArray, scalar: Entry) -> None:
+def _draw_prior_draws(ax: Axes, draws: FloatArray, scalar: Scalar) -> None:
     """Draw a histogram of the prior's draws inside the panel, as shares of all draws."""
     edges = np.linspace(*ax.get_xlim(), _PRIOR_BINS + 1)
     heights = np.histogram(draws, edges)[0] / (len(draws) * (edges[1] - edges[0]))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.exceptions import InputError
-from bayesgmm.mixture.scalars import Entry
+from bayesgmm.mixture.scalars import Scalar
 from bayesgmm.plots.legends import LEGEND, Handle, area, line, marks
 from bayesgmm.plots.selection import MOST_SCALARS, draws_of, varying_scalars
 from bayesgmm.plots.style import COLORS, INK, MUTED, literal, percent, tidy
@@ -178,7 +178,7 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
 def _panels(
     plot: Callable[..., Any],
     posterior: xr.DataTree,
-    scalars: list[Entry],
+    scalars: list[Scalar],
     n_columns: int,
     visuals: dict[str, Any],
     **options: Any,
@@ -207,7 +207,7 @@ def _panels(
     return figure
 
 
-def _thinned(posterior: xr.DataTree, scalars: list[Entry]) -> xr.DataTree:
+def _thinned(posterior: xr.DataTree, scalars: list[Scalar]) -> xr.DataTree:
     """Every n-th draw, with n such that the draws of one chain are about independent.
 
     ArviZ would choose n by the effective sample size of all chains together, which is tiny when chains disagree.

@@ -8,7 +8,7 @@ import xarray as xr
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.scalars import ALL, PARAMETERS, Entry, values_of
+from bayesgmm.mixture.scalars import ALL, PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.shapes import MOST_POINTS
 from bayesgmm.posterior.draws import posterior_entries, rows_for
 from bayesgmm.types import FloatArray, IntArray
@@ -63,7 +63,7 @@ def most_doubtful_last(p_wrong: FloatArray) -> IntArray:
     return np.concatenate([certain[spaced(len(certain), half)], order[-half:]])
 
 
-def varying_scalars(posterior: xr.DataTree, parameters: Sequence[str], features: Sequence[str] | None) -> list[Entry]:
+def varying_scalars(posterior: xr.DataTree, parameters: Sequence[str], features: Sequence[str] | None) -> list[Scalar]:
     """The scalars of these parameters and features (None: all) that vary in the posterior.
 
     Raises InputError for unknown names, when nothing varies, and for more than 120 scalars.
@@ -88,7 +88,7 @@ def varying_scalars(posterior: xr.DataTree, parameters: Sequence[str], features:
     return scalars
 
 
-def draws_of(posterior: xr.DataTree, scalars: list[Entry]) -> FloatArray:
+def draws_of(posterior: xr.DataTree, scalars: list[Scalar]) -> FloatArray:
     """(n_chains, n_draws, n_scalars) the draws of these scalars."""
     draws = posterior["posterior"].to_dataset()
-    return values_of(scalars, {name: draws[name].values for name in PARAMETERS})
+    return scalar_values(scalars, {name: draws[name].values for name in PARAMETERS})

@@ -11,7 +11,6 @@ from matplotlib.patches import Rectangle
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from bayesgmm.display.cards import count
 from bayesgmm.em.result import EMFit
 from bayesgmm.exceptions import InputError
 from bayesgmm.plots.legends import LEGEND, Handle, area, heading
@@ -19,6 +18,7 @@ from bayesgmm.plots.style import component_style, figure_of, new_axes
 from bayesgmm.posterior.draws import rows_for
 from bayesgmm.posterior.partition.partition import Partition
 from bayesgmm.types import FloatArray, IntArray
+from bayesgmm.wording import count
 
 # White to middle grey: black outlines remain visible, and components keep the colours.
 _GREYS = LinearSegmentedColormap.from_list("similarity", ["white", "#6E6E6E"])
@@ -63,7 +63,7 @@ def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, 
             f"partition is of {co_clustering.n_samples} rows, the posterior of {len(values)}. Pass "
             f"point_partition(posterior)."
         )
-    labels = em.parameters.predict(values[co_clustering.rows])
+    labels = em.parameters.labels_at(values[co_clustering.rows])
     order, edges = _order(co_clustering.probabilities, partition.labels)
     n = len(order)
     ax = ax or new_axes(8.5, 5.5)

@@ -10,7 +10,7 @@ from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.scalars import PARAMETERS, Entry, entries, values_of
+from bayesgmm.mixture.scalars import PARAMETERS, Scalar, scalar_values, scalars_of
 from bayesgmm.types import FloatArray, RowArray
 from bayesgmm.validation import as_table
 
@@ -28,7 +28,7 @@ def mixture_draws(posterior: xr.DataTree, n_draws: int | None = None) -> Mixture
     arrays = [np.asarray(draws[name].transpose(*dims).values, np.float64) for name, dims in _DIMS.items()]
     weights, means, covariances = (array.reshape(-1, *array.shape[2:]) for array in arrays)
     mixtures = MixtureDraws(weights, means, covariances, feature_names(draws))
-    return mixtures if n_draws is None else mixtures.some(spaced(mixtures.n_draws, n_draws))
+    return mixtures if n_draws is None else mixtures.select(spaced(mixtures.n_draws, n_draws))
 
 
 def mixture_dataset(posterior: xr.DataTree) -> xr.Dataset:
@@ -108,17 +108,17 @@ def tree_of(groups: Mapping[str, xr.Dataset], attributes: Mapping[Hashable, obje
     return tree
 
 
-def posterior_entries(posterior: xr.DataTree) -> tuple[list[Entry], FloatArray]:
+def posterior_entries(posterior: xr.DataTree) -> tuple[list[Scalar], FloatArray]:
     """The free parameters of a posterior, and their draws (chain, draw, n).
 
     Parameters that the covariance structure implies are left out, and so are standard deviations that the prior fixes.
     """
     draws = posterior["posterior"].to_dataset()
     covariance = str(posterior.attrs.get("covariance") or _covariance_structure(draws))
-    free = entries(draws.sizes["component"], feature_names(draws), covariance)
+    free = scalars_of(draws.sizes["component"], feature_names(draws), covariance)
     stds_are_fixed = np.ptp(draws["stds"].values, axis=(0, 1)).max() == 0
     free = [entry for entry in free if not (stds_are_fixed and entry.parameter == "stds")]
-    return free, values_of(free, {name: draws[name].values for name in PARAMETERS})
+    return free, scalar_values(free, {name: draws[name].values for name in PARAMETERS})
 
 
 def _covariance_structure(draws: xr.Dataset) -> str:

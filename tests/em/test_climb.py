@@ -37,13 +37,13 @@ every_structure = pytest.mark.parametrize("setting", STRUCTURES, indirect=True)
 def test_the_gradient_is_that_of_the_log_likelihood_along_moves(setting):
     """Central differences of step 1e-5 are right to about 1e-9 of the log-likelihood's curvature, N."""
     rows, structure, point = setting
-    gradient, metric = steps.gradient_and_metric(point, statistics_at(rows, point, structure), structure.shape)
+    gradient, metric = steps.gradient_and_metric(point, statistics_at(rows, point, structure), structure.flags)
     h = 1e-5
     for p in range(len(gradient)):
         move = np.zeros(len(gradient))
         move[p] = h
         ahead, behind = (
-            statistics_at(rows, steps.moved(point, sign * move, structure.shape), structure).log_likelihood
+            statistics_at(rows, steps.moved(point, sign * move, structure.flags), structure).log_likelihood
             for sign in (1, -1)
         )
         assert (ahead - behind) / (2 * h) == pytest.approx(gradient[p], abs=1e-4)
@@ -53,11 +53,11 @@ def test_the_gradient_is_that_of_the_log_likelihood_along_moves(setting):
 @every_structure
 def test_a_move_of_nothing_stays_and_a_move_keeps_the_structure(setting):
     _, structure, point = setting
-    size = len(steps.gradient_and_metric(point, statistics_at(*setting[:1], point, structure), structure.shape)[0])
-    for before, after in zip(point, steps.moved(point, np.zeros(size), structure.shape), strict=True):
+    size = len(steps.gradient_and_metric(point, statistics_at(*setting[:1], point, structure), structure.flags)[0])
+    for before, after in zip(point, steps.moved(point, np.zeros(size), structure.flags), strict=True):
         np.testing.assert_allclose(after, before, rtol=1e-14)
     move = np.random.default_rng(0).normal(size=size)
-    there = steps.moved(point, move, structure.shape)
+    there = steps.moved(point, move, structure.flags)
     covariances = there.choleskys @ there.choleskys.transpose(0, 2, 1)
     counts = there.weights * 500
     np.testing.assert_allclose(
@@ -75,7 +75,7 @@ def test_the_m_step_is_the_weighted_moments(setting):
     means = r.T @ X / counts[:, None]
     apart = X - means[:, None]
     scatter = np.einsum("nk,kni,knj->kij", r, apart, apart)
-    new = steps.maximise(point, statistics_at(rows, point, structure), structure.shape)
+    new = steps.maximise(point, statistics_at(rows, point, structure), structure.flags)
     np.testing.assert_allclose(new.weights, counts / 500, rtol=1e-12)
     np.testing.assert_allclose(new.means, means, rtol=1e-11, atol=1e-12)
     covariances = new.choleskys @ new.choleskys.transpose(0, 2, 1)
@@ -103,7 +103,7 @@ def plain_em(rows, structure, point, n):
     for _ in range(n):
         statistics = statistics_at(rows, point, structure)
         history.append(statistics.log_likelihood)
-        point = steps.maximise(point, statistics, structure.shape)
+        point = steps.maximise(point, statistics, structure.flags)
     return np.array(history), point
 
 
@@ -152,7 +152,7 @@ def test_climbs_on_shared_passes_end_where_each_would_alone():
     rows, structure = rows_of(simulation.X), STRUCTURES["full"]
     total = np.linalg.cholesky(np.cov(simulation.X, rowvar=False))
     bounds = Bounds(20_000.0, 3.0, total, lower_inverses(total[np.newaxis])[0], 1e-12)
-    problem = climb.Problem(structure.shape, bounds, 1e-8, 1000)
+    problem = climb.Problem(structure.flags, bounds, 1e-8, 1000)
     truth = simulation.parameters
     starts = [
         Point(truth.weights, truth.means - rows.origin + shift, np.linalg.cholesky(truth.covariances))

@@ -3,13 +3,13 @@
 import numpy as np
 from sklearn.datasets import load_iris
 
-from bayesgmm.kernel.rows import Rows, rows_of
-from bayesgmm.validation import as_table
+from bayesgmm.kernel.rows import Rows
+from bayesgmm.mixture.checked_rows import as_rows
 
 
 def prepared(X) -> Rows:
     """Rows as the sampler's functions take them."""
-    return rows_of(np.ascontiguousarray(as_table(X).values))
+    return as_rows(X)
 
 
 def iris() -> np.ndarray:

@@ -97,7 +97,7 @@ def test_responsibilities_follow_the_log_odds_in_closed_form():
     assert_allclose(mixture.responsibilities(x)[:, 1], np.exp(-np.logaddexp(0.0, -2 * x)), rtol=1e-12, atol=SMALLEST)
 
 
-def test_a_component_of_weight_zero_is_not_there():
+def test_a_component_of_weight_zero_changes_nothing():
     mixture = random_mixture(2, 2)
     X = 4.0 * np.random.default_rng(2).standard_normal((100, 2))
     with_none = bg.MixtureParameters(
@@ -115,7 +115,7 @@ def test_standard_deviations_and_correlations_make_the_covariances(mixture):
     assert_allclose(np.einsum("kii->ki", correlations), 1.0, rtol=1e-14)
 
 
-# The same mixture, or a part of it.
+# Permuted, marginal and conditional mixtures.
 
 
 def test_a_permuted_mixture_is_the_same_density_with_other_labels():
@@ -220,7 +220,7 @@ def test_the_same_seed_draws_the_same_rows_and_another_seed_others():
     assert (mixture.sample(100, rng=8)[0] != X).all()
 
 
-# Values do not change.
+# A mixture cannot be changed.
 
 
 def test_arrays_are_read_only_and_fields_are_frozen(mixture):
@@ -231,18 +231,18 @@ def test_arrays_are_read_only_and_fields_are_frozen(mixture):
             setattr(mixture, name, None)
 
 
-def test_what_was_passed_in_stays_writeable_and_apart():
+def test_arguments_stay_writeable_and_are_copied():
     means = np.zeros((1, 2))
     mixture = bg.MixtureParameters(np.ones(1), means, np.eye(2)[np.newaxis])
     means[0, 0] = 5.0
     assert mixture.means[0, 0] == 0.0
 
 
-def test_features_are_named_in_order_when_nobody_names_them(mixture):
+def test_features_without_names_are_numbered(mixture):
     assert mixture.features == tuple(f"x{i}" for i in range(mixture.n_features))
 
 
-# What is no mixture.
+# Arguments that describe no mixture.
 
 EYE = np.eye(2)[np.newaxis]
 NO_MIXTURES = {
@@ -279,13 +279,13 @@ NO_MIXTURES = {
 
 
 @pytest.mark.parametrize("problem", NO_MIXTURES)
-def test_what_is_no_mixture_is_refused(problem):
+def test_arguments_that_describe_no_mixture_are_refused(problem):
     arguments, message = NO_MIXTURES[problem]
     with pytest.raises(bg.InputError, match=message):
         bg.MixtureParameters(*arguments)
 
 
-def test_rounding_in_weights_and_covariances_is_no_reason_to_refuse():
+def test_weights_and_covariances_may_be_off_by_rounding():
     weights = np.full(10, 0.1)  # whose sum is not 1.0
     covariance = np.array([[1.0, 0.3], [0.3 + 1e-15, 1.0]])
     bg.MixtureParameters(weights, np.zeros((10, 2)), np.stack([covariance] * 10))

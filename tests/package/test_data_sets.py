@@ -1,4 +1,4 @@
-"""The data that the package ships and those it simulates."""
+"""Data sets that the package ships, and simulated ones."""
 
 import numpy as np
 import pandas as pd
@@ -102,7 +102,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("problem", WRONG)
-def test_simulations_that_cannot_be_are_refused(problem):
+def test_impossible_simulations_are_refused(problem):
     arguments, options, message = WRONG[problem]
     with pytest.raises(bg.InputError, match=message):
         simulate(*arguments, **options)

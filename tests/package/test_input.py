@@ -1,4 +1,4 @@
-"""What may be passed in: bad input is refused with a reason and a remedy, odd input gives the right answer."""
+"""Input: bad input is refused with a reason and a remedy, and unusual input gives the right answer."""
 
 import datetime
 import hashlib
@@ -37,7 +37,7 @@ def sample(X, n_components=2, **options):
 
 
 def refuses(call, *pieces):
-    """The call raises InputError, in one line that holds every piece."""
+    """Assert that the call raises InputError with a one-line message that has every piece."""
     with pytest.raises(bg.InputError) as caught:
         call()
     message = str(caught.value)
@@ -46,7 +46,7 @@ def refuses(call, *pieces):
         assert piece in message, f"{piece!r} is not in: {message}"
 
 
-# What is wrong with the values, whatever is to be done with them: name, rows, what the message must tell.
+# Values that no function accepts: name of the fault, rows, and pieces that the message must have.
 
 
 def with_values(values, where, rows=ROWS):
@@ -165,7 +165,7 @@ BAD_VALUES = {
         ["whole numbers beyond 2**53"],
     ),
 }
-DOORS = {
+PUBLIC_FUNCTIONS = {
     "fit_em": lambda X: bg.fit_em(X, 2, n_init=1, rng=1),
     "sample_posterior": sample,
     "build_model": lambda X: bg.build_model(X, 2),
@@ -176,16 +176,16 @@ DOORS = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("function", PUBLIC_FUNCTIONS)
 @pytest.mark.parametrize("problem", BAD_VALUES)
-def test_bad_values_are_refused_at_every_door_with_what_and_where_and_a_remedy(problem, door):
+def test_bad_values_are_refused_by_every_public_function_with_the_fault_its_place_and_a_remedy(problem, function):
     X, pieces = BAD_VALUES[problem]
-    if door in ("responsibilities", "predict"):  # whose mixture has names
+    if function in ("responsibilities", "predict"):  # whose mixture has names
         pieces = [re.sub(r"\bx([01])\b", lambda found: NAMES[int(found[1])], piece) for piece in pieces]
-    refuses(lambda: DOORS[door](X), *pieces)
+    refuses(lambda: PUBLIC_FUNCTIONS[function](X), *pieces)
 
 
-# What is wrong with the data as something to fit K components to.
+# Data to which K components cannot be fitted.
 
 COLLINEAR = ROWS @ np.array([[1.0, 0.0, 1.0], [0.0, 1.0, -2.0]])
 BAD_DATA = {
@@ -239,11 +239,11 @@ BAD_DATA = {
 FITS = {"fit_em": partial(bg.fit_em, rng=1), "sample_posterior": sample, "build_model": bg.build_model}
 
 
-@pytest.mark.parametrize("door", FITS)
+@pytest.mark.parametrize("function", FITS)
 @pytest.mark.parametrize("problem", BAD_DATA)
-def test_data_that_cannot_have_the_components_asked_for_are_refused(problem, door):
+def test_data_to_which_the_components_cannot_be_fitted_are_refused(problem, function):
     X, n_components, pieces = BAD_DATA[problem]
-    refuses(lambda: FITS[door](X, n_components), *pieces)
+    refuses(lambda: FITS[function](X, n_components), *pieces)
 
 
 def test_constant_columns_are_refused_by_a_prior_scaled_to_them():
@@ -252,12 +252,14 @@ def test_constant_columns_are_refused_by_a_prior_scaled_to_them():
 
 def test_constant_columns_are_refused_when_the_prior_is_given_too():
     prior = bg.Prior(0.0, 100.0, bg.LogNormal(1.0))
-    for door in (sample, bg.build_model):
-        refuses(lambda door=door: door(FRAME.assign(day=3), 2, prior=prior), "column(s) day of X are constant")
+    for function in (sample, bg.build_model):
+        refuses(
+            lambda function=function: function(FRAME.assign(day=3), 2, prior=prior), "column(s) day of X are constant"
+        )
 
 
 @pytest.mark.parametrize("covariance", ["diag", "spherical"])
-def test_collinear_columns_are_no_problem_for_a_covariance_without_correlations(covariance):
+def test_collinear_columns_are_accepted_for_a_covariance_without_correlations(covariance):
     X = ROWS[:, [0, 1, 0]]
     assert bg.fit_em(X, 2, covariance, n_init=3, rng=1).converged
     assert np.isfinite(sample(X, covariance=covariance)["posterior/weights"]).all()
@@ -272,7 +274,7 @@ def test_a_column_that_is_constant_where_the_weights_are_positive_is_refused(see
     refuses(lambda: bg.fit_em(X, 2, sample_weight=weights), "column(s) x2 of X are constant")
 
 
-def test_rows_of_weight_zero_are_no_distinct_rows():
+def test_rows_of_weight_zero_do_not_count_as_distinct_rows():
     refuses(
         lambda: bg.fit_em(ROWS, 4, sample_weight=np.arange(272) < 3),
         "only 3 distinct rows (the others repeat them or have weight 0)",
@@ -292,9 +294,9 @@ NOT_A_SEED = [-1, 1.5, "1", True, np.nan, {}, np.random.RandomState(1)]
 def test_counts_are_whole_numbers(option, value):
     if option == "draws" and value is None:
         pytest.skip("None lets the sampler choose")
-    door = fit if option in ("max_iter", "n_init") else sample
+    function = fit if option in ("max_iter", "n_init") else sample
     refuses(
-        lambda: door(ROWS, **{option: value}), f"{option} must be a whole number of at least", f"received {value!r}"
+        lambda: function(ROWS, **{option: value}), f"{option} must be a whole number of at least", f"received {value!r}"
     )
 
 
@@ -314,8 +316,12 @@ def test_fewer_draws_than_can_be_diagnosed_are_refused():
 @pytest.mark.parametrize("value", NOT_A_SEED, ids=lambda value: type(value).__name__ + repr(value)[:4])
 def test_seeds_are_whole_numbers_or_generators(value):
     pieces = ("rng must be a whole number of at least 0, a numpy.random.Generator or None", f"received {value!r}")
-    for door in (fit, sample, partial(START.sample, 5)):
-        call = partial(door, rng=value) if door is not fit and door is not sample else partial(door, ROWS, rng=value)
+    for function in (fit, sample, partial(START.sample, 5)):
+        call = (
+            partial(function, rng=value)
+            if function is not fit and function is not sample
+            else partial(function, ROWS, rng=value)
+        )
         refuses(call, *pieces)
 
 
@@ -329,15 +335,15 @@ def test_every_kind_of_seed_that_numpy_takes_is_taken():
 @pytest.mark.parametrize("value", ["Full", "", "full ", None, 0, ["full"]], ids=repr)
 def test_a_mistyped_covariance_is_refused_with_the_choices(value):
     pieces = ("covariance must be one of full, tied, diag, spherical", f"received {value!r}")
-    for door in (fit, sample, partial(bg.build_model, n_components=2), bg.Prior.for_data):
-        refuses(lambda door=door: door(ROWS, covariance=value), *pieces)
+    for function in (fit, sample, partial(bg.build_model, n_components=2), bg.Prior.for_data):
+        refuses(lambda function=function: function(ROWS, covariance=value), *pieces)
 
 
-@pytest.mark.parametrize("door", [sample, bg.build_model], ids=["sample_posterior", "build_model"])
-def test_a_prior_that_is_none_is_refused(door):
-    refuses(lambda: door(ROWS, 2, prior="weak"), "prior must be a Prior, such as Prior.for_data(X); received str")
+@pytest.mark.parametrize("function", [sample, bg.build_model], ids=["sample_posterior", "build_model"])
+def test_a_prior_that_is_none_is_refused(function):
+    refuses(lambda: function(ROWS, 2, prior="weak"), "prior must be a Prior, such as Prior.for_data(X); received str")
     refuses(
-        lambda: door(ROWS, 2, prior=bg.Prior([0.0, 1.0, 2.0], 1.0, bg.LogNormal(1.0))),
+        lambda: function(ROWS, 2, prior=bg.Prior([0.0, 1.0, 2.0], 1.0, bg.LogNormal(1.0))),
         "Prior.mean_location must be one number or have shape (2,); it has shape (3,)",
     )
 
@@ -395,7 +401,7 @@ def test_the_sampler_refuses_the_same_starts(problem):
     refuses(lambda: sample(FRAME, start=start), *pieces)
 
 
-def test_the_sampler_takes_no_name_for_a_start():
+def test_the_sampler_refuses_the_name_of_a_start():
     refuses(lambda: sample(ROWS, start="k-means++"), "start must be a MixtureParameters", "received str")
 
 
@@ -449,7 +455,7 @@ def test_weights_that_cannot_count_rows_are_refused(problem):
     ],
     ids=["pandas", "Polars", "integers", "booleans", "list", "nullable"],
 )
-def test_weights_of_one_are_no_weights_in_whatever_form_they_come(weights):
+def test_weights_of_one_equal_no_weights_in_any_container(weights):
     assert_allclose(fit(ROWS, sample_weight=weights).log_likelihood, fit(ROWS).log_likelihood, rtol=1e-12)
 
 
@@ -472,7 +478,7 @@ def test_columns_without_names_match_any_names():
     assert_array_equal(START.log_density(FRAME), NAMED.log_density(FRAME))
 
 
-# Odd input that is fine.
+# Unusual input that is accepted.
 
 
 @pytest.fixture(scope="module")
@@ -534,7 +540,7 @@ SAME_VALUES = {
 
 
 @pytest.mark.parametrize("form", SAME_VALUES)
-def test_the_form_in_which_the_rows_come_does_not_change_the_fit(form, reference):
+def test_the_container_of_the_rows_does_not_change_the_fit(form, reference):
     assert_same_fit(fit(SAME_VALUES[form]), reference)
 
 
@@ -680,7 +686,7 @@ def test_the_sampler_works_1e8_standard_deviations_from_the_origin():
     assert_allclose(posteriors[0]["covariances"], posteriors[1]["covariances"], rtol=1e-3, atol=1e-3)
 
 
-# Nothing edits its caller's arrays.
+# No function writes to its arguments.
 
 
 def fingerprint(array):
@@ -693,7 +699,7 @@ def fingerprint(array):
     [ROWS.copy(), np.asfortranarray(ROWS), ROWS.astype(np.float32), FRAME.copy()],
     ids=["C", "F", "float32", "pandas"],
 )
-def test_nothing_that_is_passed_in_is_changed(X):
+def test_no_argument_is_changed(X):
     weights, start = np.linspace(0.5, 1.5, 272), RESPONSIBILITIES.copy()
     scale = np.array([3.0, 30.0])
     passed = [X, weights, start, scale]
@@ -707,14 +713,14 @@ def test_nothing_that_is_passed_in_is_changed(X):
     assert [fingerprint(array) for array in passed] == before
 
 
-def test_results_share_no_memory_with_what_was_passed_in():
+def test_results_share_no_memory_with_the_arguments():
     weights, means, covariances = WEIGHTS.copy(), MEANS.copy(), COVARIANCES.copy()
     mixture = bg.MixtureParameters(weights, means, covariances)
     means[:] = 0.0
     assert_array_equal(mixture.means, MEANS)
 
 
-def test_messages_are_one_sentence_of_what_and_one_of_what_to_do():
+def test_messages_state_the_fault_and_then_the_remedy():
     with pytest.raises(bg.InputError) as caught:
         fit(np.empty((0, 2)))
     assert re.fullmatch(r"[^.]+\. [^.]+\.", str(caught.value))

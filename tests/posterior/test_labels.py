@@ -12,7 +12,7 @@ import bayesgmm as bg
 from bayesgmm.bayes.sampling.schema import DIMS
 from bayesgmm.convergence import label_free_quantities
 from bayesgmm.mixture.draws import MixtureDraws
-from bayesgmm.mixture.matching import distances_from, label_costs
+from bayesgmm.mixture.matching import distances_to_reference, label_costs
 from bayesgmm.posterior.labels import methods as relabelling
 from bayesgmm.posterior.labels.methods import RELABELLINGS, best_permutations, regrets, unlabelled_draws
 
@@ -91,7 +91,7 @@ def test_labels_are_clear_for_separated_components_and_unclear_for_near_duplicat
 def test_bhattacharyya_distance_is_minus_the_log_overlap():
     """Against quadrature of sqrt(p q) in one dimension."""
     reference = bg.MixtureParameters([0.5, 0.5], [[0.0], [1.0]], [[[1.0]], [[2.0]]])
-    found = distances_from(reference, np.array([[[0.7], [-1.0]]]), np.array([[[[0.5]], [[3.0]]]]))
+    found = distances_to_reference(reference, np.array([[[0.7], [-1.0]]]), np.array([[[[0.5]], [[3.0]]]]))
     x = np.linspace(-30, 30, 200_001)
     for j, (mean, variance) in enumerate([(0.0, 1.0), (1.0, 2.0)]):
         for k, (other, spread) in enumerate([(0.7, 0.5), (-1.0, 3.0)]):

@@ -17,8 +17,9 @@ from bayesgmm.bayes.model import log_posterior
 from bayesgmm.bayes.model.log_posterior import FIXED, INTERVAL, LOG_SCALE, STD_ROWS
 from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.model.std_priors import Fixed, Uniform
+from bayesgmm.frozen import freeze
 from bayesgmm.kernel.rows import Rows
-from bayesgmm.mixture.covariance import CovarianceStructure
+from bayesgmm.mixture.covariance import FULL, SPHERICAL, TIED, VINE_VARIABLE, CovarianceStructure, stds_and_correlations
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray
 
@@ -56,8 +57,7 @@ class MixtureDensity:
             padded,
             np.array([prior.concentration, prior.correlation_eta, self._log_constant()]),
         )
-        object.__setattr__(self, "_std_kind", kind)
-        object.__setattr__(self, "_arrays", arrays)
+        freeze(self, _std_kind=kind, _arrays=arrays)
 
     @classmethod
     def of(cls, rows: Rows, n_components: int, structure: CovarianceStructure, prior: Prior) -> "MixtureDensity":
@@ -74,14 +74,12 @@ class MixtureDensity:
         pairs = D * (D - 1) // 2
         shapes: dict[str, tuple[int, ...]] = {"weights": (K - 1,), "means": (K, D)}
         if self._std_kind != FIXED:
-            shapes[self._std_name] = (D,) if self.structure.shared else (K,) if self.structure.spherical else (K, D)
-        if not self.structure.diagonal and pairs:
-            shapes["lkj_vine"] = (pairs,) if self.structure.shared else (K, pairs)
+            shapes[self.structure.std_variable] = (
+                (D,) if self.structure.shared else (K,) if self.structure.spherical else (K, D)
+            )
+        if self.structure.vine_variable and pairs:
+            shapes[self.structure.vine_variable] = (pairs,) if self.structure.shared else (K, pairs)
         return shapes
-
-    @property
-    def _std_name(self) -> str:
-        return "tied_stds" if self.structure.shared else "spherical_stds" if self.structure.spherical else "stds"
 
     @property
     def n_dim(self) -> int:
@@ -130,9 +128,9 @@ class MixtureDensity:
                 of_stds *= np.square((stds - lower) * (upper - stds) / (upper - lower) / stds)
             shared, spherical = self.structure.shared, self.structure.spherical
             information.append(of_stds.sum(axis=0) if shared else of_stds.sum(axis=1) if spherical else of_stds)
-        if "lkj_vine" in shapes:
-            n_vine = prod(shapes["lkj_vine"])
-            p = np.tanh(0.5 * theta[len(theta) - n_vine :].reshape(shapes["lkj_vine"]))
+        if VINE_VARIABLE in shapes:
+            n_vine = prod(shapes[VINE_VARIABLE])
+            p = np.tanh(0.5 * theta[len(theta) - n_vine :].reshape(shapes[VINE_VARIABLE]))
             n = rows.sum() if self.structure.shared else rows[:, np.newaxis]
             information.append(n * 0.25 * (1 + np.square(p)))  # dp / dtheta = (1 - p^2) / 2
         # Of the priors, which the unconstrained space is scaled to, it is about 1.
@@ -180,11 +178,11 @@ class MixtureDensity:
         if self._std_kind == FIXED:
             of_std = np.exp(std[0])
         else:
-            t = free[self._std_name]
+            t = free[self.structure.std_variable]
             t = t[:, np.newaxis] if self.structure.shared else t[..., np.newaxis] if self.structure.spherical else t
             of_std = std[0] * expit(-t) + std[1] * expit(t) if self._std_kind == INTERVAL else np.exp(t)
         stds = _of_shape(of_std, (S, K, D))
-        vine = free.get("lkj_vine")
+        vine = free.get(VINE_VARIABLE)
         if vine is None:
             factors = np.eye(D)
         else:
@@ -212,7 +210,7 @@ class MixtureDensity:
                 value = (log_weights - log_weights.mean())[:-1]
             elif name == "means":
                 value = (value - np.asarray(self.prior.mean_location)) / np.asarray(self.prior.mean_scale)
-            elif name == "lkj_vine":
+            elif name == VINE_VARIABLE:
                 value = logit(value)
             elif isinstance(self.prior.std, Uniform):
                 lower, upper = np.asarray(self.prior.std.lower), np.asarray(self.prior.std.upper)
@@ -271,8 +269,8 @@ def natural_values(parameters: MixtureParameters, structure: CovarianceStructure
     weights = np.maximum(parameters.weights, 1e-8)
     weights = weights / weights.sum()
     covariances = structure.project(parameters.covariances * weights[:, np.newaxis, np.newaxis], weights)
-    stds = np.sqrt(np.einsum("kii->ki", covariances))
-    factors = np.linalg.cholesky(covariances / (stds[:, :, np.newaxis] * stds[:, np.newaxis, :]))
+    stds, correlations = stds_and_correlations(covariances)
+    factors = np.linalg.cholesky(correlations)
     rows, columns = np.tril_indices(parameters.n_features, -1)
     squares = np.square(factors)
     rest = np.sqrt(np.maximum(1 - np.cumsum(squares, axis=2) + squares, 1e-300))
@@ -280,8 +278,8 @@ def natural_values(parameters: MixtureParameters, structure: CovarianceStructure
     return {
         "weights": weights,
         "means": np.asarray(parameters.means),
-        "stds": stds,
-        "tied_stds": stds[0],
-        "spherical_stds": stds[:, 0],
-        "lkj_vine": vine[0] if structure.shared else vine,
+        FULL.std_variable: stds,
+        TIED.std_variable: stds[0],
+        SPHERICAL.std_variable: stds[:, 0],
+        VINE_VARIABLE: vine[0] if structure.shared else vine,
     }

@@ -2,9 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.bayes.model.density import MixtureDensity
+from bayesgmm.mixture.matching import best_assignments
 from bayesgmm.types import FloatArray
 
 
@@ -56,8 +56,9 @@ def nearest_orders(
     costs = np.stack(
         [np.square(numbers / widths[j] - at_mode[j]).sum(axis=-1) for j in range(density.n_components)], axis=1
     )
-    return np.stack([linear_sum_assignment(cost)[1] for cost in costs])
+    return best_assignments(costs)
 
 
 def _is_each_components(density: MixtureDensity, name: str) -> bool:
-    return name != "tied_stds" and not (name == "lkj_vine" and density.structure.shared)
+    structure = density.structure
+    return not structure.shared or name not in (structure.std_variable, structure.vine_variable)

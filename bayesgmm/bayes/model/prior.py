@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike
 from bayesgmm.bayes.model.std_priors import LogNormal, StdPrior
 from bayesgmm.display.cards import Card, Displayed, Grid, hidden_in_words, rows_shown
 from bayesgmm.exceptions import InputError
-from bayesgmm.kernel.rows import Rows, rows_of
+from bayesgmm.frozen import freeze
+from bayesgmm.kernel.rows import Rows
+from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.data_covariance import total_covariance
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import as_numbers, as_table
+from bayesgmm.validation import as_numbers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,8 +67,7 @@ class Prior(Displayed):
                 )
             if name != "mean_location" and not (value > 0).all():
                 raise InputError(f"Prior.{name} must be above 0; received {value.tolist()}.")
-            value.flags.writeable = False
-            object.__setattr__(self, name, float(value) if scalar else value)
+            freeze(self, **{name: float(value) if scalar else value})
         if not isinstance(self.std, StdPrior):
             raise InputError(
                 f"Prior.std must be a prior of standard deviations such as LogNormal(median=1.0); "
@@ -132,16 +133,15 @@ class Prior(Displayed):
         >>> prior.mean_location.tolist(), prior.concentration
         ([2.5], 2.0)
         """
-        table = as_table(X)
-        return cls.for_rows(rows_of(table.values), table.features, structure_named(covariance), **changes)
+        return cls.for_rows(as_rows(X), structure_named(covariance), **changes)
 
     @classmethod
-    def for_rows(cls, rows: Rows, features: tuple[str, ...], structure: CovarianceStructure, **changes: Any) -> "Prior":
+    def for_rows(cls, rows: Rows, structure: CovarianceStructure, **changes: Any) -> "Prior":
         """`for_data` of rows that were checked before."""
         low, high = (np.asarray(f(rows.values, axis=0), dtype=np.float64) for f in (np.min, np.max))
         span = high - low
         middle = low + span / 2
-        stds = np.sqrt(np.diagonal(total_covariance(rows, features)))
+        stds = np.sqrt(np.diagonal(total_covariance(rows)))
         median = np.sqrt(np.mean(np.square(stds))) / 2 if _is_spherical(structure) else stds / 2
         values: dict[str, Any] = {"mean_location": middle, "mean_scale": span, "std": LogNormal(median)}
         unknown = set(changes) - {field.name for field in fields(cls)}

@@ -7,7 +7,7 @@ from scipy import stats
 
 from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.model.std_priors import StdPrior
-from bayesgmm.mixture.scalars import Entry
+from bayesgmm.mixture.scalars import Scalar
 from bayesgmm.types import FloatArray
 
 SUPPORTS = {
@@ -18,7 +18,7 @@ SUPPORTS = {
 }
 
 
-def marginal_density(prior: Prior, entry: Entry, x: FloatArray, n_components: int, n_features: int) -> FloatArray:
+def marginal_density(prior: Prior, entry: Scalar, x: FloatArray, n_components: int, n_features: int) -> FloatArray:
     """Density (n,) of a number of a mixture at the points x (n,), inside its support; prior as `for_features` makes it.
 
     A weight of a symmetric Dirichlet(a) is Beta(a, (K - 1) a); a correlation of LKJ(eta) is Beta(b, b) on (-1, 1) with

@@ -11,14 +11,15 @@ from pymc.logprob.transforms import Transform
 from bayesgmm.bayes.model.prior import Prior, check_prior
 from bayesgmm.bayes.model.pytensor_op import MixtureLogLikelihood
 from bayesgmm.bayes.model.std_priors import Fixed, StdPrior
-from bayesgmm.kernel.rows import rows_of
-from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
+from bayesgmm.mixture.checked_rows import as_rows
+from bayesgmm.mixture.covariance import SPHERICAL, TIED, VINE_VARIABLE, CovarianceStructure, structure_named
 from bayesgmm.mixture.data_covariance import total_cholesky
+from bayesgmm.mixture.random_rows import rows_from_noise
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import as_table, check_n_components
+from bayesgmm.validation import check_n_components
 
 # Free variables that only serve to make `stds` and `correlations`; a posterior leaves them out.
-AUXILIARY = ("tied_stds", "spherical_stds", "lkj_vine")
+AUXILIARY = (TIED.std_variable, SPHERICAL.std_variable, VINE_VARIABLE)
 
 
 class Standardised(Transform):
@@ -75,18 +76,17 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
     ('eruptions', 'waiting')
     """
     structure = structure_named(covariance)
-    table = as_table(X)
-    K, D = check_n_components(n_components, table), table.n_features
+    rows = as_rows(X)
+    K, D = check_n_components(n_components, rows), rows.n_features
     check_prior(prior)
-    rows = rows_of(table.values)
-    total_cholesky(rows, table.features, structure)  # refuses data under which the posterior is improper
-    prior = (prior or Prior.for_data(X, structure.name)).for_features(D, structure)
+    total_cholesky(rows, structure)  # refuses data under which the posterior is improper
+    prior = (prior or Prior.for_rows(rows, structure)).for_features(D, structure)
     coords = {
         "component": np.arange(K),
-        "feature": list(table.features),
-        "feature_other": list(table.features),
-        "pair": [f"{table.features[i]}, {table.features[j]}" for i in range(D) for j in range(i)],
-        "row": np.arange(table.n_samples),
+        "feature": list(rows.features),
+        "feature_other": list(rows.features),
+        "pair": [f"{rows.features[i]}, {rows.features[j]}" for i in range(D) for j in range(i)],
+        "row": np.arange(rows.n_samples),
     }
     with pm.Model(coords=coords) as model:
         weights = pm.Dirichlet("weights", a=np.full(K, prior.concentration), dims="component")
@@ -108,7 +108,7 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
         )
         pm.Deterministic("covariances", choleskys @ choleskys.mT, dims=("component", "feature", "feature_other"))
         # As data and not as a constant, so that what was compiled serves the next data set too.
-        data = pm.Data("data", np.ascontiguousarray(table.values, dtype=np.float64), dims=("row", "feature"))
+        data = pm.Data("data", np.ascontiguousarray(rows.values, dtype=np.float64), dims=("row", "feature"))
         log_likelihood = MixtureLogLikelihood(structure.diagonal)
 
         def logp(value: Any, weights: Any, means: Any, choleskys: Any) -> Any:
@@ -138,11 +138,11 @@ def _stds(prior: StdPrior, structure: CovarianceStructure, K: int, D: int) -> An
     family = getattr(pm, prior.distribution)
     arguments = {name: np.asarray(value) for name, value in prior.arguments().items()}
     if structure.shared:
-        stds = pt.broadcast_to(family("tied_stds", **arguments, dims="feature"), (K, D))
-    elif structure.name == "spherical":
-        stds = pt.broadcast_to(family("spherical_stds", **arguments, dims="component")[:, None], (K, D))
+        stds = pt.broadcast_to(family(structure.std_variable, **arguments, dims="feature"), (K, D))
+    elif structure.spherical:
+        stds = pt.broadcast_to(family(structure.std_variable, **arguments, dims="component")[:, None], (K, D))
     else:
-        return family("stds", **arguments, dims=("component", "feature"))
+        return family(structure.std_variable, **arguments, dims=("component", "feature"))
     return pm.Deterministic("stds", stds, dims=("component", "feature"))
 
 
@@ -159,9 +159,9 @@ def _correlation_choleskys(eta: float, structure: CovarianceStructure, K: int, D
     rows, columns = np.tril_indices(D, -1)
     b = eta + (D - 2 - columns) / 2
     if structure.shared:
-        unit = pm.Beta("lkj_vine", b, b, dims="pair")[None, :]
+        unit = pm.Beta(structure.vine_variable, b, b, dims="pair")[None, :]
     else:
-        unit = pm.Beta("lkj_vine", b, b, dims=("component", "pair"))
+        unit = pm.Beta(structure.vine_variable, b, b, dims=("component", "pair"))
     leading = 1 if structure.shared else K
     identity = pt.as_tensor(np.broadcast_to(np.eye(D), (leading, D, D)))
     partial = identity[:, rows, columns].set(2 * unit - 1)
@@ -183,5 +183,4 @@ def _draw_rows(
     weights, means, choleskys = weights[0], means[0], choleskys[0]
     labels = rng.choice(len(weights), size=size, p=weights / weights.sum())
     noise = rng.standard_normal((*size, means.shape[1]))
-    scattered: FloatArray = np.einsum("...ij,...j->...i", choleskys[labels], noise)
-    return means[labels] + scattered
+    return rows_from_noise(means[labels], choleskys[labels], noise)

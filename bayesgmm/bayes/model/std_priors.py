@@ -10,6 +10,7 @@ from scipy.special import gammaln
 
 from bayesgmm.display.cards import rows_shown
 from bayesgmm.exceptions import InputError
+from bayesgmm.frozen import freeze
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_numbers
 
@@ -31,8 +32,7 @@ class StdPrior:
                     f"{type(self).__name__}.{field.name} must be finite and above 0, one number or one a feature; "
                     f"received {value.tolist()}."
                 )
-            value.flags.writeable = False
-            object.__setattr__(self, field.name, value)
+            freeze(self, **{field.name: value})
         shapes = {field.name: getattr(self, field.name).shape for field in fields(self)}
         if len({shape for shape in shapes.values() if shape not in ((), (1,))}) > 1:
             raise InputError(

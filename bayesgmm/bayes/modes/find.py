@@ -13,7 +13,7 @@ from bayesgmm.bayes.model.permutations import nearest_orders, relabelled
 from bayesgmm.bayes.modes.curvature import Curvature, curvature_at, find_each
 from bayesgmm.bayes.modes.evidence import bridge, laplace
 from bayesgmm.kernel.rows import multiplications
-from bayesgmm.mixture.matching import Components, alike, same_mixture
+from bayesgmm.mixture.matching import MixtureArrays, equal_components, same_mixture
 from bayesgmm.types import FloatArray
 
 # A mode with a larger share than this, by Laplace's formula, gets chains of its own.
@@ -38,7 +38,7 @@ class Mode:
     """
 
     curvature: Curvature
-    components: Components
+    components: MixtureArrays
     log_posterior: float
     log_likelihood: float
     log_evidence: float
@@ -178,15 +178,15 @@ def _evidences(regions: Sequence[Region], homes: NDArray[np.intp]) -> tuple[Floa
     return np.where(np.isnan(by_draws), together + shift, by_draws), errors
 
 
-def _components(density: MixtureDensity, theta: FloatArray) -> Components:
+def _components(density: MixtureDensity, theta: FloatArray) -> MixtureArrays:
     values = density.constrain(theta[np.newaxis])
-    return Components(values["weights"][0], values["means"][0], values["covariances"][0])
+    return MixtureArrays(values["weights"][0], values["means"][0], values["covariances"][0])
 
 
-def _log_copies(components: Components, stds: FloatArray) -> float:
+def _log_copies(components: MixtureArrays, stds: FloatArray) -> float:
     """Log of the number of different mixtures that reordering makes of this one: K! over that of every like group."""
     left, log_copies = set(range(len(components.weights))), float(gammaln(len(components.weights) + 1))
-    fits = alike(components, components, stds)
+    fits = equal_components(components, components, stds)
     while left:
         group = {k for k in left if fits[min(left), k]}
         log_copies -= float(gammaln(len(group) + 1))

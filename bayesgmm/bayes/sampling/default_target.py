@@ -17,12 +17,13 @@ from bayesgmm.bayes.sampling.proposal import Proposal
 from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.bayes.sampling.target import Target
 from bayesgmm.exceptions import SamplingError
-from bayesgmm.kernel.rows import Rows, rows_of
+from bayesgmm.kernel.rows import Rows
+from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import structure_named
-from bayesgmm.mixture.data_covariance import total_cholesky
+from bayesgmm.mixture.data_covariance import split_into_equal_volumes, total_cholesky
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import as_table, check_n_components
+from bayesgmm.validation import check_n_components
 
 # Searches for the mode when the caller passes no start.
 _N_RANDOM_STARTS = 10
@@ -54,19 +55,18 @@ class DefaultTarget(Target):
         Raises InputError, with the argument's name, when one cannot be used.
         """
         structure = structure_named(covariance)
-        table = as_table(X)
-        K = check_n_components(n_components, table)
+        rows = as_rows(X)
+        K = check_n_components(n_components, rows)
         check_prior(prior)
-        rows = rows_of(np.ascontiguousarray(table.values))
-        total_cholesky(rows, table.features, structure)  # refuses data that make the posterior improper
-        prior = prior or Prior.for_rows(rows, table.features, structure)
+        total_cholesky(rows, structure)  # refuses data that make the posterior improper
+        prior = prior or Prior.for_rows(rows, structure)
         density = MixtureDensity.of(rows, K, structure, prior)
         for start in starts:
-            start.check_start(K, table.features)
+            start.check_start(K, rows.features)
         searches = [[density.unconstrain(start)] for start in starts] or [
             [density.unconstrain(mixture) for mixture in _random_mixtures(rows, K, rng)]
         ]
-        return cls(density, table.features, searches)
+        return cls(density, rows.features, searches)
 
     @property
     @override
@@ -123,7 +123,7 @@ class DefaultTarget(Target):
 
 def _random_mixtures(rows: Rows, n_components: int, rng: np.random.Generator) -> list[MixtureParameters]:
     """Mixtures with random rows as means, equal weights, and variances shrunk from the data's to K equal volumes."""
-    variances = rows.stds**2 * n_components ** (-2 / rows.n_features)
+    variances = split_into_equal_volumes(rows.stds**2, n_components, rows.n_features)
     covariances = np.broadcast_to(np.diag(variances), (n_components, len(variances), len(variances)))
     weights = np.full(n_components, 1 / n_components)
     return [

@@ -22,7 +22,7 @@ from bayesgmm.em.search.steps import Bounds, Point
 from bayesgmm.kernel.passes import KernelParameters
 from bayesgmm.kernel.rows import SufficientStatistics
 from bayesgmm.kernel.triangular import log_scales_and_whiteners
-from bayesgmm.mixture.covariance import Shape
+from bayesgmm.mixture.covariance import StructureFlags
 from bayesgmm.types import FloatArray
 
 # What a climb asks for (one pass over the rows), what it is given, what it returns.
@@ -43,7 +43,7 @@ _CALM = 3
 class Problem(NamedTuple):
     """What every run of a fit has in common."""
 
-    shape: Shape
+    shape: StructureFlags
     bounds: Bounds
     tol: float
     max_iter: int

@@ -13,12 +13,12 @@ from bayesgmm.mixture.data_covariance import total_cholesky
 COVARIANCE_FLOOR = 1e-12
 
 
-def bounds_of(rows: Rows, features: tuple[str, ...], structure: CovarianceStructure) -> Bounds:
+def bounds_of(rows: Rows, structure: CovarianceStructure) -> Bounds:
     """Where a component of a mixture of these rows has collapsed.
 
     Raises InputError when the rows do not spread in some direction.
     """
-    cholesky = total_cholesky(rows, features, structure)
+    cholesky = total_cholesky(rows, structure)
     return Bounds(
         n_rows=float(rows.n_samples),
         fewest=float(rows.n_features if structure is FULL else 1),

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.em.runs import Optimum, Restart, Status
 from bayesgmm.em.search.steps import Point
-from bayesgmm.mixture.matching import Components, same_mixture
+from bayesgmm.mixture.matching import MixtureArrays, same_mixture
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray
 
@@ -38,10 +38,10 @@ def optima_of(
     close = max(_TOLERANCES * tol, _SMALLEST_DIFFERENCE)
     ended = [run for run in runs if run[1].status is Status.CONVERGED and run[1] is not best[1]]
     ended = [best, *sorted(ended, key=lambda run: -run[1].log_likelihood)]
-    found: list[tuple[Components, Point, float]] = []
+    found: list[tuple[MixtureArrays, Point, float]] = []
     n_runs: list[int] = []
     for point, record in ended:
-        components = Components(point.weights, point.means, _covariances(point))
+        components = MixtureArrays(point.weights, point.means, _covariances(point))
         for i, (other, _, log_likelihood) in enumerate(found):
             if log_likelihood - record.log_likelihood <= close and same_mixture(components, other, stds):
                 n_runs[i] += 1

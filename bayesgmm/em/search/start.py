@@ -15,6 +15,7 @@ from bayesgmm.em.search.steps import Point
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.covariance import CovarianceStructure
+from bayesgmm.mixture.data_covariance import split_into_equal_volumes
 from bayesgmm.types import FloatArray
 
 # Starts are looked for among this many rows at most.
@@ -99,7 +100,7 @@ def draw(
     weights = rows.weights if rows.weights.size else np.ones(rows.n_samples)
     seeds = strategy.pick(points, weights, n_components, rng)
     counts = np.full(n_components, 1 / n_components)
-    covariance = total_cholesky @ total_cholesky.T * n_components ** (-2 / rows.n_features)
+    covariance = split_into_equal_volumes(total_cholesky @ total_cholesky.T, n_components, rows.n_features)
     scatter = covariance * counts[:, np.newaxis, np.newaxis]
     choleskys = np.linalg.cholesky(structure.project(scatter, counts))
     return Point(counts, np.ascontiguousarray(rows.values[seeds] - rows.origin), choleskys)

@@ -14,9 +14,9 @@ from bayesgmm.em.search.steps import Point
 from bayesgmm.exceptions import FitError
 from bayesgmm.kernel.passes import KernelParameters
 from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters
-from bayesgmm.mixture.covariance import CovarianceStructure
+from bayesgmm.mixture.covariance import CovarianceStructure, stds_and_correlations
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.scalars import Entry, values_of
+from bayesgmm.mixture.scalars import Scalar, scalar_values
 from bayesgmm.parallel import on_threads
 from bayesgmm.types import FloatArray
 
@@ -40,7 +40,7 @@ class Maximum(NamedTuple):
     structure: CovarianceStructure
     point: Point
     statistics: SufficientStatistics
-    found: list[Entry]
+    found: list[Scalar]
 
     def kernel_parameters(self, point: Point) -> KernelParameters:
         return kernel_parameters(*point, diagonal=self.structure.diagonal)
@@ -60,7 +60,7 @@ def curvature(maximum: Maximum) -> Curvature:
 
     Raises FitError when it is not positive definite, or when the fit is visibly short of the maximum.
     """
-    gradient, metric = steps.gradient_and_metric(maximum.point, maximum.statistics, maximum.structure.shape)
+    gradient, metric = steps.gradient_and_metric(maximum.point, maximum.statistics, maximum.structure.flags)
     observed = _information(maximum, len(gradient))
     basis = _basis(maximum, metric)
     # In this basis the information of the completed data is the identity, and EM's rates are 1 - eigenvalue.
@@ -80,7 +80,7 @@ def curvature(maximum: Maximum) -> Curvature:
 def _information(maximum: Maximum, n_moves: int) -> FloatArray:
     """(P, P) minus the derivative of the score along every move."""
     K, D = maximum.point.means.shape
-    shape, together = maximum.structure.shape, max(1, _BATCH // (2 * K * D * D))
+    shape, together = maximum.structure.flags, max(1, _BATCH // (2 * K * D * D))
     observed = np.empty((n_moves, n_moves))
     for begin in range(0, n_moves, together):
         at = np.arange(begin, min(begin + together, n_moves))
@@ -130,7 +130,7 @@ def sandwich(maximum: Maximum, root: FloatArray) -> FloatArray:
 
 def score_products(maximum: Maximum) -> FloatArray:
     """(P, P) sum over rows of v_i^2 s_i s_i', in one pass; only some rows' scores exist at a time."""
-    P = len(steps.gradient_and_metric(maximum.point, maximum.statistics, maximum.structure.shape)[0])
+    P = len(steps.gradient_and_metric(maximum.point, maximum.statistics, maximum.structure.flags)[0])
     length = min(_MOST_ROWS, max(64, _BATCH // P))
     begins = range(0, maximum.rows.n_samples, length)
     parameters = maximum.kernel_parameters(maximum.point)
@@ -173,7 +173,7 @@ def row_scores(maximum: Maximum, piece: Rows, parameters: KernelParameters) -> F
 
 def jacobian(maximum: Maximum) -> FloatArray:
     """(n_entries, P) derivatives of weights, means, standard deviations and correlations along moves."""
-    (K, D), (w, _, L), shape = maximum.point.means.shape, maximum.point, maximum.structure.shape
+    (K, D), (w, _, L), shape = maximum.point.means.shape, maximum.point, maximum.structure.flags
     triangle = [(i, j) for i in range(D) for j in range(i + 1)]
     coordinates = [(d, d) for d in range(D)] if shape.diagonal else triangle
     blocks = [range(K)] if shape.shared else [range(k, k + 1) for k in range(K)]
@@ -205,11 +205,9 @@ def jacobian(maximum: Maximum) -> FloatArray:
 def _changes(maximum: Maximum, weights: FloatArray, means: FloatArray, covariances: FloatArray) -> FloatArray:
     """(M, n_entries) changes of the entries with M changes of weights, means and covariances (M, K, D, D)."""
     L = maximum.point.choleskys
-    now = L @ L.transpose(0, 2, 1)
-    stds = np.sqrt(np.einsum("kii->ki", now))
+    stds, correlations = stds_and_correlations(L @ L.transpose(0, 2, 1))
     relative = covariances / (stds[:, :, np.newaxis] * stds[:, np.newaxis])
     variances = np.einsum("mkii->mki", relative)
-    correlations = now / (stds[:, :, np.newaxis] * stds[:, np.newaxis])
     scaled = 0.5 * correlations * (variances[..., np.newaxis] + variances[..., np.newaxis, :])
     arrays = {
         "weights": weights,
@@ -217,4 +215,4 @@ def _changes(maximum: Maximum, weights: FloatArray, means: FloatArray, covarianc
         "stds": 0.5 * stds * variances,
         "correlations": relative - scaled,
     }
-    return values_of(maximum.found, arrays)
+    return scalar_values(maximum.found, arrays)

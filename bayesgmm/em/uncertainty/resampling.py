@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.display.progress import _Progress
 from bayesgmm.em.search import steps
@@ -19,9 +18,10 @@ from bayesgmm.em.uncertainty import ascent
 from bayesgmm.em.uncertainty.curvature import Maximum
 from bayesgmm.exceptions import FitError, InputError
 from bayesgmm.kernel.rows import Rows
-from bayesgmm.mixture.matching import distances_from, label_costs
+from bayesgmm.mixture.covariance import stds_and_correlations
+from bayesgmm.mixture.matching import are_permutations, best_assignments, distances_to_reference, label_costs
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.scalars import values_of
+from bayesgmm.mixture.scalars import scalar_values
 from bayesgmm.parallel import on_threads
 from bayesgmm.types import FloatArray
 
@@ -124,7 +124,7 @@ class Refit(NamedTuple):
 
     def to_weights(self, drawn: Sequence[Draw]) -> tuple[Point, NDArray[np.intp]]:
         """Fits of the rows with their weights times what is drawn: n mixtures as a Point, and how each ended (n,)."""
-        rows, shape = self.maximum.rows, self.maximum.structure.shape
+        rows, shape = self.maximum.rows, self.maximum.structure.flags
         weights = np.stack([draw() for draw in drawn])
         if rows.weights.size:
             at, factors, weights = counted(rows), weights, np.zeros((len(drawn), rows.n_samples))
@@ -137,7 +137,7 @@ class Refit(NamedTuple):
 
     def to_rows(self, drawn: Sequence[Draw]) -> tuple[Point, NDArray[np.intp]]:
         """Fits of the rows drawn."""
-        shape, points, ends = self.maximum.structure.shape, [], []
+        shape, points, ends = self.maximum.structure.flags, [], []
         for draw in drawn:
             rows = Rows(draw(), np.empty(0), np.zeros(self.maximum.rows.n_features))
             point, end = ascent.ascend(
@@ -163,7 +163,7 @@ def replicates(
     Raises FitError when fewer than half of the replicates end.
     """
     (K, D), N = maximum.point.means.shape, maximum.rows.n_samples
-    bounds = bounds_of(maximum.rows, mixture.features, maximum.structure)
+    bounds = bounds_of(maximum.rows, maximum.structure)
     if simulated:
         bounds = bounds._replace(n_rows=float(round(maximum.rows.total_weight)))
     refit = Refit(maximum, bounds, inverse)
@@ -198,12 +198,11 @@ def _aligned(maximum: Maximum, mixture: MixtureParameters, points: Point) -> tup
     (n, K), clear = weights.shape, np.ones(len(weights), dtype=bool)
     if K > 1:
         costs = label_costs(mixture, weights, means, covariances)
-        order = np.stack([linear_sum_assignment(cost)[1] for cost in costs])
+        order = best_assignments(costs)
         draw = np.arange(n)[:, np.newaxis]
         weights, means, covariances = weights[draw, order], means[draw, order], covariances[draw, order]
-        nearest = distances_from(mixture, means, covariances).argmin(axis=1)
-        clear = (np.sort(nearest, axis=1) == np.arange(K)).all(axis=1)
-    stds = np.sqrt(np.einsum("skii->ski", covariances))
-    correlations = covariances / (stds[..., np.newaxis] * stds[..., np.newaxis, :])
+        nearest = distances_to_reference(mixture, means, covariances).argmin(axis=1)
+        clear = are_permutations(nearest)
+    stds, correlations = stds_and_correlations(covariances)
     arrays = {"weights": weights, "means": means, "stds": stds, "correlations": correlations}
-    return values_of(maximum.found, arrays), clear
+    return scalar_values(maximum.found, arrays), clear

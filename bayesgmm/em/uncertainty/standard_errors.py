@@ -27,7 +27,7 @@ from bayesgmm.em.uncertainty.resampling import (
     without,
 )
 from bayesgmm.exceptions import BayesgmmWarning, FitError, InputError
-from bayesgmm.mixture.scalars import PARAMETERS, values_of
+from bayesgmm.mixture.scalars import PARAMETERS, scalar_values
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
@@ -190,7 +190,7 @@ def _from_jackknife(
 
 def _estimates(maximum: Maximum) -> FloatArray:
     """(n_entries,) the fit's numbers."""
-    return values_of(maximum.found, {name: getattr(maximum.mixture, name) for name in PARAMETERS})
+    return scalar_values(maximum.found, {name: getattr(maximum.mixture, name) for name in PARAMETERS})
 
 
 def _table(maximum: Maximum, covariance: FloatArray, ci_prob: float) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesgmm.convergence import convergence, label_free_quantities
-from bayesgmm.display.cards import Card, Displayed, Grid, Listing, count
+from bayesgmm.display.cards import Card, Displayed, Grid, Listing
 from bayesgmm.draw_statistics import e_bfmi
 from bayesgmm.exceptions import InputError
 from bayesgmm.posterior.diagnosis.problems import Measurements, Problem, find_problems, shares_in_words
@@ -15,6 +15,7 @@ from bayesgmm.posterior.draws import posterior_entries
 from bayesgmm.posterior.labels.report import label_report
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.types import FloatArray
+from bayesgmm.wording import count
 
 _REQUIRED_VARIABLES = {"weights", "means", "stds", "correlations", "covariances"}
 

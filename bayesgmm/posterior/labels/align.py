@@ -6,6 +6,7 @@ import xarray as xr
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws
+from bayesgmm.mixture.matching import are_permutations
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.draws import mixture_draws
 from bayesgmm.posterior.labels.methods import (
@@ -184,7 +185,7 @@ def _with_label_statistics(
         expected_rows = draws.agreements.sum(axis=1)
         per_component["label_rows"] = np.take_along_axis(expected_rows, labelling.labels, axis=1)
     shape, dims = (sizes["chain"], sizes["draw"]), ("chain", "draw")
-    clear = (np.sort(nearest, axis=1) == np.arange(K)).all(axis=1)
+    clear = are_permutations(nearest)
     stats = stats.assign(
         {name: ((*dims, "component"), values.reshape(*shape, K)) for name, values in per_component.items()}
     )

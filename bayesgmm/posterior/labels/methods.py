@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.exceptions import BayesgmmWarning, InputError
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
-from bayesgmm.mixture.matching import distances_from, label_costs
+from bayesgmm.mixture.matching import best_assignments, distances_to_reference, label_costs
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray, IntArray, RowArray
 
@@ -91,7 +91,7 @@ def best_permutations(costs: FloatArray, tie_breakers: FloatArray | None = None)
     margins = np.empty(costs.shape[:2])
     same_place = np.eye(costs.shape[2], dtype=bool)
     for batch in _batches(len(costs)):
-        permutations = np.array([linear_sum_assignment(cost)[1] for cost in costs[batch]])
+        permutations = best_assignments(costs[batch])
         extra_costs = regrets(costs[batch], permutations)
         margins[batch] = np.where(same_place, np.inf, extra_costs).min(axis=2)
         if tie_breakers is not None:
@@ -122,7 +122,7 @@ def nearest_components(reference: MixtureParameters, mixtures: MixtureDraws) -> 
     """(S, K) the reference's component nearest to each component of a draw, by the Bhattacharyya distance."""
     return np.concatenate(
         [
-            distances_from(reference, mixtures.means[batch], mixtures.covariances[batch]).argmin(axis=1)
+            distances_to_reference(reference, mixtures.means[batch], mixtures.covariances[batch]).argmin(axis=1)
             for batch in _batches(mixtures.n_draws)
         ]
     )

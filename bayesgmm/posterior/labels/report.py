@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesgmm.display.cards import Card, Displayed, count
+from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.tables import to_grid
 from bayesgmm.exceptions import InputError
 from bayesgmm.types import BoolArray
+from bayesgmm.wording import count
 
 _LOW_QUANTILE = 0.05
 

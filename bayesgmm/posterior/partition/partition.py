@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.display.cards import Card, Displayed, count
+from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
@@ -25,6 +25,7 @@ from bayesgmm.posterior.partition.losses import (
 from bayesgmm.posterior.partition.search import SampledLabels
 from bayesgmm.types import BoolArray, FloatArray, IntArray, RowArray, Seed
 from bayesgmm.validation import as_generator, check_count, check_fraction
+from bayesgmm.wording import count
 
 type LossName = Literal["vi", "binder"]
 

@@ -118,7 +118,7 @@ def add_log_likelihood(posterior: xr.DataTree) -> xr.DataTree:
     def finish(rows: slice, log_densities: FloatArray, _: FloatArray) -> None:
         log_likelihood[:, rows] = log_densities.T
 
-    draws.over(X, finish)
+    draws.score_in_pieces(X, finish)
     coords = {name: dataset[name].values for name in ("chain", "draw")}
     variable = xr.DataArray(log_likelihood.reshape(shape), coords, ("chain", "draw", "row"))
     return with_group(posterior, "log_likelihood", xr.Dataset({"X": variable}))
@@ -174,7 +174,7 @@ def loo(posterior: xr.DataTree) -> LOO:
     def finish(rows: slice, log_densities: FloatArray, _: FloatArray) -> None:
         pointwise[rows], pareto_k[rows], gains[rows] = _leave_one_out(log_densities, efficiency)
 
-    draws.over(X, finish)
+    draws.score_in_pieces(X, finish)
     good_k = min(1 - 1 / np.log10(S), _LARGEST_GOOD_K)
     pointwise.flags.writeable = pareto_k.flags.writeable = False
     return LOO(
@@ -225,7 +225,7 @@ def _efficiency(posterior: xr.DataTree, X: RowArray) -> float:
     def finish(piece: slice, log_densities: FloatArray, _: FloatArray) -> None:
         densities[:, piece] = np.exp(log_densities - log_densities.max(axis=-1, keepdims=True)).T
 
-    draws.over(rows, finish)
+    draws.score_in_pieces(rows, finish)
     effective = effective_draws(densities.reshape(n_chains, n_draws, -1), "mean")
     return float(effective.mean() / draws.n_draws)
 

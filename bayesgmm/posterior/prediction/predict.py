@@ -8,10 +8,10 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from bayesgmm.display.cards import count
 from bayesgmm.posterior.draws import check_aligned, interval, interval_names, log_mean, mixture_draws
 from bayesgmm.types import FloatArray, IntArray
 from bayesgmm.validation import as_table, check_count, check_fraction
+from bayesgmm.wording import count
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -150,7 +150,7 @@ def predict(posterior: xr.DataTree, X: ArrayLike, *, ci_prob: float = 0.9, n_dra
         probabilities[rows] = responsibilities.mean(axis=-1)
         probability_intervals[rows] = interval(responsibilities, ci_prob)
 
-    draws.over(table.values, finish, responsibilities=True)
+    draws.score_in_pieces(table.values, finish, responsibilities=True)
     labels = probabilities.argmax(axis=1)
     for array in (log_density, log_density_interval, labels, probabilities, probability_intervals):
         array.flags.writeable = False
@@ -199,6 +199,6 @@ def predict_density(
         log_density[rows] = log_mean(log_densities)
         log_density_interval[rows] = interval(log_densities, ci_prob)
 
-    draws.over(table.values, finish)
+    draws.score_in_pieces(table.values, finish)
     log_density.flags.writeable = log_density_interval.flags.writeable = False
     return PredictiveDensity(log_density, log_density_interval, ci_prob, draws.n_draws)

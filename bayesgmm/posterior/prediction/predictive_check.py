@@ -72,7 +72,7 @@ def add_posterior_predictive(
     def store(i: int, replicate: FloatArray) -> None:
         X[divmod(i, len(draws_used))] = replicate
 
-    over_replicates(draws.some(index), n_rows, rng, store)
+    over_replicates(draws.select(index), n_rows, rng, store)
     group = xr.Dataset(
         {"X": (("chain", "draw", "row", "feature"), X)},
         {
@@ -226,5 +226,5 @@ def _feature_statistics(X: FloatArray) -> FloatArray:
 
 def _log_density_statistics(X: FloatArray, draws: MixtureDraws, s: int) -> FloatArray:
     """The lowest log density of rows under draw s, and the sd of their log densities."""
-    log_densities = draws.log_densities(s, X)
+    log_densities = draws.log_densities_of_draw(s, X)
     return np.array([log_densities.min(), log_densities.std()])

@@ -6,10 +6,11 @@ import numpy as np
 import xarray as xr
 from scipy.special import softmax
 
+from bayesgmm.mixture.covariance import stds_and_correlations
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.posterior.draws import feature_names, mixture_dataset, mixture_draws, tree_of
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import check_given, feature_indices
+from bayesgmm.validation import as_feature_indices, check_given
 
 # Statistics in `sample_stats` that depend on the rows of all features, and so do not hold for a subset.
 _STATISTICS_OF_ALL_FEATURES = ["total_log_likelihood"]
@@ -47,7 +48,7 @@ def marginal(posterior: xr.DataTree, features: Sequence[str | int]) -> xr.DataTr
     [-3.7, -3.2]
     """
     draws = mixture_dataset(posterior)
-    index = feature_indices(features, feature_names(draws), "features")
+    index = as_feature_indices(features, feature_names(draws), "features")
     groups = {"posterior": draws.isel(feature=index, feature_other=index), **_subset_statistics(posterior)}
     if "observed_data" in posterior:
         groups["observed_data"] = posterior["observed_data"].to_dataset().isel(feature=index)
@@ -94,9 +95,7 @@ def conditional(posterior: xr.DataTree, given: Mapping[str | int, float]) -> xr.
     dataset, draws = mixture_dataset(posterior), mixture_draws(posterior)
     given_index, other_index, values = check_given(given, draws.features)
     arrays = _conditional_mixtures(draws, given_index, other_index, values)
-    stds = np.sqrt(np.einsum("skii->ski", arrays["covariances"]))
-    arrays["stds"] = stds
-    arrays["correlations"] = arrays["covariances"] / (stds[..., :, np.newaxis] * stds[..., np.newaxis, :])
+    arrays["stds"], arrays["correlations"] = stds_and_correlations(arrays["covariances"])
     names = [draws.features[i] for i in other_index]
     dims = ("chain", "draw", "component", "feature", "feature_other")
     shape = dataset.sizes["chain"], dataset.sizes["draw"]
