@@ -24,6 +24,7 @@ from bayesgmm.files import prepare_folder
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.labels.align import align
 from bayesgmm.thresholds import Thresholds, check_thresholds
+from bayesgmm.types import CovarianceName
 from bayesgmm.validation import as_generator, check_fraction
 
 _EM, _POSTERIOR, _COMPARISON, _SETTINGS = "em.json", "posterior.nc", "comparison.csv", "settings.json"
@@ -140,7 +141,7 @@ class Analysis(Displayed):
 def analyze(
     X: ArrayLike,
     n_components: int,
-    covariance: str = "full",
+    covariance: CovarianceName = "full",
     *,
     prior: Prior | None = None,
     n_init: int = 100,

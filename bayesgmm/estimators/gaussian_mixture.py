@@ -17,7 +17,7 @@ from bayesgmm.kernel.rows import rows_of
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 from bayesgmm.mixture.data_covariance import total_cholesky
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.types import FloatArray
+from bayesgmm.types import CovarianceName, FloatArray
 from bayesgmm.validation import as_numbers, as_table
 
 # scikit-learn's names of the starts that are `fit_em`'s too.
@@ -81,7 +81,7 @@ class GaussianMixture(MixtureEstimator):
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: CovarianceName = "full",
         tol: float = 1e-6,
         max_iter: int = 10_000,
         n_init: int = 100,

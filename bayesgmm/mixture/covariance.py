@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesgmm.exceptions import InputError
-from bayesgmm.types import FloatArray
+from bayesgmm.types import CovarianceName, FloatArray
 
 
 class Shape(NamedTuple):
@@ -26,7 +26,7 @@ class CovarianceStructure(NamedTuple):
     shared: all components have one covariance; spherical: each component has one variance.
     """
 
-    name: str
+    name: CovarianceName
     project: Callable[[FloatArray, FloatArray], FloatArray]
     n_free: Callable[[int, int], int]
     diagonal: bool = False
@@ -62,7 +62,7 @@ TIED = CovarianceStructure("tied", _pool, n_free=lambda K, D: D * (D + 1) // 2, 
 DIAG = CovarianceStructure("diag", _axes, n_free=lambda K, D: K * D, diagonal=True)
 SPHERICAL = CovarianceStructure("spherical", _sphere, n_free=lambda K, D: K, diagonal=True, spherical=True)
 
-STRUCTURES = {structure.name: structure for structure in (FULL, TIED, DIAG, SPHERICAL)}
+STRUCTURES: dict[str, CovarianceStructure] = {structure.name: structure for structure in (FULL, TIED, DIAG, SPHERICAL)}
 
 
 def structure_named(covariance: Any) -> CovarianceStructure:
