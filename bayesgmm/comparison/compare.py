@@ -283,7 +283,7 @@ def _table(
 def _standard_errors(em: EMFit, names: list[str]) -> tuple[FloatArray, tuple[str, ...]]:
     """EM's standard errors by these names, NaN with a note where there are none."""
     try:
-        errors = em.standard_errors("information").table["standard_error"]
+        errors = em.standard_errors("information").table["se"]
     except (FitError, InputError) as error:
         return np.full(len(names), np.nan), (f"EM's standard errors (em_se) are missing: {error}",)
     return errors.reindex(names).to_numpy(dtype=np.float64), ()

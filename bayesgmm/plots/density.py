@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bayesgmm.em.fit import fit_em
-from bayesgmm.em.result import EMFit, statistics_at
+from bayesgmm.em.result import EMFit, rows_and_statistics
 from bayesgmm.kernel.rows import Rows, spaced
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.selection import limits, one_or_two
@@ -68,9 +68,7 @@ def plot_density(em: EMFit, *, features: Sequence[str | int] | None = None) -> F
     log-likelihood -1,130.3, BIC 2,322.2
     """
     chosen = one_or_two(em.parameters, features)
-    statistics_at(em)  # refuses a fit without its rows
-    assert em.rows is not None
-    rows = em.rows
+    rows, _ = rows_and_statistics(em)
     weights = rows.weights if rows.weights.size else None
     single = fit_em(rows.values, 1, em.covariance, sample_weight=weights)
     fits = [_Fit(each.parameters.marginal(chosen), _title(each, len(chosen))) for each in (em, single)]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.em.search import climb, steps
-from bayesgmm.em.search.restarts import together
+from bayesgmm.em.search import climb, moves, steps
+from bayesgmm.em.search.restarts import run_in_lockstep
 from bayesgmm.em.search.steps import Bounds, Point
 from bayesgmm.kernel.passes import KernelParameters
 from bayesgmm.kernel.rows import rows_of
@@ -37,13 +37,13 @@ every_structure = pytest.mark.parametrize("setting", STRUCTURES, indirect=True)
 def test_the_gradient_is_that_of_the_log_likelihood_along_moves(setting):
     """Central differences of step 1e-5 are right to about 1e-9 of the log-likelihood's curvature, N."""
     rows, structure, point = setting
-    gradient, metric = steps.gradient_and_metric(point, statistics_at(rows, point, structure), structure.shape)
+    gradient, metric = moves.gradient_and_metric(point, statistics_at(rows, point, structure), structure.shape)
     h = 1e-5
     for p in range(len(gradient)):
         move = np.zeros(len(gradient))
         move[p] = h
         ahead, behind = (
-            statistics_at(rows, steps.moved(point, sign * move, structure.shape), structure).log_likelihood
+            statistics_at(rows, moves.point_after(point, sign * move, structure.shape), structure).log_likelihood
             for sign in (1, -1)
         )
         assert (ahead - behind) / (2 * h) == pytest.approx(gradient[p], abs=1e-4)
@@ -53,11 +53,11 @@ def test_the_gradient_is_that_of_the_log_likelihood_along_moves(setting):
 @every_structure
 def test_a_move_of_nothing_stays_and_a_move_keeps_the_structure(setting):
     _, structure, point = setting
-    size = len(steps.gradient_and_metric(point, statistics_at(*setting[:1], point, structure), structure.shape)[0])
-    for before, after in zip(point, steps.moved(point, np.zeros(size), structure.shape), strict=True):
+    size = len(moves.gradient_and_metric(point, statistics_at(*setting[:1], point, structure), structure.shape)[0])
+    for before, after in zip(point, moves.point_after(point, np.zeros(size), structure.shape), strict=True):
         np.testing.assert_allclose(after, before, rtol=1e-14)
     move = np.random.default_rng(0).normal(size=size)
-    there = steps.moved(point, move, structure.shape)
+    there = moves.point_after(point, move, structure.shape)
     covariances = there.choleskys @ there.choleskys.transpose(0, 2, 1)
     counts = there.weights * 500
     np.testing.assert_allclose(
@@ -132,7 +132,7 @@ def test_a_climb_takes_a_fraction_of_plain_ems_passes_and_never_ends_below(covar
 
 def test_a_climb_whose_gradient_is_wrong_would_be_noticed(monkeypatch):
     """The broken twin: with the means' gradient turned round, nearly every step fails."""
-    right = steps.gradient_and_metric
+    right = moves.gradient_and_metric
 
     def wrong(point, statistics, shape):
         gradient, metric = right(point, statistics, shape)
@@ -141,7 +141,7 @@ def test_a_climb_whose_gradient_is_wrong_would_be_noticed(monkeypatch):
 
     simulation = bg.datasets.simulate(3000, 3, 2, separation=1.5, rng=1)
     sound = bg.fit_em(simulation.X, 3, start=simulation.parameters).restarts[0]
-    monkeypatch.setattr(climb.steps, "gradient_and_metric", wrong)
+    monkeypatch.setattr(climb.moves, "gradient_and_metric", wrong)
     broken = bg.fit_em(simulation.X, 3, start=simulation.parameters).restarts[0]
     assert broken.n_failed > 3 * sound.n_failed + 10
     assert (np.diff(broken.history) >= 0).all()  # safe all the same
@@ -152,14 +152,14 @@ def test_climbs_on_shared_passes_end_where_each_would_alone():
     rows, structure = rows_of(simulation.X), STRUCTURES["full"]
     total = np.linalg.cholesky(np.cov(simulation.X, rowvar=False))
     bounds = Bounds(20_000.0, 3.0, total, lower_inverses(total[np.newaxis])[0], 1e-12)
-    problem = climb.Problem(structure.shape, bounds, 1e-8, 1000)
+    settings = climb.ClimbSettings(structure.shape, bounds, 1e-8, 1000)
     truth = simulation.parameters
     starts = [
         Point(truth.weights, truth.means - rows.origin + shift, np.linalg.cholesky(truth.covariances))
         for shift in (0.0, 0.2, -0.2)
     ]
-    shared = together(rows, [climb.climb(problem, start, "given") for start in starts])
-    alone = [together(rows, [climb.climb(problem, start, "given")])[0] for start in starts]
+    shared = run_in_lockstep(rows, [climb.climb(settings, start, "given") for start in starts])
+    alone = [run_in_lockstep(rows, [climb.climb(settings, start, "given")])[0] for start in starts]
     for (point, record), (other, its_record) in zip(shared, alone, strict=True):
         assert record.status is its_record.status is bg.Status.CONVERGED
         assert record.log_likelihood == pytest.approx(its_record.log_likelihood, abs=1e-7)

@@ -10,9 +10,8 @@ from helpers import mclust, naturals
 
 import bayesgmm as bg
 from bayesgmm.em import result
-from bayesgmm.em.search import steps
-from bayesgmm.em.uncertainty import curvature as uncertainty
-from bayesgmm.em.uncertainty import resampling, standard_errors
+from bayesgmm.em.search import moves
+from bayesgmm.em.uncertainty import curvature, resampling, standard_errors
 from bayesgmm.mixture.covariance import STRUCTURES
 from bayesgmm.mixture.scalars import entries
 
@@ -26,7 +25,7 @@ def errors(em, method="information", **options):
 
 
 def ses(em, method="information", **options):
-    return errors(em, method, **options).table["standard_error"]
+    return errors(em, method, **options).table["se"]
 
 
 def two_groups(n=300, D=2, rng=1):
@@ -66,7 +65,7 @@ def test_one_component_has_the_textbook_standard_errors(D, method):
     closed = [*s / np.sqrt(N), *s / np.sqrt(2 * N)]
     R = np.corrcoef(X, rowvar=False).reshape(D, D)
     closed += [(1 - R[i, j] ** 2) / np.sqrt(N) for i in range(D) for j in range(i)]
-    np.testing.assert_allclose(table["standard_error"], closed, rtol=1e-7 if method == "information" else 0.12)
+    np.testing.assert_allclose(table["se"], closed, rtol=1e-7 if method == "information" else 0.12)
 
 
 def test_diagonal_and_spherical_components_have_theirs():
@@ -140,11 +139,11 @@ def test_rows_scores_are_summed_in_pieces(covariance, weighted):
     row_weights = np.random.default_rng(1).random(len(X)) if weighted else None
     em = bg.fit_em(X, 3, covariance, sample_weight=row_weights, n_init=1, tol=1.0, rng=1)
     maximum = result.maximum_of(em)
-    scores = uncertainty.row_scores(maximum, em.rows, maximum.kernel_parameters(maximum.point))
+    scores = curvature.row_scores(maximum, em.rows, maximum.kernel_parameters(maximum.point))
     scores = scores if row_weights is None else scores * row_weights[:, None]
-    gradient, _ = steps.gradient_and_metric(maximum.point, maximum.statistics, maximum.structure.shape)
+    gradient, _ = maximum.gradient_and_metric()
     np.testing.assert_allclose(scores.sum(axis=0), gradient, atol=1e-7)
-    np.testing.assert_allclose(uncertainty.score_products(maximum), scores.T @ scores, rtol=1e-10, atol=1e-8)
+    np.testing.assert_allclose(curvature.score_products(maximum), scores.T @ scores, rtol=1e-10, atol=1e-8)
 
 
 @every_structure
@@ -153,13 +152,13 @@ def test_the_jacobian_is_that_of_the_entries(covariance):
     maximum = result.maximum_of(fitted(X, 3, covariance))
 
     def values(move):
-        w, m, L = steps.moved(maximum.point, move, maximum.structure.shape)
+        w, m, L = moves.point_after(maximum.point, move, maximum.structure.shape)
         mixture = bg.MixtureParameters(w, m, L @ L.transpose(0, 2, 1))
-        return uncertainty.values_of(
-            maximum.found, {n: getattr(mixture, n) for n in ("weights", "means", "stds", "correlations")}
+        return curvature.values_of(
+            maximum.scalars, {n: getattr(mixture, n) for n in ("weights", "means", "stds", "correlations")}
         )
 
-    found = uncertainty.jacobian(maximum)
+    found = curvature.jacobian(maximum)
     for p, step in enumerate(1e-6 * np.eye(found.shape[1])):
         np.testing.assert_allclose(found[:, p], (values(step) - values(-step)) / 2e-6, atol=1e-8)
 
@@ -180,9 +179,9 @@ def test_units_and_origin_change_the_units_alone(method):
     other = errors(bg.fit_em(X * factor + offset, 2, start=moved, tol=1e-12), method, **options).table
     units = {"x0": factor[0], "x1": factor[1]}
     scale = [units.get(row.feature, 1.0) for row in one.itertuples()]
-    np.testing.assert_allclose(other["standard_error"], one["standard_error"] * scale, rtol=1e-4)
+    np.testing.assert_allclose(other["se"], one["se"] * scale, rtol=1e-4)
     bounds = one["parameter"] != "means"
-    np.testing.assert_allclose(other["lower"][bounds], (one["lower"] * scale)[bounds], rtol=1e-4)
+    np.testing.assert_allclose(other["ci90_lb"][bounds], (one["ci90_lb"] * scale)[bounds], rtol=1e-4)
 
 
 def test_frequencies_are_rows_for_the_information_and_weights_have_no_scale_for_the_sandwich():
@@ -210,21 +209,21 @@ def test_a_replicate_is_the_fit_of_its_rows(covariance):
     X = two_groups(150)
     em = fitted(X, 2, covariance)
     maximum = result.maximum_of(em)
-    root = uncertainty.curvature(maximum).root
+    root = curvature.observed_information(maximum).root
 
     def drawn():
         return [
             partial(draw, len(X), np.random.default_rng(seed))
-            for draw in (resampling.bootstrap, resampling.weighted)
+            for draw in (resampling.bootstrap_multipliers, resampling.dirichlet_multipliers)
             for seed in range(5)
         ]
 
-    fits = resampling.replicates(maximum, em.parameters, root @ root.T, drawn(), simulated=False, progress=False)
+    fits = resampling.fit_replicates(maximum, root @ root.T, drawn(), simulated=False, progress=False)
     weights = [draw() for draw in drawn()]
     for values, row_weights in zip(fits.values, weights, strict=True):
         peer = bg.fit_em(X, 2, covariance, sample_weight=row_weights, start=em.parameters, tol=1e-13)
-        expected = uncertainty.values_of(
-            maximum.found, {n: getattr(peer.parameters, n) for n in ("weights", "means", "stds", "correlations")}
+        expected = curvature.values_of(
+            maximum.scalars, {n: getattr(peer.parameters, n) for n in ("weights", "means", "stds", "correlations")}
         )
         np.testing.assert_allclose(values, expected, atol=2e-5)
 
@@ -287,11 +286,11 @@ def coverage(D, method, n_sets, n_rows=500, halved=False, **options):
             em = dataclasses.replace(em, rows=dataclasses.replace(em.rows, weights=np.full(n_rows, 0.5)),
                                      log_likelihood=em.log_likelihood / 2, n_samples=em.n_samples / 2)  # fmt: skip
         maximum = result.maximum_of(em)
-        true = uncertainty.values_of(
-            maximum.found, {n: getattr(truth, n) for n in ("weights", "means", "stds", "correlations")}
+        true = curvature.values_of(
+            maximum.scalars, {n: getattr(truth, n) for n in ("weights", "means", "stds", "correlations")}
         )
         table = errors(em, method, rng=stream, **options).table
-        inside.append((table["lower"] < true) & (true < table["upper"]))
+        inside.append((table["ci90_lb"] < true) & (true < table["ci90_ub"]))
     return np.mean(inside, axis=0)
 
 
@@ -481,7 +480,7 @@ def test_the_table_has_the_rows_of_a_comparison(faithful_em, faithful_posterior)
     comparison = bg.compare(faithful_em, faithful_posterior).table
     assert found.table.index.equals(comparison.index)
     np.testing.assert_array_equal(found.table["estimate"], comparison["em"])
-    np.testing.assert_allclose(np.sqrt(np.diagonal(found.covariance)), found.table["standard_error"], rtol=1e-12)
+    np.testing.assert_allclose(np.sqrt(np.diagonal(found.covariance)), found.table["se"], rtol=1e-12)
     assert not found.covariance.flags.writeable
     assert found.summary().startswith("Standard errors of EM: information\n")
     assert "90 % interval" in found.summary()

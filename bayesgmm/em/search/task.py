@@ -1,0 +1,46 @@
+"""The task of a search: the rows, the mixture to fit to them, and the settings of every run."""
+
+from typing import NamedTuple
+
+from numpy.typing import ArrayLike
+
+from bayesgmm.em.search.climb import ClimbSettings
+from bayesgmm.em.search.collapse import bounds_of
+from bayesgmm.kernel.rows import Rows, rows_of
+from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
+from bayesgmm.types import CovarianceName
+from bayesgmm.validation import Table, as_table, check_count, check_n_components, check_positive, check_weights
+
+
+class Task(NamedTuple):
+    """The rows, the covariance structure and number of components to fit, and the settings of every run."""
+
+    rows: Rows
+    structure: CovarianceStructure
+    n_components: int
+    settings: ClimbSettings
+
+
+def task_of(
+    X: ArrayLike,
+    n_components: int,
+    covariance: CovarianceName,
+    sample_weight: ArrayLike | None,
+    tol: float,
+    max_iter: int,
+) -> tuple[Task, Table]:
+    """The task and the checked data. Raises InputError as `fit_em` does."""
+    structure = structure_named(covariance)
+    table = as_table(X)
+    weights = check_weights(sample_weight, table.n_samples)
+    K = check_n_components(n_components, table, weights)
+    tol, max_iter = check_positive(tol, "tol"), check_count(max_iter, "max_iter")
+    rows = rows_of(table.values, weights)
+    bounds = bounds_of(rows, table.features, structure)
+    return Task(rows, structure, K, ClimbSettings(structure.shape, bounds, tol, max_iter)), table
+
+
+def task_on_sample(task: Task, sample: Rows) -> Task:
+    """The same task on a sample of its rows."""
+    bounds = task.settings.bounds._replace(n_rows=float(sample.n_samples))
+    return task._replace(rows=sample, settings=task.settings._replace(bounds=bounds))
