@@ -1,4 +1,4 @@
-"""The compiled steps against their definitions, and the climb against plain EM."""
+"""The compiled arithmetic against its definitions, and the climb against plain EM."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def statistics_at(rows, point, structure):
 
 @pytest.fixture
 def setting(request):
-    """Rows, a structure and a point of that structure that is no optimum."""
+    """Rows, a covariance structure, and a point of that structure which is not an optimum."""
     structure = STRUCTURES[request.param]
     simulation = bg.datasets.simulate(500, 3, 4, separation=1.5, rng=3)
     rows = rows_of(simulation.X)
@@ -35,7 +35,7 @@ every_structure = pytest.mark.parametrize("setting", STRUCTURES, indirect=True)
 
 @every_structure
 def test_the_gradient_is_that_of_the_log_likelihood_along_moves(setting):
-    """Central differences of step 1e-5 are right to about 1e-9 of the log-likelihood's curvature, N."""
+    """Central differences with step 1e-5 have an error of about 1e-9 times the curvature of the log-likelihood, N."""
     rows, structure, point = setting
     gradient, metric = moves.gradient_and_metric(point, statistics_at(rows, point, structure), structure.shape)
     h = 1e-5
@@ -51,7 +51,7 @@ def test_the_gradient_is_that_of_the_log_likelihood_along_moves(setting):
 
 
 @every_structure
-def test_a_move_of_nothing_stays_and_a_move_keeps_the_structure(setting):
+def test_a_zero_move_stays_and_every_move_keeps_the_structure(setting):
     _, structure, point = setting
     size = len(moves.gradient_and_metric(point, statistics_at(*setting[:1], point, structure), structure.shape)[0])
     for before, after in zip(point, moves.point_after(point, np.zeros(size), structure.shape), strict=True):
@@ -73,8 +73,8 @@ def test_the_m_step_is_the_weighted_moments(setting):
     r = mixture.responsibilities(X)
     counts = r.sum(axis=0)
     means = r.T @ X / counts[:, None]
-    apart = X - means[:, None]
-    scatter = np.einsum("nk,kni,knj->kij", r, apart, apart)
+    deviations = X - means[:, None]
+    scatter = np.einsum("nk,kni,knj->kij", r, deviations, deviations)
     new = steps.maximise(point, statistics_at(rows, point, structure), structure.shape)
     np.testing.assert_allclose(new.weights, counts / 500, rtol=1e-12)
     np.testing.assert_allclose(new.means, means, rtol=1e-11, atol=1e-12)
@@ -98,7 +98,7 @@ def test_collapse_is_judged_by_the_smallest_relative_variance():
 
 
 def plain_em(rows, structure, point, n):
-    """Log-likelihoods of n iterations, and the point reached."""
+    """Log-likelihoods of n iterations, and the last point."""
     history = []
     for _ in range(n):
         statistics = statistics_at(rows, point, structure)
@@ -112,9 +112,9 @@ SLOW = [("full", 1), ("full", 4), ("tied", 2), ("diag", 3), ("spherical", 9)]
 
 @pytest.mark.parametrize(("covariance", "seed"), SLOW)
 def test_a_climb_takes_a_fraction_of_plain_ems_passes_and_never_ends_below(covariance, seed):
-    """Overlapping components, where EM needs 100 iterations and more to come within 1e-6 of its limit.
+    """Overlapping components, where EM needs more than 100 iterations to come within 1e-6 of its limit.
 
-    Nothing here is random: the start is the truth, and the same one for both.
+    Nothing here is random: both methods start at the truth.
     """
     simulation = bg.datasets.simulate(3000, 3, 2, separation=1.5, rng=seed)
     em = bg.fit_em(simulation.X, 3, covariance, start=simulation.parameters)
@@ -131,7 +131,7 @@ def test_a_climb_takes_a_fraction_of_plain_ems_passes_and_never_ends_below(covar
 
 
 def test_a_climb_whose_gradient_is_wrong_would_be_noticed(monkeypatch):
-    """The broken twin: with the means' gradient turned round, nearly every step fails."""
+    """A deliberately broken version: with the sign of the gradient of the means reversed, nearly every step fails."""
     right = moves.gradient_and_metric
 
     def wrong(point, statistics, shape):
@@ -144,10 +144,10 @@ def test_a_climb_whose_gradient_is_wrong_would_be_noticed(monkeypatch):
     monkeypatch.setattr(climb.moves, "gradient_and_metric", wrong)
     broken = bg.fit_em(simulation.X, 3, start=simulation.parameters).restarts[0]
     assert broken.n_failed > 3 * sound.n_failed + 10
-    assert (np.diff(broken.history) >= 0).all()  # safe all the same
+    assert (np.diff(broken.history) >= 0).all()  # it is slow, but still correct
 
 
-def test_climbs_on_shared_passes_end_where_each_would_alone():
+def test_climbs_in_lockstep_end_where_each_of_them_ends_alone():
     simulation = bg.datasets.simulate(20_000, 3, 3, separation=2.0, rng=5)
     rows, structure = rows_of(simulation.X), STRUCTURES["full"]
     total = np.linalg.cholesky(np.cov(simulation.X, rowvar=False))

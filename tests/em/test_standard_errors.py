@@ -29,7 +29,7 @@ def ses(em, method="information", **options):
 
 
 def two_groups(n=300, D=2, rng=1):
-    """Rows of two overlapping groups, and a fit of them to 1e-12."""
+    """(n, D) rows of two overlapping groups."""
     return bg.datasets.simulate(n, 2, D, separation=2.5, rng=rng).X
 
 
@@ -38,7 +38,7 @@ def fitted(X, K, covariance="full", **options):
 
 
 def free(em):
-    """The fit's numbers without the last weight, and the matrix that brings it back."""
+    """The scalars of the fit without the last weight, and the matrix that restores it."""
     values = errors(em).table["estimate"].to_numpy()
     K = em.parameters.n_components
     if K == 1:
@@ -54,10 +54,9 @@ def free(em):
 @pytest.mark.parametrize("D", [1, 2, 3])
 @pytest.mark.parametrize("method", ["information", "parametric"])
 def test_one_component_has_the_textbook_standard_errors(D, method):
-    """Mean s / sqrt N, standard deviation s / sqrt 2N, correlation (1 - r^2) / sqrt N: of the information exactly.
+    """Mean s / sqrt N, standard deviation s / sqrt 2N, correlation (1 - r^2) / sqrt N: exact for the information.
 
-    999 replicates have standard errors that are off by 2.2 % (one sd) plus a term of order 1/N: 12 % is five sd and
-    would be seen for sure.
+    The standard errors from 999 replicates have an error of 2.2 % (one sd) plus a term of order 1/N. 12 % is five sd.
     """
     X = np.random.default_rng(1).normal(size=(400, D)) @ np.triu(np.ones((D, D))) * 10.0 + 1e4
     em = fitted(X, 1)
@@ -68,7 +67,7 @@ def test_one_component_has_the_textbook_standard_errors(D, method):
     np.testing.assert_allclose(table["se"], closed, rtol=1e-7 if method == "information" else 0.12)
 
 
-def test_diagonal_and_spherical_components_have_theirs():
+def test_diagonal_and_spherical_components_have_the_textbook_standard_errors():
     X = np.random.default_rng(1).normal(size=(300, 3)) * [1.0, 2.0, 3.0]
     s = X.std(axis=0)
     np.testing.assert_allclose(ses(fitted(X, 1, "diag")), [*s / np.sqrt(300), *s / np.sqrt(600)], rtol=1e-7)
@@ -78,7 +77,7 @@ def test_diagonal_and_spherical_components_have_theirs():
 
 
 def test_the_jackknife_of_a_mean_is_its_textbook_standard_error():
-    """Row by row s / sqrt n with n - 1 in s; by groups, the groups' means about the mean (Busing et al. 1999)."""
+    """One row at a time: s / sqrt n with n - 1 in s. In groups: deviations of group means (Busing et al. 1999)."""
     X = np.random.default_rng(1).gamma(2.0, size=150)
     em = fitted(X, 1)
     assert ses(em, "jackknife")["means[0, x0]"] == pytest.approx(X.std(ddof=1) / np.sqrt(150), rel=1e-6)
@@ -96,11 +95,11 @@ def test_beyond_two_hundred_rows_the_jackknife_says_how_it_groups():
     assert found.notes == ("Left out: 200 random groups of 2 or 3 rows in turn.",)
 
 
-# Curvature: oracles that know nothing of moves.
+# Curvature: references that do not use the whitened coordinates.
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_information_is_that_of_louis(galaxies, weighted):
+def test_the_information_is_that_of_louis_1982(galaxies, weighted):
     X = galaxies.to_numpy().ravel()
     row_weights = np.random.default_rng(1).integers(0, 4, len(X)).astype(float) if weighted else np.ones(len(X))
     em = fitted(X, 3, sample_weight=row_weights if weighted else None)
@@ -115,7 +114,7 @@ def test_the_information_is_that_of_louis(galaxies, weighted):
 @every_structure
 @pytest.mark.parametrize("method", ["information", "sandwich"])
 def test_every_structure_agrees_with_differences_of_scipys_densities(covariance, method):
-    """Second differences over a hundredth of a standard error are right to about 1e-3."""
+    """Second differences over a hundredth of a standard error have a relative error of about 1e-3."""
     X = two_groups(200)
     row_weights = np.random.default_rng(2).integers(0, 3, len(X)).astype(float)
     em = fitted(X, 2, covariance, sample_weight=row_weights)
@@ -133,8 +132,8 @@ def test_every_structure_agrees_with_differences_of_scipys_densities(covariance,
 
 @every_structure
 @pytest.mark.parametrize("weighted", [False, True])
-def test_rows_scores_are_summed_in_pieces(covariance, weighted):
-    """More rows than one piece, and more pieces than one group; the sum of the scores is the gradient."""
+def test_scores_of_rows_are_summed_in_batches(covariance, weighted):
+    """There are more rows than one batch and more batches than one group; the sum of the scores is the gradient."""
     X = bg.datasets.simulate(17_000, 3, 2, separation=2.0, rng=1).X
     row_weights = np.random.default_rng(1).random(len(X)) if weighted else None
     em = bg.fit_em(X, 3, covariance, sample_weight=row_weights, n_init=1, tol=1.0, rng=1)
@@ -147,7 +146,7 @@ def test_rows_scores_are_summed_in_pieces(covariance, weighted):
 
 
 @every_structure
-def test_the_jacobian_is_that_of_the_entries(covariance):
+def test_the_jacobian_is_the_derivative_of_the_scalars(covariance):
     X = bg.datasets.simulate(200, 3, 3, separation=2.0, rng=1).X
     maximum = result.maximum_of(fitted(X, 3, covariance))
 
@@ -163,11 +162,11 @@ def test_the_jacobian_is_that_of_the_entries(covariance):
         np.testing.assert_allclose(found[:, p], (values(step) - values(-step)) / 2e-6, atol=1e-8)
 
 
-# What must not matter, and what must.
+# Invariances, and effects that must be seen.
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_units_and_origin_change_the_units_alone(method):
+def test_other_units_and_another_origin_change_only_the_units(method):
     X = two_groups(150)
     start = fitted(X, 2).parameters
     factor, offset = np.array([1e4, 1e-3]), np.array([1e6, -10.0])
@@ -192,7 +191,7 @@ def test_frequencies_are_rows_for_the_information_and_weights_have_no_scale_for_
     np.testing.assert_allclose(ses(weighted), ses(repeated), rtol=1e-5)
     doubled = fitted(X, 2, sample_weight=2 * counts)
     np.testing.assert_allclose(ses(doubled), ses(weighted) / np.sqrt(2), rtol=1e-5)
-    # 400 replicates each: 5 % of chance in a ratio, five of them.
+    # 400 replicates each: a ratio of two standard errors has an error of 5 % (one sd); the tolerance is five sd.
     simulated = [ses(em, "parametric", n_replicates=400, rng=1) for em in (weighted, doubled)]
     np.testing.assert_allclose(simulated[1], simulated[0] / np.sqrt(2), rtol=0.25)
     for method in ("sandwich", "bootstrap", "weighted", "jackknife"):
@@ -205,7 +204,7 @@ def test_frequencies_are_rows_for_the_information_and_weights_have_no_scale_for_
 
 @every_structure
 def test_a_replicate_is_the_fit_of_its_rows(covariance):
-    """Against `fit_em` with the replicate's weights, from the same start."""
+    """The reference is `fit_em` with the weights of the replicate, from the same start."""
     X = two_groups(150)
     em = fitted(X, 2, covariance)
     maximum = result.maximum_of(em)
@@ -242,7 +241,7 @@ def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads(method, monk
 
 
 def test_all_methods_agree_on_many_rows_of_the_model():
-    """N = 20,000. 200 replicates or groups leave 5 % of chance (one sd) in a standard error, the sandwich 1.5 %.
+    """N = 20,000. With 200 replicates or groups a standard error has an error of 5 % (one sd), by the sandwich 1.5 %.
 
     The largest of 44 is beyond 21 % once in 500 seeds. Twice the variance would be seen for sure.
     """
@@ -253,15 +252,15 @@ def test_all_methods_agree_on_many_rows_of_the_model():
         np.testing.assert_allclose(ses(em, method, n_replicates=200, rng=1), expected, rtol=0.21)
 
 
-def test_where_the_model_is_wrong_the_sandwich_is_with_the_bootstrap():
-    """Standard deviations of exponential rows: information is wrong by sqrt(4) exactly, as kurtosis says."""
+def test_where_the_model_is_wrong_the_sandwich_agrees_with_the_bootstrap():
+    """Standard deviation of exponential rows: by their kurtosis the information is wrong by a factor of 2."""
     X = np.random.default_rng(1).exponential(size=3000)
     em = fitted(X, 1)
     u = (X - X.mean()) / X.std()
     expected = X.std() * np.sqrt(((u**2).var()) / (4 * len(X)))
     assert ses(em, "sandwich")["stds[0, x0]"] == pytest.approx(expected, rel=1e-6)
     assert ses(em)["stds[0, x0]"] < 0.6 * expected
-    # 400 replicates: 3.5 % of chance, five of them.
+    # 400 replicates: an error of 3.5 % (one sd); the tolerance is five sd.
     assert ses(em, "bootstrap", n_replicates=400, rng=1)["stds[0, x0]"] == pytest.approx(expected, rel=0.18)
 
 
@@ -277,7 +276,7 @@ TRUTHS = {
 
 
 def coverage(D, method, n_sets, n_rows=500, halved=False, **options):
-    """(n_entries,) how often 90 % intervals hold the truth, one value for each number of the mixture."""
+    """(n_scalars,) how often 90 % intervals contain the truth, for each scalar of the mixture."""
     truth = TRUTHS[D]
     inside = []
     for stream in np.random.default_rng(1).spawn(n_sets):
@@ -297,7 +296,7 @@ def coverage(D, method, n_sets, n_rows=500, halved=False, **options):
 @pytest.mark.parametrize("method", ["information", "sandwich"])
 @pytest.mark.parametrize("D", [1, 2])
 def test_intervals_cover_on_two_hundred_data_sets(D, method):
-    """The mean over the mixture's numbers of the share of 200 data sets: 86 to 94 % for intervals of 90 %.
+    """On 200 data sets, intervals of 90 % contain 86 to 94 % of the scalars of the truth.
 
     Its standard error is about 1 %, so that intervals of 90 % fail once in 10,000 seeds.
     """
@@ -308,7 +307,7 @@ def test_intervals_cover_on_two_hundred_data_sets(D, method):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("D", [1, 2])
 def test_intervals_of_every_kind_of_number_cover_on_a_thousand_data_sets(D, method):
-    """Weights, means, standard deviations, correlations, each by itself: 86 to 94 % for intervals of 90 %.
+    """Weights, means, standard deviations and correlations, each alone: intervals of 90 % cover 86 to 94 %.
 
     A share of 1000 has a standard error of 0.9 %: with 90 % one of the 42 fails once in 900 seeds, with 89 % one of
     those at 89 % once in 1500 tests. An interval shorter or longer by a fifth is seen for sure.
@@ -322,7 +321,7 @@ def test_intervals_of_every_kind_of_number_cover_on_a_thousand_data_sets(D, meth
 
 
 def test_half_the_information_would_be_noticed():
-    """The broken twin: intervals wider by sqrt 2 cover 98 %."""
+    """A deliberately broken version: intervals that are wider by sqrt 2 cover 98 %."""
     assert coverage(2, "information", 200, halved=True).mean() > 0.96
 
 
@@ -365,7 +364,7 @@ def test_single_precision_and_any_order_in_memory_are_the_same_rows(method):
     np.testing.assert_allclose(found[2], found[1], rtol=1e-7)
 
 
-# What cannot be had is refused with a reason.
+# Refusals, with a reason.
 
 
 def test_a_fit_from_a_dictionary_needs_its_rows_back(faithful, faithful_em):
@@ -401,8 +400,8 @@ def test_a_fit_that_is_no_maximum_has_no_standard_errors(method):
         errors(bg.fit_em(X, 2, tol=20.0, n_init=1, rng=1), method)
 
 
-def test_components_that_the_rows_do_not_tell_apart_have_none():
-    """Two equal components are a stationary point that EM stays at: the information is not positive there."""
+def test_components_that_the_rows_do_not_distinguish_have_no_standard_errors():
+    """EM stays at two equal components, a stationary point where the information is not positive definite."""
     X = np.random.default_rng(1).normal(size=(100, 1))
     start = bg.MixtureParameters([0.5, 0.5], [[0.0], [0.0]], [[[1.0]], [[1.0]]])
     em = bg.fit_em(X, 2, start=start)
@@ -436,18 +435,19 @@ def test_weights_that_count_less_than_a_row_cannot_be_simulated():
     assert np.isfinite(ses(em, "bootstrap", n_replicates=20, rng=1)).all()
 
 
-def test_more_numbers_than_a_matrix_may_have_are_refused(faithful_em, monkeypatch):
+def test_more_scalars_than_a_covariance_matrix_may_have_are_refused(faithful_em, monkeypatch):
     monkeypatch.setattr(result, "_MOST_PARAMETERS", 10)
     with pytest.raises(bg.InputError, match="has 12 numbers"):
         errors(faithful_em)
 
 
-def test_replicates_that_collapse_and_labels_that_are_lost_are_counted():
-    """Three components on 40 rows of two: some replicates have no maximum of three."""
+def test_replicates_that_collapse_or_lose_their_labels_are_counted():
+    """Three components on 40 rows of two groups: some replicates have no maximum with three components."""
     X = two_groups(40, D=1, rng=3)
     em = fitted(X, 3, "full")
-    with pytest.warns(bg.BayesgmmWarning, match="failed and .* have no clear labels"):
+    with pytest.warns(bg.BayesgmmWarning, match="failed and .* have no clear labels") as warned:
         found = errors(em, "bootstrap", n_replicates=200, rng=1)
+    assert warned[0].filename == __file__  # it points to the call of the public method
     assert found.n_failed > 0
     assert found.n_ambiguous > 0
     assert any(f"{found.n_ambiguous} replicates are not clearly" in note for note in found.notes)
@@ -455,7 +455,7 @@ def test_replicates_that_collapse_and_labels_that_are_lost_are_counted():
     assert "collapsed" in found.summary()
 
 
-def test_replicates_without_an_end_are_no_result(monkeypatch):
+def test_replicates_that_do_not_converge_are_no_result(monkeypatch):
     em = fitted(two_groups(), 2)
     monkeypatch.setattr(resampling, "_MOST_PASSES", 1)
     for method in DRAWING:
@@ -464,7 +464,7 @@ def test_replicates_without_an_end_are_no_result(monkeypatch):
 
 
 def test_the_jackknife_needs_every_fit():
-    """Of a component of three rows any two are a line."""
+    """A component has three rows; any two of them lie on a line, and its covariance is singular."""
     X = np.concatenate([np.random.default_rng(1).normal(size=(60, 2)), [[50.0, 50.0], [51.0, 50.0], [50.0, 51.0]]])
     em = bg.fit_em(X, 2, start=np.repeat([[1.0, 0.0], [0.0, 1.0]], [60, 3], axis=0))
     assert np.isfinite(ses(em)).all()
@@ -472,7 +472,7 @@ def test_the_jackknife_needs_every_fit():
         errors(em, "jackknife")
 
 
-# What it looks like.
+# The table and its text.
 
 
 def test_the_table_has_the_rows_of_a_comparison(faithful_em, faithful_posterior):

@@ -41,12 +41,12 @@ def optima_of(
     stds (D,): standard deviations of the data; origin (D,): the means of the points are relative to it.
     """
     close = max(_TOLERANCES * tol, _SMALLEST_DIFFERENCE)
-    others = [run for run in runs if run.record.status is Status.CONVERGED and run.record is not best.record]
-    others.sort(key=lambda run: -run.record.log_likelihood)
+    converged = [run for run in runs if run.record.status is Status.CONVERGED and run.record is not best.record]
+    converged.sort(key=lambda run: -run.record.log_likelihood)
     distinct: list[EMRun] = []
     distinct_components: list[Components] = []
     n_runs: list[int] = []
-    for run in [best, *others]:
+    for run in [best, *converged]:
         components = Components(run.point.weights, run.point.means, _covariances(run.point))
         for i, earlier in enumerate(distinct):
             is_close = earlier.record.log_likelihood - run.record.log_likelihood <= close

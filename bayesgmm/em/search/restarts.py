@@ -138,16 +138,16 @@ def split_by_novelty(
     error_factor = 0.0 if sample is task.rows else _N_ERRORS * math.sqrt(sample.n_samples)
     continuing = list(range(len(finished)))
     novel: list[EMRun] = []
-    others: list[EMRun] = []
+    not_novel: list[EMRun] = []
     for i, run in enumerate(candidates, len(finished)):
         is_near = (distances[i, continuing] <= _NEAR**2).any()
         is_far_behind = projected_log_likelihood(run.record) < lowest - error_factor * log_densities[i].std()
         if is_near or is_far_behind or run.record.status is Status.COLLAPSED:
-            others.append(run)
+            not_novel.append(run)
         else:
             novel.append(run)
             continuing.append(i)
-    return novel, others
+    return novel, not_novel
 
 
 def projected_log_likelihood(record: Restart) -> float:
