@@ -24,6 +24,7 @@ from bayesgmm.files import prepare_folder
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.labels.align import align
 from bayesgmm.thresholds import Thresholds, check_thresholds
+from bayesgmm.types import CovarianceName
 from bayesgmm.validation import as_generator, check_fraction
 from bayesgmm.wording import count
 
@@ -141,7 +142,7 @@ class Analysis(Displayed):
 def analyze(
     X: ArrayLike,
     n_components: int,
-    covariance: str = "full",
+    covariance: CovarianceName = "full",
     *,
     prior: Prior | None = None,
     n_init: int = 100,

@@ -42,7 +42,7 @@ def errors_table(repeats=3, n_quick=11):
         def mine(ours=ours):
             return float(np.median([seconds(ours) for _ in range(n_quick)]))
 
-        found = ours().table["standard_error"].to_numpy()  # loads what is cached
+        found = ours().table["se"].to_numpy()  # loads what is cached
         actions = {"bayesgmm": mine}
         if mclust() is not None:
             actions["mclust"] = partial(mclust_refits, X, K, kind, n)

@@ -272,7 +272,7 @@ def _table(
 def _standard_errors(em: EMFit, names: list[str]) -> tuple[FloatArray, tuple[str, ...]]:
     """EM's standard errors in the order of `names`; NaN, and a note, where there are none."""
     try:
-        standard_errors = em.standard_errors("information").table["standard_error"]
+        standard_errors = em.standard_errors("information").table["se"]
     except (FitError, InputError) as error:
         return np.full(len(names), np.nan), (f"EM's standard errors (se) are missing: {error}",)
     return standard_errors.reindex(names).to_numpy(dtype=np.float64), ()

@@ -4,6 +4,9 @@ import sys
 import time
 from typing import Self
 
+# Seconds between two updates of a counter.
+_INTERVAL = 0.1
+
 
 def is_watched() -> bool:
     """Whether standard error is read as it is written: on a terminal, or in a notebook."""
@@ -12,20 +15,31 @@ def is_watched() -> bool:
     return sys.stderr.isatty() or getattr(shell, "kernel", None) is not None
 
 
-class _Progress:
-    """Counts replicates on standard error where a person looks at it."""
+class Progress:
+    """A counter on standard error, such as "20 of 999 replicates", shown only if a person watches.
 
-    def __init__(self, n: int, progress: bool) -> None:
-        self._n, self._shown, self._last = n, progress and is_watched(), 0.0
+    It is a context manager; inside, it is called with the number of items that are done.
+
+    Parameters
+    ----------
+    total : number of items.
+    noun : what is counted, in the plural.
+    show : False hides the counter in any case.
+    """
+
+    def __init__(self, total: int, noun: str, *, show: bool = True) -> None:
+        self._total, self._noun = total, noun
+        self._is_shown, self._last_update = show and is_watched(), 0.0
 
     def __enter__(self) -> Self:
         return self
 
-    def __call__(self, done: int) -> None:
-        if self._shown and (done == self._n or time.monotonic() - self._last > 0.1):
-            self._last = time.monotonic()
-            print(f"\r{done} of {self._n} replicates", end="", file=sys.stderr, flush=True)
+    def __call__(self, n_done: int) -> None:
+        """Show how many items are done; skipped if the last update was less than 0.1 seconds ago."""
+        if self._is_shown and (n_done == self._total or time.monotonic() - self._last_update > _INTERVAL):
+            self._last_update = time.monotonic()
+            print(f"\r{n_done} of {self._total} {self._noun}", end="", file=sys.stderr, flush=True)
 
     def __exit__(self, *_: object) -> None:
-        if self._shown:
+        if self._is_shown:
             print(file=sys.stderr)

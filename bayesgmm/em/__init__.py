@@ -1,4 +1,4 @@
 """Point estimates: maximum likelihood by EM, and its standard errors.
 
-It knows nothing of `bayes` and `posterior`.
+Nothing here imports from `bayes` or `posterior`.
 """

@@ -1,43 +1,34 @@
-"""EM: the steps, the restarts, and when to stop."""
-
-from typing import Any
+"""`fit_em`: maximum likelihood from many starts."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
 from bayesgmm.em.result import EMFit
-from bayesgmm.em.runs import Restart, Status
-from bayesgmm.em.search.climb import Problem, climb
-from bayesgmm.em.search.collapse import bounds_of
+from bayesgmm.em.search.climb import EMRun, climb
 from bayesgmm.em.search.optima import by_weight, optima_of
-from bayesgmm.em.search.restarts import Task, n_ahead, restarts, together
-from bayesgmm.em.search.start import from_responsibilities, strategy_named
+from bayesgmm.em.search.restarts import Restarts, restarts, run_in_lockstep
+from bayesgmm.em.search.start import StartName, given_start, strategy_named
 from bayesgmm.em.search.steps import Point
-from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.mixture.checked_rows import as_rows
-from bayesgmm.mixture.covariance import n_free_parameters, structure_named
+from bayesgmm.em.search.task import Task, task_of
+from bayesgmm.exceptions import FitError
+from bayesgmm.mixture.covariance import n_free_parameters
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.validation import (
-    as_generator,
-    as_numbers,
-    check_count,
-    check_n_components,
-    check_positive,
-)
+from bayesgmm.types import CovarianceName, Seed
+from bayesgmm.validation import as_generator, check_count
 
 
 def fit_em(
     X: ArrayLike,
     n_components: int,
-    covariance: str = "full",
+    covariance: CovarianceName = "full",
     *,
     sample_weight: ArrayLike | None = None,
-    start: MixtureParameters | ArrayLike | str = "k-means++",
+    start: StartName | MixtureParameters | ArrayLike = "k-means++",
     n_init: int = 100,
     tol: float = 1e-6,
     max_iter: int = 10_000,
-    rng: Any = None,
+    rng: Seed = None,
 ) -> EMFit:
     """Fit a Gaussian mixture by maximum likelihood.
 
@@ -47,48 +38,48 @@ def fit_em(
     n_components : number of components K.
     covariance : "full", "tied" (one full covariance for all components), "diag" or "spherical".
     sample_weight : (n_samples,), not negative: a row of weight 2 counts as two rows.
-    start : "k-means++" or "random" (each restart draws its own); a `MixtureParameters`; or responsibilities
-        (n_samples, n_components). From the latter two there is one run.
-    n_init : number of starts. Each runs for 20 iterations (on 16,384 rows drawn at random, when there are more);
-        the best tenth, and at least three, run on to convergence on all rows, and so does every other that is
-        elsewhere (see the notes); the best of these is returned, and all distinct ones are in its `optima`. A start
-        whose components collapse is recorded and replaced by another.
-    tol : stop when the log-likelihood is estimated to be within `tol` of its limit (Aitken's estimate, Boehning et
-        al. 1994, doi:10.1007/BF01720593; after acceleration what a quadratic promises), or when its gain is
-        rounding. Near an optimum a log-likelihood lower by `tol` is at most sqrt(2 tol) standard errors away: 0.0014
-        at the default, whatever the number of rows.
-    max_iter : iterations of a run at most.
+    start : "k-means++" or "random" (each start is drawn by itself); a `MixtureParameters`; or responsibilities
+        (n_samples, n_components). With parameters or responsibilities there is a single run.
+    n_init : number of starts. Each has a short run of 20 iterations, on 16,384 rows drawn at random when there are
+        more. The best tenth, and at least three, continue to convergence on all rows; so does every other start that
+        approaches a different optimum (see the notes). The best of these runs is returned, and all distinct maxima are
+        in its `optima`. A start whose components collapse is recorded and replaced by another.
+    tol : stop when the log-likelihood is estimated to be within `tol` nats of its limit, or when its gain is rounding.
+        The estimate is Aitken's (Boehning et al. 1994, doi:10.1007/BF01720593) for EM steps, and the gain that a
+        quadratic predicts for quasi-Newton steps. A point that is `tol` below an optimum is at most sqrt(2 tol)
+        standard errors away from it: 0.0014 at the default, for any number of rows.
+    max_iter : largest number of iterations of a run.
     rng : int, numpy.random.Generator or None. The same seed gives the same fit on any number of threads.
 
     Returns
     -------
     EMFit
-        Its components are in decreasing order of weight (for a start given as parameters or responsibilities: in the
-        order of the start).
+        Its components are in decreasing order of weight. If the start was given as parameters or responsibilities, they
+        are in the order of the start.
 
     Raises
     ------
     InputError
         The data, an option or the start cannot be used; the message says why.
     FitError
-        Every start collapsed. The error's `restarts` holds their records.
+        Every start collapsed. The error's `restarts` holds the records of the runs.
 
     Notes
     -----
     Once EM's gains shrink at a steady rate, quasi-Newton steps in EM's own metric take over (Jamshidian and Jennrich
-    1997, doi:10.1111/1467-9868.00083): where components overlap they need a fraction of EM's passes over the rows. The
-    log-likelihood rises at every iteration all the same.
+    1997, doi:10.1111/1467-9868.00083). Where components overlap, these steps need a fraction of the passes over the
+    rows that EM needs. The log-likelihood still rises at every iteration.
 
-    After its 20 iterations a start outside the best tenth runs on when its log densities at up to 128 rows differ, by
-    0.1 in root mean square, from those at every end and of every other start that runs on, and when it can be expected
-    to end within 100 nats of the best: a likelihood that is lower by more leaves a posterior mode no mass, whatever
-    its width. So `optima` holds what the starts have seen of the likelihood's maxima, not only the highest; a maximum
-    that no start came near is not in it, and raising `n_init` finds more.
+    After its short run a start outside the best tenth continues if two conditions hold. Its log densities at up to 128
+    rows differ, by at least 0.1 in root mean square, from those of every finished run and of every other start that
+    continues. And its log-likelihood is projected to end within 100 nats of the best: a posterior mode at a lower
+    maximum has no mass, whatever its width. So `optima` holds all maxima that the starts approached, not only the
+    highest. A maximum that no start came near is not in it; a larger `n_init` finds more.
 
-    A covariance whose variance in some direction falls below 1e-12 of the data's total variance in that direction has
-    collapsed, and so has a component of no more rows than features (for the structures other than full: of a single
-    row): there the likelihood has no bound or no meaning. The rule is relative to the data's total covariance, so the
-    full fit is unchanged under invertible affine maps of the data.
+    A component has collapsed if its variance in some direction is below 1e-12 of the data's total variance in that
+    direction, or if it holds no more rows than there are features (for structures other than full: no more than one
+    row). The likelihood then has no bound or no meaning. The rule is relative to the total covariance of the data, so
+    that the full fit is unchanged under invertible affine maps of the data.
 
     Examples
     --------
@@ -100,121 +91,64 @@ def fit_em(
     [[4.3, 80.0], [2.0, 54.5]]
     """
     task = task_of(X, n_components, covariance, sample_weight, tol, max_iter)
-    rows, structure, K, problem = task
-    n_init, tol, generator = check_count(n_init, "n_init"), problem.tol, as_generator(rng)
-    ordered = isinstance(start, str)
-
+    n_init, generator = check_count(n_init, "n_init"), as_generator(rng)
     if isinstance(start, str):
         # With one component every start leads to the same closed-form fit.
-        runs = restarts(task, strategy_named(start), n_init if K > 1 else 1, generator)
+        outcome = restarts(task, strategy_named(start), n_init if task.n_components > 1 else 1, generator)
     else:
         point, described = given_start(task, start)
-        runs = together(rows, [climb(problem, point, described)])
-    records: list[Restart] = []
-    best: tuple[Point, Restart] | None = None
-    n_usable = 0
-    for point, record in runs:
-        records.append(record)
-        if record.status in (Status.CONVERGED, Status.MAX_ITER):
-            # A run that went on to see other maxima is the fit when it found a better one, not by rounding.
-            least = 0.0 if n_usable < n_ahead(n_init) else tol
-            n_usable += 1
-            if best is None or record.log_likelihood > best[1].log_likelihood + least:
-                best = (point, record)
+        outcome = Restarts.of_one(run_in_lockstep(task.rows, [climb(task.settings, point, described)])[0])
+    best = outcome.best(task.settings.tol)
     if best is None:
-        if not ordered:
-            raise FitError(
-                f"The start that was given collapsed: from there, with covariance={structure.name!r}, some component "
-                f"shrinks onto too few distinct rows, where the likelihood has no bound. Pass another start, or a "
-                f"strategy such as start='k-means++'.",
-                tuple(records),
-            )
-        raise FitError(
-            f"All {len(records)} starts collapsed: with n_components={K} and covariance={structure.name!r} some "
-            f"component always shrinks onto too few distinct rows, where the likelihood has no bound. Ask for fewer "
-            f"components or for covariance='tied', or fit the posterior, whose priors keep covariances away from zero.",
-            tuple(records),
-        )
-    point, record = best
-    if ordered:
-        point = by_weight(point)
-    stds = np.linalg.norm(problem.bounds.total_cholesky, axis=1)
-    optima = optima_of(runs, (point, record), tol, stds, rows.origin, rows.features)
+        raise _all_collapsed(task, outcome, is_drawn=isinstance(start, str))
+    if isinstance(start, str):
+        best = best._replace(point=by_weight(best.point))
+    return _as_fit(task, outcome, best)
+
+
+def _as_fit(task: Task, outcome: Restarts, best: EMRun) -> EMFit:
+    """The result for the user. best: the run that is the fit, its components in their final order."""
+    rows, structure, K, settings = task
+    stds = np.linalg.norm(settings.bounds.total_cholesky, axis=1)
+    optima = optima_of(outcome.runs, best, settings.tol, stds, rows.origin, rows.features)
     return EMFit(
         parameters=optima[0].parameters,
         covariance=structure.name,
-        log_likelihood=record.log_likelihood,
-        status=record.status,
-        history=record.history,
-        restarts=tuple(records),
-        optima=optima,
+        log_likelihood=best.record.log_likelihood,
+        status=best.record.status,
+        history=best.record.history,
+        restarts=tuple(run.record for run in outcome.runs),
         n_samples=rows.total_weight,
         n_free=n_free_parameters(structure, K, rows.n_features),
-        entropy=_entropy(task, point),
+        entropy=_entropy(task, best.point),
         rows=rows,
+        optima=optima,
     )
 
 
-def task_of(
-    X: ArrayLike, n_components: int, covariance: str, sample_weight: ArrayLike | None, tol: float, max_iter: int
-) -> Task:
-    """What is to be fitted, checked. Raises InputError as `fit_em` does."""
-    structure = structure_named(covariance)
-    rows = as_rows(X, sample_weight)
-    K = check_n_components(n_components, rows, rows.weights)
-    tol, max_iter = check_positive(tol, "tol"), check_count(max_iter, "max_iter")
-    return Task(rows, structure, K, Problem(structure.flags, bounds_of(rows, structure), tol, max_iter))
-
-
-def given_start(task: Task, start: MixtureParameters | ArrayLike) -> tuple[Point, str]:
-    """The point that the user's start stands for, and what it was given as."""
-    N, K = task.rows.n_samples, task.n_components
-    if isinstance(start, MixtureParameters):
-        start.check_start(K, task.rows.features)
-        if not start.weights.all():
-            raise InputError(
-                f"start must give every component a weight above 0, or no row could join it; received "
-                f"{start.weights.tolist()}. Leave that component out, or give it a weight."
-            )
-        counts = start.weights * N
-        # The start must have the structure that is fitted: its covariances are projected as an M-step would.
-        covariances = task.structure.project(start.covariances * counts[:, np.newaxis, np.newaxis], counts)
-        means = np.ascontiguousarray(start.means - task.rows.origin)
-        return Point(start.weights, means, np.linalg.cholesky(covariances)), "parameters"
-    responsibilities = as_numbers(start, "start, unless it is a strategy's name or a MixtureParameters,")
-    if responsibilities.shape != (N, K):
-        raise InputError(
-            f"start, as responsibilities, must have shape ({N}, {K}); it has shape {responsibilities.shape}. Give each "
-            f"row of X one number for each component."
+def _all_collapsed(task: Task, outcome: Restarts, *, is_drawn: bool) -> FitError:
+    records = tuple(run.record for run in outcome.runs)
+    cause = "onto too few distinct rows, where the likelihood has no bound"
+    if not is_drawn:
+        return FitError(
+            f"The start that was given collapsed: from there, with covariance={task.structure.name!r}, some component "
+            f"shrinks {cause}. Pass another start, or a strategy such as start='k-means++'.",
+            records,
         )
-    if (
-        not np.isfinite(responsibilities).all()
-        or responsibilities.min() < 0
-        or abs(responsibilities.sum(axis=1) - 1).max() > 1e-6
-    ):
-        raise InputError(
-            "start, as responsibilities, must be finite and not negative, and each row must sum to 1. Divide each row "
-            "by its sum."
-        )
-    try:
-        with np.errstate(all="ignore"):
-            point = from_responsibilities(task.rows, responsibilities, task.structure)
-        collapsed = task.problem.checked(point) is None
-    except np.linalg.LinAlgError:
-        collapsed = True
-    if collapsed:
-        raise InputError(
-            "start, as responsibilities, gives some component too few rows for a covariance. Give every component "
-            "more rows than there are features."
-        )
-    return point, "responsibilities"
+    return FitError(
+        f"All {len(records)} starts collapsed: with n_components={task.n_components} and "
+        f"covariance={task.structure.name!r} some component always shrinks {cause}. Ask for fewer components or for "
+        f"covariance='tied', or fit the posterior, whose priors keep covariances away from zero.",
+        records,
+    )
 
 
 def _entropy(task: Task, point: Point) -> float:
-    parameters = task.problem.parameters(point)
+    """-sum_ik r_ik log r_ik of the responsibilities r (nats), each row times its weight."""
+    parameters = task.settings.kernel_parameters(point)
     total = 0.0
     for piece in task.rows.pieces():
         r = piece.responsibilities(parameters)
-        each = -xlogy(r, r).sum(axis=1)
-        total += float(each @ piece.weights) if piece.weights.size else float(each.sum())
+        row_entropies = -xlogy(r, r).sum(axis=1)
+        total += float(row_entropies @ piece.weights) if piece.weights.size else float(row_entropies.sum())
     return total

@@ -1,34 +1,32 @@
-"""`em_path`: plain EM from one start, with the mixture of every iteration kept to be looked at."""
+"""`em_path`: plain EM from one start, with the mixture at every iteration."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesgmm.em.fit import given_start, task_of
 from bayesgmm.em.runs import Status
 from bayesgmm.em.search import steps
 from bayesgmm.em.search.optima import as_parameters
-from bayesgmm.em.search.restarts import Task
-from bayesgmm.em.search.start import draw, sample_of, strategy_named, whitened
+from bayesgmm.em.search.start import StartName, draw_start, given_start, sample_of, strategy_named, whitened
 from bayesgmm.em.search.steps import Point
+from bayesgmm.em.search.task import Task, task_of
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.types import FloatArray
+from bayesgmm.types import CovarianceName, FloatArray, Seed
 from bayesgmm.validation import as_generator
 
 
 @dataclass(frozen=True, eq=False)
 class EMPath:
-    """The way of EM from a start, iteration by iteration.
+    """The path of EM from a start, iteration by iteration.
 
     Attributes
     ----------
-    parameters : the mixture at each iteration, that of the start first; components in the order of the start.
-    history : (n_iterations + 1,) log-likelihood at each of them.
+    parameters : the mixture at each iteration, beginning with the start; components in the order of the start.
+    history : (n_iterations + 1,) log-likelihood of each mixture, in nats.
     covariance : name of the covariance structure.
-    status : how the way ended; where a component collapsed, at the last mixture before.
+    status : how the path ended. If a component collapsed, the path ends at the mixture before that.
     rows : the rows and weights, not copied.
 
     Examples
@@ -40,13 +38,13 @@ class EMPath:
 
     parameters: tuple[MixtureParameters, ...]
     history: FloatArray
-    covariance: str
+    covariance: CovarianceName
     status: Status
     rows: Rows
 
     @property
     def n_iterations(self) -> int:
-        """Iterations after the start."""
+        """Number of iterations after the start."""
         return len(self.history) - 1
 
     def __repr__(self) -> str:
@@ -60,26 +58,26 @@ class EMPath:
 def em_path(
     X: ArrayLike,
     n_components: int,
-    covariance: str = "full",
+    covariance: CovarianceName = "full",
     *,
     sample_weight: ArrayLike | None = None,
-    start: MixtureParameters | ArrayLike | str = "k-means++",
+    start: StartName | MixtureParameters | ArrayLike = "k-means++",
     tol: float = 1e-6,
     max_iter: int = 1000,
-    rng: Any = None,
+    rng: Seed = None,
 ) -> EMPath:
-    """Follow EM from one start: an E-step and an M-step an iteration, nothing else (Bishop 2006, section 9.2.2).
+    """Follow plain EM from one start: each iteration is an E-step and an M-step (Bishop 2006, section 9.2.2).
 
-    This is to look at, with `plots.plot_iterations` and `plots.animate_iterations`. To fit, take `fit_em`, which tries
-    many starts and goes on by quasi-Newton steps where EM is slow.
+    The path is for teaching and for `plots.plot_iterations` and `plots.animate_iterations`. To fit a mixture, use
+    `fit_em`: it tries many starts, and takes quasi-Newton steps where EM is slow.
 
     Parameters
     ----------
-    X, n_components, covariance, sample_weight : as of `fit_em`.
+    X, n_components, covariance, sample_weight : as in `fit_em`.
     start : "k-means++" or "random"; a `MixtureParameters`; or responsibilities (n_samples, n_components).
-    tol : stop when the log-likelihood is estimated to be within `tol` of its limit, as `fit_em` does.
-    max_iter : iterations at most. The mixture of each is kept.
-    rng : int, numpy.random.Generator or None, for a start that is drawn.
+    tol : stop when the log-likelihood is estimated to be within `tol` nats of its limit, as in `fit_em`.
+    max_iter : largest number of iterations. The mixture at each iteration is kept.
+    rng : int, numpy.random.Generator or None, for "k-means++" and "random".
 
     Returns
     -------
@@ -101,32 +99,33 @@ def em_path(
     """
     task = task_of(X, n_components, covariance, sample_weight, tol, max_iter)
     generator = as_generator(rng)
-    point = _drawn(task, start, generator) if isinstance(start, str) else given_start(task, start)[0]
+    point = _drawn_start(task, start, generator) if isinstance(start, str) else given_start(task, start)[0]
     points, history, status = _follow(task, point)
     history.flags.writeable = False
     mixtures = tuple(as_parameters(point, task.rows.origin, task.rows.features) for point in points)
     return EMPath(mixtures, history, task.structure.name, status, task.rows)
 
 
-def _drawn(task: Task, start: str, rng: np.random.Generator) -> Point:
-    strategy, sample, total = strategy_named(start), sample_of(task.rows, rng), task.problem.bounds.total_cholesky
-    return draw(strategy, sample, whitened(sample, total), total, task.structure, task.n_components, rng)
+def _drawn_start(task: Task, start: str, rng: np.random.Generator) -> Point:
+    strategy, sample = strategy_named(start), sample_of(task.rows, rng)
+    points = whitened(sample, task.settings.bounds.total_cholesky)
+    return draw_start(task._replace(rows=sample), strategy, points, rng)
 
 
 def _follow(task: Task, point: Point) -> tuple[list[Point], FloatArray, Status]:
-    """The points that EM passes, the log-likelihood at each, and how it ended."""
-    rows, problem = task.rows, task.problem
-    points, statistics = [point], rows.statistics(problem.parameters(point))
+    """The points on EM's path, the log-likelihood at each, and how the path ended."""
+    rows, settings = task.rows, task.settings
+    points, statistics = [point], rows.statistics(settings.kernel_parameters(point))
     history = [statistics.log_likelihood]
-    while len(points) <= problem.max_iter:
-        point = steps.maximise(point, statistics, problem.shape)
-        parameters = problem.checked(point)
+    while len(points) <= settings.max_iter:
+        point = steps.maximise(point, statistics, settings.shape)
+        parameters = settings.parameters_unless_collapsed(point)
         if parameters is None:
             return points, np.array(history), Status.COLLAPSED
         statistics = rows.statistics(parameters)
         points.append(point)
         history.append(statistics.log_likelihood)
         recent = np.array(history[-3:])
-        if steps.has_converged(recent, len(recent), problem.tol):
+        if steps.has_converged(recent, len(recent), settings.tol):
             return points, np.array(history), Status.CONVERGED
     return points, np.array(history), Status.MAX_ITER

@@ -1,5 +1,6 @@
-"""`EMFit`: what EM found, and how each run ended."""
+"""`EMFit`: the fitted mixture, and the records of the runs that led to it."""
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +12,20 @@ from bayesgmm.display.components import component_table
 from bayesgmm.em.runs import Optimum, Restart, Status
 from bayesgmm.em.search.steps import Point
 from bayesgmm.em.uncertainty.curvature import Maximum
-from bayesgmm.exceptions import FitError, InputError
+from bayesgmm.exceptions import BayesgmmWarning, FitError, InputError
 from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import scalars_of
-from bayesgmm.types import FloatArray
+from bayesgmm.types import CovarianceName, FloatArray, Seed
 from bayesgmm.wording import count
 
 if TYPE_CHECKING:
-    from bayesgmm.em.uncertainty.standard_errors import StandardErrors
+    from bayesgmm.em.uncertainty.standard_errors import MethodName, StandardErrors
 
 
-# Covariance matrices of more estimates than this are refused: 200 MB each.
+# Largest number of estimates whose covariance matrix is computed; it then takes 200 MB.
 _MOST_PARAMETERS = 5000
 
 
@@ -36,17 +37,17 @@ class EMFit(Displayed):
     ----------
     parameters : MixtureParameters, components in decreasing order of weight.
     covariance : name of the covariance structure.
-    log_likelihood : float, at `parameters`; with weights, sum_i weight_i log p(x_i).
+    log_likelihood : float, at `parameters`, in nats; with weights, sum_i weight_i log p(x_i).
     status : how the best run ended.
     history : (n_iterations + 1,) log-likelihood of the best run, from its start on.
-    restarts : the record of every run, those that collapsed among them.
+    restarts : the record of every run, including those that collapsed.
     n_samples : float, number of rows, or the sum of the weights.
-    n_free : free parameters.
-    entropy : float, -sum_ik r_ik log r_ik, how undecided the assignments are (nats).
-    rows : the rows and weights that were fitted, not copied; None after `from_dict`, until `with_rows` gives them back.
-    optima : the distinct maxima that the runs reached, best first, the fit itself the first: two are one when their
-        log-likelihoods and, up to the order of components, their parameters agree (0.001 nats and 0.01 standard
-        deviations of the data). Empty in a fit that was saved before it was recorded.
+    n_free : number of free parameters.
+    entropy : float, -sum_ik r_ik log r_ik of the responsibilities r, in nats: how undecided the assignments are.
+    rows : the rows and weights that were fitted, not copied; None after `from_dict`, until `with_rows` restores them.
+    optima : the distinct maxima that the runs reached, the fit itself first, then the others, best first. Two runs are
+        at the same maximum if their log-likelihoods agree to 0.001 nats and, up to the order of components, their
+        parameters agree to 0.01 standard deviations of the data. Empty in a fit that was saved without them.
 
     Examples
     --------
@@ -60,7 +61,7 @@ class EMFit(Displayed):
     """
 
     parameters: MixtureParameters
-    covariance: str
+    covariance: CovarianceName
     log_likelihood: float
     status: Status
     history: FloatArray
@@ -78,7 +79,7 @@ class EMFit(Displayed):
 
     @property
     def n_iterations(self) -> int:
-        """Iterations of the best run."""
+        """Number of iterations of the best run."""
         return len(self.history) - 1
 
     @property
@@ -99,77 +100,58 @@ class EMFit(Displayed):
     def _card(self) -> Card:
         p = self.parameters
         grid, notes = component_table(p.weights, p.means, p.stds, p.features, self.n_samples)
-        collapsed = sum(run.status is Status.COLLAPSED for run in self.restarts)
-        runs = f"{count(len(self.restarts), 'start')}, {collapsed} collapsed"
+        runs = self._runs_in_words()
         if len(self.optima) > 1:
-            runs += f"; {len(self.optima)} distinct maxima, see .optima"
+            lower = self.log_likelihood - self.optima[1].log_likelihood
+            runs += f"; {len(self.optima)} distinct maxima (.optima), the next best {lower:.4g} nats lower"
         return Card(
             f"EMFit: {count(p.n_components, 'component')}, {count(p.n_features, 'feature')}, covariance "
             f"{self.covariance}, {rows_in_words(self.n_samples)}",
             [
                 f"log-likelihood {self.log_likelihood:.4f}; AIC {self.aic:.2f}, BIC {self.bic:.2f}, ICL {self.icl:.2f} "
                 f"({count(self.n_free, 'free parameter')})",
-                f"{self.status} after {count(self.n_iterations, 'iteration')}; {runs}",
+                runs,
             ],
             grid,
             notes,
         )
 
-    def summary(self) -> str:
-        """A few lines for a person."""
-        p = self.parameters
-        collapsed = sum(run.status is Status.COLLAPSED for run in self.restarts)
-        lines = [
-            f"Gaussian mixture by EM: {p.n_components} components, covariance {self.covariance}, "
-            f"{self.n_samples:g} rows",
-            f"log-likelihood {self.log_likelihood:.4f}   AIC {self.aic:.2f}   BIC {self.bic:.2f}   ICL {self.icl:.2f}",
-            f"{self.status} after {self.n_iterations} iterations; {len(self.restarts)} starts, {collapsed} collapsed",
-        ]
-        if len(self.optima) > 1:
-            lines.append(
-                f"{len(self.optima)} distinct maxima were reached; the next best is "
-                f"{self.log_likelihood - self.optima[1].log_likelihood:.4g} nats lower"
-            )
-        for k in range(p.n_components):
-            described = ", ".join(
-                f"{name} {mean:.6g} (sd {std:.4g})"
-                for name, mean, std in zip(p.features, p.means[k], p.stds[k], strict=True)
-            )
-            lines.append(f"  component {k}: weight {p.weights[k]:.4f}; {described}")
-        return "\n".join(lines)
+    def _runs_in_words(self) -> str:
+        n_collapsed = sum(run.status is Status.COLLAPSED for run in self.restarts)
+        return (
+            f"{self.status} after {count(self.n_iterations, 'iteration')}; {count(len(self.restarts), 'start')}, "
+            f"{n_collapsed} collapsed"
+        )
 
     def standard_errors(
         self,
-        method: str = "information",
+        method: "MethodName" = "information",
         *,
         ci_prob: float = 0.9,
         n_replicates: int | None = None,
-        rng: Any = None,
+        rng: Seed = None,
         progress: bool = True,
     ) -> "StandardErrors":
-        """Standard errors and intervals of weights, means, standard deviations and correlations.
+        """Standard errors and confidence intervals of weights, means, standard deviations and correlations.
 
         Parameters
         ----------
-        method : how they are found.
+        method : one of these; `StandardErrors` says how they differ in their treatment of `sample_weight`.
 
-            - "information": the inverse of the observed information, minus the log-likelihood's second derivatives.
-              Right when the model is.
+            - "information": inverse of the observed information, which is minus the second derivatives of the
+              log-likelihood. Right if the model is right.
             - "sandwich": that inverse on both sides of the sum of the rows' squared scores (White 1982,
-              doi:10.2307/1912526). Right also when the components are not Gaussian.
+              doi:10.2307/1912526). Right also if the components are not Gaussian.
             - "bootstrap": fits of rows drawn with replacement (Efron 1979, doi:10.1214/aos/1176344552).
-            - "weighted": fits of all rows under random weights, a Dirichlet's (Newton and Raftery 1994,
+            - "weighted": fits of all rows under random Dirichlet weights (Newton and Raftery 1994,
               doi:10.1111/j.2517-6161.1994.tb01956.x).
             - "parametric": fits of rows simulated from the fit.
-            - "jackknife": fits without one row, in turn; beyond 200 rows without one of 200 random groups of rows.
-        ci_prob : probability of the intervals. They are normal, symmetric about the estimate after the logarithm for
-            standard deviations, Fisher's z for correlations and the logit for weights, whatever the method. Quantiles
-            of the bootstrap's replicates cover standard deviations about 1 % less (`docs/validation.md`); they are
-            `numpy.quantile(found.replicates, [0.05, 0.95], axis=0)`.
-        n_replicates : replicates of a bootstrap, 999 by default; groups of the jackknife.
+            - "jackknife": fits without one row, for each row; beyond 200 rows, without one of 200 random groups.
+        ci_prob : probability of the confidence intervals.
+        n_replicates : number of replicates of a bootstrap, 999 by default; number of groups of the jackknife.
         rng : int, numpy.random.Generator or None, for the methods that draw. The same seed gives the same digits on any
             number of threads.
-        progress : count replicates on standard error while that is a terminal or a notebook.
+        progress : count the replicates on standard error if that is a terminal or a notebook.
 
         Returns
         -------
@@ -182,44 +164,36 @@ class EMFit(Displayed):
         FitError
             There are no standard errors: EM did not converge, the information is singular, or most replicates failed.
 
-        Notes
+        Warns
         -----
-        What `sample_weight` means depends on the method, as what is random does. "information" and "parametric" trust
-        the model, and read weights as frequencies: a row of weight 2 is two observations, and doubling all weights
-        divides each standard error by sqrt(2). The other methods take each row of positive weight as one observation,
-        drawn, left out or reweighted as a whole, with a weight that says how much it matters (as in a survey); doubling
-        all weights changes nothing. If weights are counts and one of these methods is wanted, fit
-        `numpy.repeat(X, counts, axis=0)`.
-
-        Replicates climb from the fit, by quasi-Newton steps that begin with its information: they describe the
-        uncertainty around this maximum, not which of several maxima is found. Each is given the fit's labels by the
-        assignment of least cross-entropy.
-
-        Where components overlap so much that the log-likelihood is far from a quadratic, curvature understates the
-        uncertainty, and the bootstrap is nearer the truth.
+        BayesgmmWarning
+            More than 5 % of the replicates failed, or have components that are not clearly those of the fit.
 
         Examples
         --------
         >>> import bayesgmm as bg
         >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
         >>> for method in ("information", "sandwich"):
-        ...     print(method, em.standard_errors(method).table.loc["stds[0, eruptions]", "standard_error"].round(3))
+        ...     print(method, em.standard_errors(method).table.loc["stds[0, eruptions]", "se"].round(3))
         information 0.023
         sandwich 0.023
         """
-        # This imports pandas, which an EM fit does without.
-        from bayesgmm.em.uncertainty.standard_errors import standard_errors
+        # Imported here because it imports pandas, which an EM fit does not need.
+        from bayesgmm.em.uncertainty.standard_errors import standard_errors, warning_about
 
-        return standard_errors(
+        errors = standard_errors(
             maximum_of(self), method, ci_prob=ci_prob, n_replicates=n_replicates, rng=rng, progress=progress
         )
+        if (message := warning_about(errors)) is not None:
+            warnings.warn(message, BayesgmmWarning, stacklevel=2)
+        return errors
 
     def with_rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> "EMFit":
-        """The same fit with the rows that it was fitted to, for a fit that was read from a file or a dictionary.
+        """The same fit with its rows, for a fit that was read from a file or a dictionary.
 
         Parameters
         ----------
-        X : (n_samples, n_features) rows.
+        X : (n_samples, n_features) the rows that were fitted.
         sample_weight : (n_samples,) their weights, if the fit had any.
 
         Returns
@@ -229,7 +203,7 @@ class EMFit(Displayed):
         Raises
         ------
         InputError
-            The log-likelihood of these rows is not the fit's.
+            The log-likelihood of these rows is not that of the fit.
 
         Examples
         --------
@@ -243,11 +217,11 @@ class EMFit(Displayed):
         12
         """
         fit = replace(self, rows=as_rows(X, sample_weight, features=self.parameters.features))
-        statistics_at(fit)
+        rows_and_statistics(fit)
         return fit
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, texts and lists, for JSON; `from_dict` restores the fit exactly.
+        """The fit as numbers, strings and lists, for JSON; `from_dict` restores it exactly, without its rows.
 
         Examples
         --------
@@ -278,7 +252,7 @@ class EMFit(Displayed):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "EMFit":
-        """The fit that `to_dict` described."""
+        """The fit from the dictionary that `to_dict` made."""
         return cls(
             parameters=MixtureParameters(**values["parameters"]),
             covariance=values["covariance"],
@@ -299,49 +273,50 @@ class EMFit(Displayed):
         )
 
 
-def statistics_at(em: EMFit) -> SufficientStatistics:
-    """One pass over the fit's rows, at the fit.
+def rows_and_statistics(em: EMFit) -> tuple[Rows, SufficientStatistics]:
+    """The rows of the fit, and their sufficient statistics at the fit.
 
-    Raises InputError when it has no rows, or others than it was fitted to.
+    Raises InputError if the fit has no rows, or if these rows are not those that were fitted.
     """
     if em.rows is None:
         raise InputError(
             "This fit has no rows: it was read from a file or a dictionary, which hold estimates only. Call "
-            "em.with_rows(X, sample_weight) with the rows that it was fitted to, and use what that returns."
+            "em.with_rows(X, sample_weight) with the rows that were fitted, and use the fit that it returns."
         )
     p = em.parameters
     diagonal = structure_named(em.covariance).diagonal
-    at = kernel_parameters(p.weights, p.means - em.rows.origin, np.linalg.cholesky(p.covariances), diagonal=diagonal)
-    found = em.rows.statistics(at)
-    if not abs(found.log_likelihood - em.log_likelihood) <= 1e-8 * (abs(em.log_likelihood) + em.n_samples):
+    choleskys = np.linalg.cholesky(p.covariances)
+    parameters = kernel_parameters(p.weights, p.means - em.rows.origin, choleskys, diagonal=diagonal)
+    statistics = em.rows.statistics(parameters)
+    if not abs(statistics.log_likelihood - em.log_likelihood) <= 1e-8 * (abs(em.log_likelihood) + em.n_samples):
         raise InputError(
             f"X and sample_weight are not those of the fit: its log-likelihood is {em.log_likelihood:.8g}, and that of "
-            f"these rows {found.log_likelihood:.8g}. Pass the rows and weights that it was fitted to, unchanged."
+            f"these rows {statistics.log_likelihood:.8g}. Pass the rows and weights that were fitted, unchanged."
         )
-    return found
+    return em.rows, statistics
 
 
 def maximum_of(em: EMFit) -> Maximum:
-    """The fit with its rows.
+    """The fit in the form that standard errors are computed from.
 
-    Raises InputError when the fit has no rows, or others than it was fitted to; FitError when it did not converge.
+    Raises InputError if the fit has no rows, or others than were fitted; FitError if it did not converge.
     """
-    statistics = statistics_at(em)
+    rows, statistics = rows_and_statistics(em)
     if em.status is not Status.CONVERGED:
         raise FitError(
             f"EM {em.status}. Standard errors belong to a maximum of the likelihood, and this fit may not be one: fit "
             f"again until it has converged."
         )
     p, structure = em.parameters, structure_named(em.covariance)
-    if len(found := scalars_of(p.n_components, p.features, em.covariance)) > _MOST_PARAMETERS:
+    scalars = scalars_of(p.n_components, p.features, em.covariance)
+    if len(scalars) > _MOST_PARAMETERS:
         raise InputError(
             f"covariance={em.covariance!r} with {p.n_components} components of {p.n_features} features has "
-            f"{len(found)} numbers; the covariance of more than {_MOST_PARAMETERS} estimates is not computed. Fit "
+            f"{len(scalars)} numbers; the covariance of more than {_MOST_PARAMETERS} estimates is not computed. Fit "
             f"fewer components or features, or covariance='diag'."
         )
-    assert em.rows is not None  # or statistics_at would have refused
-    point = Point(p.weights.copy(), p.means - em.rows.origin, np.linalg.cholesky(p.covariances))
-    return Maximum(p, em.rows, structure, point, statistics, found)
+    point = Point(p.weights.copy(), p.means - rows.origin, np.linalg.cholesky(p.covariances))
+    return Maximum(p, rows, structure, point, statistics, scalars)
 
 
 def _numbers(parameters: MixtureParameters) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the runs of a fit leave behind: how each ended, and the maxima they reached."""
+"""Records of the runs of a fit: how each run ended, and the maxima that the runs reached."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -9,7 +9,10 @@ from bayesgmm.wording import count
 
 
 class Status(Enum):
-    """How a run of EM ended; `remedy` says what to do about it.
+    """How a run of EM ended; `text` names it, and `remedy` says what to do about it.
+
+    CONVERGED: the log-likelihood has reached its limit. MAX_ITER: the run used all its iterations. ABANDONED: the run
+    was stopped after the short run, in favour of others. COLLAPSED: the covariance of a component became singular.
 
     Examples
     --------
@@ -23,10 +26,10 @@ class Status(Enum):
 
     CONVERGED = ("converged", "")
     MAX_ITER = ("stopped at max_iter", "raise max_iter, or tol if fewer digits will do")
-    OVERTAKEN = (
-        "overtaken",
-        "none needed: after the short run its log-likelihood was not among the best, and others that ran on were "
-        "near it, or it was too far below them",
+    ABANDONED = (
+        "abandoned",
+        "no action needed, this start was dropped after its short run because it was worse than, or close to, runs "
+        "that continued",
     )
     COLLAPSED = (
         "collapsed",
@@ -43,10 +46,22 @@ class Status(Enum):
 
 
 class Restart(NamedTuple):
-    """The record of one run.
+    """The record of one run of EM.
 
-    start: how it began; history: log-likelihood at each iteration; sampled: of a sample of the rows, not of all;
-    n_failed: passes over the rows that led to no iteration, because the log-likelihood was lower there.
+    Attributes
+    ----------
+    start : name of the start: "k-means++", "random", "parameters" or "responsibilities".
+    status : how the run ended.
+    history : (n_iterations + 1,) log-likelihood at each iteration, in nats.
+    sampled : whether the log-likelihoods are those of a sample of the rows.
+    n_failed : passes over the rows at points that were rejected because the log-likelihood is lower there.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+    >>> len(em.restarts), em.restarts[0].start, em.restarts[0].status.text
+    (100, 'k-means++', 'converged')
     """
 
     start: str
@@ -57,23 +72,38 @@ class Restart(NamedTuple):
 
     @property
     def log_likelihood(self) -> float:
+        """Log-likelihood at the end of the run."""
         return float(self.history[-1])
 
     @property
     def n_passes(self) -> int:
-        """Passes over the rows, the first of which gives the log-likelihood of the start."""
+        """Passes over the rows; the first gives the log-likelihood of the start."""
         return len(self.history) + self.n_failed
 
     def __repr__(self) -> str:
-        of = " of a sample of the rows" if self.sampled else ""
+        of_sample = " of a sample of the rows" if self.sampled else ""
         return (
             f"Restart({self.start}, {self.status.text} after {count(len(self.history) - 1, 'iteration')}, "
-            f"log-likelihood{of} {self.log_likelihood:.4f})"
+            f"log-likelihood{of_sample} {self.log_likelihood:.4f})"
         )
 
 
 class Optimum(NamedTuple):
-    """A maximum of the likelihood. n_runs: how many of the runs that went on to the end reached it."""
+    """A maximum of the likelihood.
+
+    Attributes
+    ----------
+    parameters : the mixture at the maximum.
+    log_likelihood : float, at `parameters`, in nats.
+    n_runs : number of runs that converged to it.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+    >>> em.optima[0].log_likelihood == em.log_likelihood
+    True
+    """
 
     parameters: MixtureParameters
     log_likelihood: float

@@ -22,7 +22,7 @@ from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.draws import mixture_draws
 from bayesgmm.posterior.labels.align import align
 from bayesgmm.posterior.prediction.predict import predict, predict_density
-from bayesgmm.types import FloatArray
+from bayesgmm.types import CovarianceName, FloatArray
 
 
 class BayesianGaussianMixture(MixtureEstimator):
@@ -82,7 +82,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: CovarianceName = "full",
         prior: Prior | None = None,
         n_init: int = 100,
         draws: int | None = None,

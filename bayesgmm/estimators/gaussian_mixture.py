@@ -17,7 +17,7 @@ from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 from bayesgmm.mixture.data_covariance import split_into_equal_volumes, total_cholesky
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.types import FloatArray
+from bayesgmm.types import CovarianceName, FloatArray
 from bayesgmm.validation import as_numbers
 
 # scikit-learn's names of the starts that are `fit_em`'s too.
@@ -81,7 +81,7 @@ class GaussianMixture(MixtureEstimator):
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: CovarianceName = "full",
         tol: float = 1e-6,
         max_iter: int = 10_000,
         n_init: int = 100,
@@ -187,7 +187,7 @@ class GaussianMixture(MixtureEstimator):
         """(`n_iter_`,) log-likelihood a row after each iteration of the best run."""
         return self.em_.history[1:] / self.em_.n_samples
 
-    def _start(self, X: Any) -> MixtureParameters | str:
+    def _start(self, X: ArrayLike) -> MixtureParameters | str:
         if self.means_init is None:
             if self.weights_init is not None or self.precisions_init is not None:
                 raise InputError(

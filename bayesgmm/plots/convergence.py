@@ -24,7 +24,7 @@ class _Look(NamedTuple):
 
 
 _LOOKS = {
-    Status.OVERTAKEN: _Look(MUTED, 0.6, "-", ""),
+    Status.ABANDONED: _Look(MUTED, 0.6, "-", ""),
     Status.COLLAPSED: _Look("#D55E00", 1, "--", "X"),
     Status.CONVERGED: _Look("#0072B2", 1, "-", "o"),
     Status.MAX_ITER: _Look("#CC79A7", 1, "-.", "s"),

@@ -1,11 +1,11 @@
-"""The compiled steps against their definitions, and the climb against plain EM."""
+"""The compiled arithmetic against its definitions, and the climb against plain EM."""
 
 import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.em.search import climb, steps
-from bayesgmm.em.search.restarts import together
+from bayesgmm.em.search import climb, moves, steps
+from bayesgmm.em.search.restarts import run_in_lockstep
 from bayesgmm.em.search.steps import Bounds, Point
 from bayesgmm.kernel.passes import KernelParameters
 from bayesgmm.kernel.rows import rows_of
@@ -20,7 +20,7 @@ def statistics_at(rows, point, structure):
 
 @pytest.fixture
 def setting(request):
-    """Rows, a structure and a point of that structure that is no optimum."""
+    """Rows, a covariance structure, and a point of that structure which is not an optimum."""
     structure = STRUCTURES[request.param]
     simulation = bg.datasets.simulate(500, 3, 4, separation=1.5, rng=3)
     rows = rows_of(simulation.X)
@@ -35,15 +35,15 @@ every_structure = pytest.mark.parametrize("setting", STRUCTURES, indirect=True)
 
 @every_structure
 def test_the_gradient_is_that_of_the_log_likelihood_along_moves(setting):
-    """Central differences of step 1e-5 are right to about 1e-9 of the log-likelihood's curvature, N."""
+    """Central differences with step 1e-5 have an error of about 1e-9 times the curvature of the log-likelihood, N."""
     rows, structure, point = setting
-    gradient, metric = steps.gradient_and_metric(point, statistics_at(rows, point, structure), structure.flags)
+    gradient, metric = moves.gradient_and_metric(point, statistics_at(rows, point, structure), structure.shape)
     h = 1e-5
     for p in range(len(gradient)):
         move = np.zeros(len(gradient))
         move[p] = h
         ahead, behind = (
-            statistics_at(rows, steps.moved(point, sign * move, structure.flags), structure).log_likelihood
+            statistics_at(rows, moves.point_after(point, sign * move, structure.shape), structure).log_likelihood
             for sign in (1, -1)
         )
         assert (ahead - behind) / (2 * h) == pytest.approx(gradient[p], abs=1e-4)
@@ -51,13 +51,13 @@ def test_the_gradient_is_that_of_the_log_likelihood_along_moves(setting):
 
 
 @every_structure
-def test_a_move_of_nothing_stays_and_a_move_keeps_the_structure(setting):
+def test_a_zero_move_stays_and_every_move_keeps_the_structure(setting):
     _, structure, point = setting
-    size = len(steps.gradient_and_metric(point, statistics_at(*setting[:1], point, structure), structure.flags)[0])
-    for before, after in zip(point, steps.moved(point, np.zeros(size), structure.flags), strict=True):
+    size = len(moves.gradient_and_metric(point, statistics_at(*setting[:1], point, structure), structure.shape)[0])
+    for before, after in zip(point, moves.point_after(point, np.zeros(size), structure.shape), strict=True):
         np.testing.assert_allclose(after, before, rtol=1e-14)
     move = np.random.default_rng(0).normal(size=size)
-    there = steps.moved(point, move, structure.flags)
+    there = moves.point_after(point, move, structure.shape)
     covariances = there.choleskys @ there.choleskys.transpose(0, 2, 1)
     counts = there.weights * 500
     np.testing.assert_allclose(
@@ -73,9 +73,9 @@ def test_the_m_step_is_the_weighted_moments(setting):
     r = mixture.responsibilities(X)
     counts = r.sum(axis=0)
     means = r.T @ X / counts[:, None]
-    apart = X - means[:, None]
-    scatter = np.einsum("nk,kni,knj->kij", r, apart, apart)
-    new = steps.maximise(point, statistics_at(rows, point, structure), structure.flags)
+    deviations = X - means[:, None]
+    scatter = np.einsum("nk,kni,knj->kij", r, deviations, deviations)
+    new = steps.maximise(point, statistics_at(rows, point, structure), structure.shape)
     np.testing.assert_allclose(new.weights, counts / 500, rtol=1e-12)
     np.testing.assert_allclose(new.means, means, rtol=1e-11, atol=1e-12)
     covariances = new.choleskys @ new.choleskys.transpose(0, 2, 1)
@@ -98,12 +98,12 @@ def test_collapse_is_judged_by_the_smallest_relative_variance():
 
 
 def plain_em(rows, structure, point, n):
-    """Log-likelihoods of n iterations, and the point reached."""
+    """Log-likelihoods of n iterations, and the last point."""
     history = []
     for _ in range(n):
         statistics = statistics_at(rows, point, structure)
         history.append(statistics.log_likelihood)
-        point = steps.maximise(point, statistics, structure.flags)
+        point = steps.maximise(point, statistics, structure.shape)
     return np.array(history), point
 
 
@@ -112,9 +112,9 @@ SLOW = [("full", 1), ("full", 4), ("tied", 2), ("diag", 3), ("spherical", 9)]
 
 @pytest.mark.parametrize(("covariance", "seed"), SLOW)
 def test_a_climb_takes_a_fraction_of_plain_ems_passes_and_never_ends_below(covariance, seed):
-    """Overlapping components, where EM needs 100 iterations and more to come within 1e-6 of its limit.
+    """Overlapping components, where EM needs more than 100 iterations to come within 1e-6 of its limit.
 
-    Nothing here is random: the start is the truth, and the same one for both.
+    Nothing here is random: both methods start at the truth.
     """
     simulation = bg.datasets.simulate(3000, 3, 2, separation=1.5, rng=seed)
     em = bg.fit_em(simulation.X, 3, covariance, start=simulation.parameters)
@@ -131,8 +131,8 @@ def test_a_climb_takes_a_fraction_of_plain_ems_passes_and_never_ends_below(covar
 
 
 def test_a_climb_whose_gradient_is_wrong_would_be_noticed(monkeypatch):
-    """The broken twin: with the means' gradient turned round, nearly every step fails."""
-    right = steps.gradient_and_metric
+    """A deliberately broken version: with the sign of the gradient of the means reversed, nearly every step fails."""
+    right = moves.gradient_and_metric
 
     def wrong(point, statistics, shape):
         gradient, metric = right(point, statistics, shape)
@@ -141,25 +141,25 @@ def test_a_climb_whose_gradient_is_wrong_would_be_noticed(monkeypatch):
 
     simulation = bg.datasets.simulate(3000, 3, 2, separation=1.5, rng=1)
     sound = bg.fit_em(simulation.X, 3, start=simulation.parameters).restarts[0]
-    monkeypatch.setattr(climb.steps, "gradient_and_metric", wrong)
+    monkeypatch.setattr(climb.moves, "gradient_and_metric", wrong)
     broken = bg.fit_em(simulation.X, 3, start=simulation.parameters).restarts[0]
     assert broken.n_failed > 3 * sound.n_failed + 10
-    assert (np.diff(broken.history) >= 0).all()  # safe all the same
+    assert (np.diff(broken.history) >= 0).all()  # it is slow, but still correct
 
 
-def test_climbs_on_shared_passes_end_where_each_would_alone():
+def test_climbs_in_lockstep_end_where_each_of_them_ends_alone():
     simulation = bg.datasets.simulate(20_000, 3, 3, separation=2.0, rng=5)
     rows, structure = rows_of(simulation.X), STRUCTURES["full"]
     total = np.linalg.cholesky(np.cov(simulation.X, rowvar=False))
     bounds = Bounds(20_000.0, 3.0, total, lower_inverses(total[np.newaxis])[0], 1e-12)
-    problem = climb.Problem(structure.flags, bounds, 1e-8, 1000)
+    settings = climb.ClimbSettings(structure.shape, bounds, 1e-8, 1000)
     truth = simulation.parameters
     starts = [
         Point(truth.weights, truth.means - rows.origin + shift, np.linalg.cholesky(truth.covariances))
         for shift in (0.0, 0.2, -0.2)
     ]
-    shared = together(rows, [climb.climb(problem, start, "given") for start in starts])
-    alone = [together(rows, [climb.climb(problem, start, "given")])[0] for start in starts]
+    shared = run_in_lockstep(rows, [climb.climb(settings, start, "given") for start in starts])
+    alone = [run_in_lockstep(rows, [climb.climb(settings, start, "given")])[0] for start in starts]
     for (point, record), (other, its_record) in zip(shared, alone, strict=True):
         assert record.status is its_record.status is bg.Status.CONVERGED
         assert record.log_likelihood == pytest.approx(its_record.log_likelihood, abs=1e-7)

@@ -8,10 +8,14 @@ from scipy.stats import special_ortho_group
 from sklearn.mixture import GaussianMixture as Peer
 
 import bayesgmm as bg
+from bayesgmm.em.runs import Restart
 from bayesgmm.em.search import collapse
+from bayesgmm.em.search.climb import EMRun
+from bayesgmm.em.search.restarts import Restarts
+from bayesgmm.em.search.steps import Point
 from bayesgmm.mixture.covariance import STRUCTURES
 
-# Maxima found by mclust 6 at a tight tolerance (its VVV, EEE, VVI, VII, E, V).
+# Maxima by mclust 6 at a tight tolerance (its models VVV, EEE, VVI, VII, E and V).
 PUBLISHED = [
     ("faithful", "full", 2, -1130.26396),
     ("faithful", "tied", 2, -1140.18676),
@@ -38,7 +42,7 @@ def test_the_published_maximum_is_reached_from_every_seed(published_data, name, 
 
 def test_information_criteria_have_scikit_learns_sign(faithful):
     em = bg.fit_em(faithful, 3, "tied", rng=1)
-    assert em.bic == pytest.approx(2314.2957, abs=0.05)  # mclust's best by BIC, with the opposite sign there
+    assert em.bic == pytest.approx(2314.2957, abs=0.05)  # the best model by mclust's BIC, whose sign is opposite
     assert em.aic == pytest.approx(-2 * em.log_likelihood + 2 * em.n_free)
     assert em.icl > em.bic
 
@@ -62,7 +66,7 @@ def test_one_component_is_the_closed_form(covariance, iris):
 @pytest.mark.parametrize("covariance", STRUCTURES)
 @pytest.mark.parametrize("seed", range(13))
 def test_the_same_start_leads_to_scikit_learns_fixed_point(covariance, seed):
-    """52 data sets. Peers stop at different iterations, so both run until nothing moves."""
+    """52 data sets. The two packages stop at different iterations, so both run until nothing changes."""
     rng = np.random.default_rng(seed)
     K, D = int(rng.integers(2, 5)), int(rng.integers(1, 5))
     simulation = bg.datasets.simulate(400, K, D, separation=3.0, rng=rng)
@@ -195,6 +199,17 @@ def test_when_every_start_collapses_the_error_keeps_the_records():
     assert all(run.status is bg.Status.COLLAPSED for run in caught.value.restarts)
 
 
+def test_a_run_that_continued_for_its_novelty_is_the_fit_only_if_it_is_higher_by_more_than_rounding():
+    def run(log_likelihood):
+        point = Point(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
+        return EMRun(point, Restart("random", bg.Status.CONVERGED, np.array([log_likelihood])))
+
+    finalists = [run(-10.5), run(-10.0), run(-10.0)]
+    for novel, best in ([run(-10.0 + 1e-7)], finalists[1]), ([higher := run(-9.9)], higher):
+        assert Restarts([], finalists, novel, []).best(tol=1e-6) is best
+    assert Restarts([run(0.0)], [], [], []).best(tol=1e-6) is None
+
+
 def test_well_separated_tight_clusters_are_not_called_collapsed():
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(size=(50, 2)) + centre for centre in (0, 1e4, -3e4)])
@@ -202,7 +217,7 @@ def test_well_separated_tight_clusters_are_not_called_collapsed():
     np.testing.assert_allclose(em.parameters.weights, 1 / 3, atol=1e-9)
 
 
-def test_max_iter_is_said_with_its_remedy(iris):
+def test_a_fit_that_stopped_at_max_iter_says_so_with_a_remedy(iris):
     em = bg.fit_em(iris, 3, max_iter=2, rng=1)
     assert em.status is bg.Status.MAX_ITER and not em.converged
     assert "raise max_iter" in em.summary()
@@ -210,14 +225,14 @@ def test_max_iter_is_said_with_its_remedy(iris):
 
 
 def test_the_tolerance_bounds_the_distance_to_the_limit(faithful):
-    """Slow convergence (hundreds of iterations), where stopping at a small gain would stop far too early."""
+    """Convergence takes hundreds of iterations: a rule that stops at a small gain would stop far too early."""
     loose = bg.fit_em(faithful, 3, "tied", tol=1e-3, rng=1)
     tight = bg.fit_em(faithful, 3, "tied", tol=1e-11, start=loose.parameters)
     assert 0 <= tight.log_likelihood - loose.log_likelihood < 5e-3
 
 
 def test_no_array_of_rows_by_components_is_made():
-    """What the fit allocates stays below half of the data, so with the data below 1.5 times them."""
+    """The fit allocates less than half of the size of the data."""
     X = np.random.default_rng(0).normal(size=(300_000, 10))
     bg.fit_em(X[:100], 2, n_init=1, max_iter=2, rng=0)  # compile and import first
     tracemalloc.start()
@@ -227,8 +242,8 @@ def test_no_array_of_rows_by_components_is_made():
     assert peak < 0.5 * X.nbytes
 
 
-def test_a_floor_that_is_never_checked_would_be_noticed(monkeypatch):
-    """The broken twin of the collapse tests: without the check, the fit is not usable."""
+def test_a_covariance_floor_that_is_never_checked_would_be_noticed(monkeypatch):
+    """A deliberately broken version: without the check for collapse, the fit is not usable."""
     monkeypatch.setattr(collapse, "COVARIANCE_FLOOR", -1.0)
     X = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], 4, axis=0)
     with pytest.raises((np.linalg.LinAlgError, bg.BayesgmmError)):

@@ -9,14 +9,14 @@ from bayesgmm.mixture.covariance import STRUCTURES
 
 @pytest.fixture(scope="module")
 def dyadic(iris):
-    """Iris in multiples of 2^-20 of a standard deviation: 2^27 of them may be added, 1.3e8, without rounding."""
+    """Iris in multiples of 2^-20 standard deviations: adding 2^27 (1.3e8) standard deviations rounds nothing."""
     return np.round((iris - iris.mean(axis=0)) / iris.std(axis=0) * 2**20) / 2**20
 
 
 @pytest.mark.parametrize("covariance", STRUCTURES)
 @pytest.mark.parametrize("scale", [2.0**-40, 2.0**40, 1e-12, 1e12])
 def test_units_do_not_matter(covariance, scale, dyadic):
-    """From 1e-12 to 1e12: the same maximum and parameters."""
+    """The maximum and the parameters are the same in units from 1e-12 to 1e12."""
     em, scaled = (bg.fit_em(X, 3, covariance, rng=1) for X in (dyadic, dyadic * scale))
     log_volume = dyadic.size * np.log(scale)
     assert scaled.log_likelihood == pytest.approx(em.log_likelihood - log_volume, abs=1e-8 * dyadic.size)
@@ -28,7 +28,7 @@ def test_units_do_not_matter(covariance, scale, dyadic):
 
 
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag"])
-def test_each_feature_may_have_a_unit_of_its_own(covariance, dyadic):
+def test_every_feature_may_have_its_own_unit(covariance, dyadic):
     scales = np.array([1e-12, 1.0, 1e12, 1e3])
     em, scaled = (bg.fit_em(X, 3, covariance, rng=1) for X in (dyadic, dyadic * scales))
     log_volume = len(dyadic) * np.log(scales).sum()
@@ -39,7 +39,7 @@ def test_each_feature_may_have_a_unit_of_its_own(covariance, dyadic):
 @pytest.mark.parametrize("covariance", STRUCTURES)
 @pytest.mark.parametrize("shift", [2.0**27, -(2.0**27)])
 def test_the_origin_does_not_matter(covariance, shift, dyadic):
-    """1.3e8 standard deviations away, where a mean itself has an error of 1.5e-8."""
+    """The data are 1.3e8 standard deviations from 0, where a mean itself has an error of 1.5e-8."""
     em, moved = (bg.fit_em(X, 3, covariance, rng=1) for X in (dyadic, dyadic + shift))
     assert moved.log_likelihood == pytest.approx(em.log_likelihood, abs=1e-7)
     np.testing.assert_allclose(moved.parameters.means - shift, em.parameters.means, atol=1e-7)
@@ -47,7 +47,7 @@ def test_the_origin_does_not_matter(covariance, shift, dyadic):
 
 
 def test_variances_taken_far_from_the_rows_would_be_noticed(dyadic):
-    """The broken twin: E x^2 - (E x)^2 has no digit left at that distance."""
+    """A deliberately broken version: E x^2 - (E x)^2 has no correct digit at that distance from 0."""
     X = dyadic + 2.0**27
     naive = (X**2).mean(axis=0) - X.mean(axis=0) ** 2
     assert (np.abs(naive / dyadic.var(axis=0) - 1) > 0.1).all()
@@ -56,7 +56,7 @@ def test_variances_taken_far_from_the_rows_would_be_noticed(dyadic):
 @pytest.mark.parametrize("covariance", STRUCTURES)
 def test_the_order_of_rows_features_and_labels_does_not_matter(covariance, dyadic):
     start = bg.fit_em(dyadic, 3, covariance, rng=1).parameters
-    # From a point that is no optimum, so that there is a way to go.
+    # Start at a point that is not an optimum, so that EM has to move.
     start = bg.MixtureParameters(start.weights, start.means + 0.1, start.covariances)
     em = bg.fit_em(dyadic, 3, covariance, start=start)
     rows, columns, labels = np.random.default_rng(1).permutation(len(dyadic)), [2, 0, 3, 1], [2, 0, 1]

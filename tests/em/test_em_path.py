@@ -1,4 +1,4 @@
-"""EM's path is EM, step by step."""
+"""`em_path` follows EM, iteration by iteration."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def log_likelihood(X, mixture):
 
 @pytest.mark.filterwarnings("ignore", category=ConvergenceWarning)
 @pytest.mark.parametrize("covariance", STRUCTURES)
-def test_each_iteration_is_scikit_learns(overlapping, covariance):
+def test_every_iteration_is_that_of_scikit_learn(overlapping, covariance):
     X, start = overlapping
     path = bg.em_path(X, 2, covariance, start=start, tol=1e-12, max_iter=7)
     precisions = {
@@ -53,7 +53,7 @@ def test_each_iteration_is_scikit_learns(overlapping, covariance):
         assert path.history[n] == pytest.approx(theirs.score(X) * len(X), rel=1e-10)
 
 
-def test_the_log_likelihood_is_that_of_each_mixture_and_never_falls(overlapping):
+def test_the_history_is_the_log_likelihood_of_each_mixture_and_never_falls(overlapping):
     X, start = overlapping
     path = bg.em_path(X, 2, start=start)
     assert len(path.parameters) == len(path.history) == path.n_iterations + 1
@@ -62,7 +62,7 @@ def test_the_log_likelihood_is_that_of_each_mixture_and_never_falls(overlapping)
     np.testing.assert_allclose(path.parameters[0].means, start.means)
 
 
-def test_it_ends_where_the_fit_ends(overlapping):
+def test_the_path_ends_where_the_fit_ends(overlapping):
     X, start = overlapping
     path, em = bg.em_path(X, 2, start=start), bg.fit_em(X, 2, start=start)
     assert path.status is bg.Status.CONVERGED
@@ -80,7 +80,7 @@ def test_a_weight_of_two_is_two_rows(overlapping):
     np.testing.assert_allclose(one.history, other.history, rtol=1e-10)
 
 
-def test_a_collapse_ends_the_path_before_it(overlapping):
+def test_the_path_ends_before_a_collapse(overlapping):
     X, start = overlapping
     X = np.concatenate([X, [[50.0, 50.0]]])
     means = np.array([start.means[0], [50.0, 50.0]])
@@ -100,7 +100,7 @@ def test_starts_are_drawn_from_the_seed(overlapping):
     np.testing.assert_allclose(given.weights, responsibilities.mean(axis=0))
 
 
-def test_nothing_of_a_path_can_be_changed(overlapping):
+def test_a_path_cannot_be_changed(overlapping):
     path = bg.em_path(*overlapping[:1], 2, rng=1)
     with pytest.raises(ValueError, match="read-only"):
         path.history[0] = 0
@@ -124,6 +124,6 @@ def test_nothing_of_a_path_can_be_changed(overlapping):
         ({"start": bg.MixtureParameters([1.0], [[0.0, 0.0]], [np.eye(2)])}, "start has 1 components"),
     ],
 )
-def test_what_cannot_be_followed_is_refused(overlapping, options, message):
+def test_bad_arguments_are_refused(overlapping, options, message):
     with pytest.raises(bg.InputError, match=message):
         bg.em_path(overlapping[0], 2, **options)

@@ -10,11 +10,10 @@ from helpers import mclust, naturals
 
 import bayesgmm as bg
 from bayesgmm.em import result
-from bayesgmm.em.search import steps
-from bayesgmm.em.uncertainty import curvature as uncertainty
-from bayesgmm.em.uncertainty import resampling, standard_errors
+from bayesgmm.em.search import moves
+from bayesgmm.em.uncertainty import curvature, resampling, standard_errors
 from bayesgmm.mixture.covariance import STRUCTURES
-from bayesgmm.mixture.scalars import scalars_of
+from bayesgmm.mixture.scalars import entries
 
 METHODS = standard_errors.METHODS
 DRAWING = ("bootstrap", "weighted", "parametric", "jackknife")
@@ -26,11 +25,11 @@ def errors(em, method="information", **options):
 
 
 def ses(em, method="information", **options):
-    return errors(em, method, **options).table["standard_error"]
+    return errors(em, method, **options).table["se"]
 
 
 def two_groups(n=300, D=2, rng=1):
-    """Rows of two overlapping groups, and a fit of them to 1e-12."""
+    """(n, D) rows of two overlapping groups."""
     return bg.datasets.simulate(n, 2, D, separation=2.5, rng=rng).X
 
 
@@ -39,7 +38,7 @@ def fitted(X, K, covariance="full", **options):
 
 
 def free(em):
-    """The fit's numbers without the last weight, and the matrix that brings it back."""
+    """The scalars of the fit without the last weight, and the matrix that restores it."""
     values = errors(em).table["estimate"].to_numpy()
     K = em.parameters.n_components
     if K == 1:
@@ -55,10 +54,9 @@ def free(em):
 @pytest.mark.parametrize("D", [1, 2, 3])
 @pytest.mark.parametrize("method", ["information", "parametric"])
 def test_one_component_has_the_textbook_standard_errors(D, method):
-    """Mean s / sqrt N, standard deviation s / sqrt 2N, correlation (1 - r^2) / sqrt N: of the information exactly.
+    """Mean s / sqrt N, standard deviation s / sqrt 2N, correlation (1 - r^2) / sqrt N: exact for the information.
 
-    999 replicates have standard errors that are off by 2.2 % (one sd) plus a term of order 1/N: 12 % is five sd and
-    would be seen for sure.
+    The standard errors from 999 replicates have an error of 2.2 % (one sd) plus a term of order 1/N. 12 % is five sd.
     """
     X = np.random.default_rng(1).normal(size=(400, D)) @ np.triu(np.ones((D, D))) * 10.0 + 1e4
     em = fitted(X, 1)
@@ -66,10 +64,10 @@ def test_one_component_has_the_textbook_standard_errors(D, method):
     closed = [*s / np.sqrt(N), *s / np.sqrt(2 * N)]
     R = np.corrcoef(X, rowvar=False).reshape(D, D)
     closed += [(1 - R[i, j] ** 2) / np.sqrt(N) for i in range(D) for j in range(i)]
-    np.testing.assert_allclose(table["standard_error"], closed, rtol=1e-7 if method == "information" else 0.12)
+    np.testing.assert_allclose(table["se"], closed, rtol=1e-7 if method == "information" else 0.12)
 
 
-def test_diagonal_and_spherical_components_have_theirs():
+def test_diagonal_and_spherical_components_have_the_textbook_standard_errors():
     X = np.random.default_rng(1).normal(size=(300, 3)) * [1.0, 2.0, 3.0]
     s = X.std(axis=0)
     np.testing.assert_allclose(ses(fitted(X, 1, "diag")), [*s / np.sqrt(300), *s / np.sqrt(600)], rtol=1e-7)
@@ -79,7 +77,7 @@ def test_diagonal_and_spherical_components_have_theirs():
 
 
 def test_the_jackknife_of_a_mean_is_its_textbook_standard_error():
-    """Row by row s / sqrt n with n - 1 in s; by groups, the groups' means about the mean (Busing et al. 1999)."""
+    """One row at a time: s / sqrt n with n - 1 in s. In groups: deviations of group means (Busing et al. 1999)."""
     X = np.random.default_rng(1).gamma(2.0, size=150)
     em = fitted(X, 1)
     assert ses(em, "jackknife")["means[0, x0]"] == pytest.approx(X.std(ddof=1) / np.sqrt(150), rel=1e-6)
@@ -97,11 +95,11 @@ def test_beyond_two_hundred_rows_the_jackknife_says_how_it_groups():
     assert found.notes == ("Left out: 200 random groups of 2 or 3 rows in turn.",)
 
 
-# Curvature: oracles that know nothing of moves.
+# Curvature: references that do not use the whitened coordinates.
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_information_is_that_of_louis(galaxies, weighted):
+def test_the_information_is_that_of_louis_1982(galaxies, weighted):
     X = galaxies.to_numpy().ravel()
     row_weights = np.random.default_rng(1).integers(0, 4, len(X)).astype(float) if weighted else np.ones(len(X))
     em = fitted(X, 3, sample_weight=row_weights if weighted else None)
@@ -116,7 +114,7 @@ def test_the_information_is_that_of_louis(galaxies, weighted):
 @every_structure
 @pytest.mark.parametrize("method", ["information", "sandwich"])
 def test_every_structure_agrees_with_differences_of_scipys_densities(covariance, method):
-    """Second differences over a hundredth of a standard error are right to about 1e-3."""
+    """Second differences over a hundredth of a standard error have a relative error of about 1e-3."""
     X = two_groups(200)
     row_weights = np.random.default_rng(2).integers(0, 3, len(X)).astype(float)
     em = fitted(X, 2, covariance, sample_weight=row_weights)
@@ -134,41 +132,41 @@ def test_every_structure_agrees_with_differences_of_scipys_densities(covariance,
 
 @every_structure
 @pytest.mark.parametrize("weighted", [False, True])
-def test_rows_scores_are_summed_in_pieces(covariance, weighted):
-    """More rows than one piece, and more pieces than one group; the sum of the scores is the gradient."""
+def test_scores_of_rows_are_summed_in_batches(covariance, weighted):
+    """There are more rows than one batch and more batches than one group; the sum of the scores is the gradient."""
     X = bg.datasets.simulate(17_000, 3, 2, separation=2.0, rng=1).X
     row_weights = np.random.default_rng(1).random(len(X)) if weighted else None
     em = bg.fit_em(X, 3, covariance, sample_weight=row_weights, n_init=1, tol=1.0, rng=1)
     maximum = result.maximum_of(em)
-    scores = uncertainty.row_scores(maximum, em.rows, maximum.kernel_parameters(maximum.point))
+    scores = curvature.row_scores(maximum, em.rows, maximum.kernel_parameters(maximum.point))
     scores = scores if row_weights is None else scores * row_weights[:, None]
-    gradient, _ = steps.gradient_and_metric(maximum.point, maximum.statistics, maximum.structure.flags)
+    gradient, _ = maximum.gradient_and_metric()
     np.testing.assert_allclose(scores.sum(axis=0), gradient, atol=1e-7)
-    np.testing.assert_allclose(uncertainty.score_products(maximum), scores.T @ scores, rtol=1e-10, atol=1e-8)
+    np.testing.assert_allclose(curvature.score_products(maximum), scores.T @ scores, rtol=1e-10, atol=1e-8)
 
 
 @every_structure
-def test_the_jacobian_is_that_of_the_entries(covariance):
+def test_the_jacobian_is_the_derivative_of_the_scalars(covariance):
     X = bg.datasets.simulate(200, 3, 3, separation=2.0, rng=1).X
     maximum = result.maximum_of(fitted(X, 3, covariance))
 
     def values(move):
-        w, m, L = steps.moved(maximum.point, move, maximum.structure.flags)
+        w, m, L = moves.point_after(maximum.point, move, maximum.structure.shape)
         mixture = bg.MixtureParameters(w, m, L @ L.transpose(0, 2, 1))
-        return uncertainty.scalar_values(
-            maximum.found, {n: getattr(mixture, n) for n in ("weights", "means", "stds", "correlations")}
+        return curvature.values_of(
+            maximum.scalars, {n: getattr(mixture, n) for n in ("weights", "means", "stds", "correlations")}
         )
 
-    found = uncertainty.jacobian(maximum)
+    found = curvature.jacobian(maximum)
     for p, step in enumerate(1e-6 * np.eye(found.shape[1])):
         np.testing.assert_allclose(found[:, p], (values(step) - values(-step)) / 2e-6, atol=1e-8)
 
 
-# What must not matter, and what must.
+# Invariances, and effects that must be seen.
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_units_and_origin_change_the_units_alone(method):
+def test_other_units_and_another_origin_change_only_the_units(method):
     X = two_groups(150)
     start = fitted(X, 2).parameters
     factor, offset = np.array([1e4, 1e-3]), np.array([1e6, -10.0])
@@ -180,9 +178,9 @@ def test_units_and_origin_change_the_units_alone(method):
     other = errors(bg.fit_em(X * factor + offset, 2, start=moved, tol=1e-12), method, **options).table
     units = {"x0": factor[0], "x1": factor[1]}
     scale = [units.get(row.feature, 1.0) for row in one.itertuples()]
-    np.testing.assert_allclose(other["standard_error"], one["standard_error"] * scale, rtol=1e-4)
+    np.testing.assert_allclose(other["se"], one["se"] * scale, rtol=1e-4)
     bounds = one["parameter"] != "means"
-    np.testing.assert_allclose(other["lower"][bounds], (one["lower"] * scale)[bounds], rtol=1e-4)
+    np.testing.assert_allclose(other["ci90_lb"][bounds], (one["ci90_lb"] * scale)[bounds], rtol=1e-4)
 
 
 def test_frequencies_are_rows_for_the_information_and_weights_have_no_scale_for_the_sandwich():
@@ -193,7 +191,7 @@ def test_frequencies_are_rows_for_the_information_and_weights_have_no_scale_for_
     np.testing.assert_allclose(ses(weighted), ses(repeated), rtol=1e-5)
     doubled = fitted(X, 2, sample_weight=2 * counts)
     np.testing.assert_allclose(ses(doubled), ses(weighted) / np.sqrt(2), rtol=1e-5)
-    # 400 replicates each: 5 % of chance in a ratio, five of them.
+    # 400 replicates each: a ratio of two standard errors has an error of 5 % (one sd); the tolerance is five sd.
     simulated = [ses(em, "parametric", n_replicates=400, rng=1) for em in (weighted, doubled)]
     np.testing.assert_allclose(simulated[1], simulated[0] / np.sqrt(2), rtol=0.25)
     for method in ("sandwich", "bootstrap", "weighted", "jackknife"):
@@ -206,25 +204,25 @@ def test_frequencies_are_rows_for_the_information_and_weights_have_no_scale_for_
 
 @every_structure
 def test_a_replicate_is_the_fit_of_its_rows(covariance):
-    """Against `fit_em` with the replicate's weights, from the same start."""
+    """The reference is `fit_em` with the weights of the replicate, from the same start."""
     X = two_groups(150)
     em = fitted(X, 2, covariance)
     maximum = result.maximum_of(em)
-    root = uncertainty.curvature(maximum).root
+    root = curvature.observed_information(maximum).root
 
     def drawn():
         return [
             partial(draw, len(X), np.random.default_rng(seed))
-            for draw in (resampling.bootstrap, resampling.weighted)
+            for draw in (resampling.bootstrap_multipliers, resampling.dirichlet_multipliers)
             for seed in range(5)
         ]
 
-    fits = resampling.replicates(maximum, em.parameters, root @ root.T, drawn(), simulated=False, progress=False)
+    fits = resampling.fit_replicates(maximum, root @ root.T, drawn(), simulated=False, progress=False)
     weights = [draw() for draw in drawn()]
     for values, row_weights in zip(fits.values, weights, strict=True):
         peer = bg.fit_em(X, 2, covariance, sample_weight=row_weights, start=em.parameters, tol=1e-13)
-        expected = uncertainty.scalar_values(
-            maximum.found, {n: getattr(peer.parameters, n) for n in ("weights", "means", "stds", "correlations")}
+        expected = curvature.values_of(
+            maximum.scalars, {n: getattr(peer.parameters, n) for n in ("weights", "means", "stds", "correlations")}
         )
         np.testing.assert_allclose(values, expected, atol=2e-5)
 
@@ -243,7 +241,7 @@ def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads(method, monk
 
 
 def test_all_methods_agree_on_many_rows_of_the_model():
-    """N = 20,000. 200 replicates or groups leave 5 % of chance (one sd) in a standard error, the sandwich 1.5 %.
+    """N = 20,000. With 200 replicates or groups a standard error has an error of 5 % (one sd), by the sandwich 1.5 %.
 
     The largest of 44 is beyond 21 % once in 500 seeds. Twice the variance would be seen for sure.
     """
@@ -254,15 +252,15 @@ def test_all_methods_agree_on_many_rows_of_the_model():
         np.testing.assert_allclose(ses(em, method, n_replicates=200, rng=1), expected, rtol=0.21)
 
 
-def test_where_the_model_is_wrong_the_sandwich_is_with_the_bootstrap():
-    """Standard deviations of exponential rows: information is wrong by sqrt(4) exactly, as kurtosis says."""
+def test_where_the_model_is_wrong_the_sandwich_agrees_with_the_bootstrap():
+    """Standard deviation of exponential rows: by their kurtosis the information is wrong by a factor of 2."""
     X = np.random.default_rng(1).exponential(size=3000)
     em = fitted(X, 1)
     u = (X - X.mean()) / X.std()
     expected = X.std() * np.sqrt(((u**2).var()) / (4 * len(X)))
     assert ses(em, "sandwich")["stds[0, x0]"] == pytest.approx(expected, rel=1e-6)
     assert ses(em)["stds[0, x0]"] < 0.6 * expected
-    # 400 replicates: 3.5 % of chance, five of them.
+    # 400 replicates: an error of 3.5 % (one sd); the tolerance is five sd.
     assert ses(em, "bootstrap", n_replicates=400, rng=1)["stds[0, x0]"] == pytest.approx(expected, rel=0.18)
 
 
@@ -278,7 +276,7 @@ TRUTHS = {
 
 
 def coverage(D, method, n_sets, n_rows=500, halved=False, **options):
-    """(n_entries,) how often 90 % intervals hold the truth, one value for each number of the mixture."""
+    """(n_scalars,) how often 90 % intervals contain the truth, for each scalar of the mixture."""
     truth = TRUTHS[D]
     inside = []
     for stream in np.random.default_rng(1).spawn(n_sets):
@@ -287,18 +285,18 @@ def coverage(D, method, n_sets, n_rows=500, halved=False, **options):
             em = dataclasses.replace(em, rows=dataclasses.replace(em.rows, weights=np.full(n_rows, 0.5)),
                                      log_likelihood=em.log_likelihood / 2, n_samples=em.n_samples / 2)  # fmt: skip
         maximum = result.maximum_of(em)
-        true = uncertainty.scalar_values(
-            maximum.found, {n: getattr(truth, n) for n in ("weights", "means", "stds", "correlations")}
+        true = curvature.values_of(
+            maximum.scalars, {n: getattr(truth, n) for n in ("weights", "means", "stds", "correlations")}
         )
         table = errors(em, method, rng=stream, **options).table
-        inside.append((table["lower"] < true) & (true < table["upper"]))
+        inside.append((table["ci90_lb"] < true) & (true < table["ci90_ub"]))
     return np.mean(inside, axis=0)
 
 
 @pytest.mark.parametrize("method", ["information", "sandwich"])
 @pytest.mark.parametrize("D", [1, 2])
 def test_intervals_cover_on_two_hundred_data_sets(D, method):
-    """The mean over the mixture's numbers of the share of 200 data sets: 86 to 94 % for intervals of 90 %.
+    """On 200 data sets, intervals of 90 % contain 86 to 94 % of the scalars of the truth.
 
     Its standard error is about 1 %, so that intervals of 90 % fail once in 10,000 seeds.
     """
@@ -309,21 +307,21 @@ def test_intervals_cover_on_two_hundred_data_sets(D, method):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("D", [1, 2])
 def test_intervals_of_every_kind_of_number_cover_on_a_thousand_data_sets(D, method):
-    """Weights, means, standard deviations, correlations, each by itself: 86 to 94 % for intervals of 90 %.
+    """Weights, means, standard deviations and correlations, each alone: intervals of 90 % cover 86 to 94 %.
 
     A share of 1000 has a standard error of 0.9 %: with 90 % one of the 42 fails once in 900 seeds, with 89 % one of
     those at 89 % once in 1500 tests. An interval shorter or longer by a fifth is seen for sure.
     """
     options = {"n_replicates": 199} if method in ("bootstrap", "weighted", "parametric") else {}
     found = coverage(D, method, 1000, **options)
-    kinds = np.array([entry.parameter for entry in scalars_of(2, ("a", "b")[:D], "full")])
+    kinds = np.array([entry.parameter for entry in entries(2, ("a", "b")[:D], "full")])
     shares = {kind: found[kinds == kind].mean() for kind in dict.fromkeys(kinds)}
     print(f"{method}, D = {D}: {', '.join(f'{kind} {share:.3f}' for kind, share in shares.items())}")
     assert all(0.86 <= share <= 0.94 for share in shares.values()), shares
 
 
 def test_half_the_information_would_be_noticed():
-    """The broken twin: intervals wider by sqrt 2 cover 98 %."""
+    """A deliberately broken version: intervals that are wider by sqrt 2 cover 98 %."""
     assert coverage(2, "information", 200, halved=True).mean() > 0.96
 
 
@@ -366,7 +364,7 @@ def test_single_precision_and_any_order_in_memory_are_the_same_rows(method):
     np.testing.assert_allclose(found[2], found[1], rtol=1e-7)
 
 
-# What cannot be had is refused with a reason.
+# Refusals, with a reason.
 
 
 def test_a_fit_from_a_dictionary_needs_its_rows_back(faithful, faithful_em):
@@ -402,8 +400,8 @@ def test_a_fit_that_is_no_maximum_has_no_standard_errors(method):
         errors(bg.fit_em(X, 2, tol=20.0, n_init=1, rng=1), method)
 
 
-def test_components_that_the_rows_do_not_tell_apart_have_none():
-    """Two equal components are a stationary point that EM stays at: the information is not positive there."""
+def test_components_that_the_rows_do_not_distinguish_have_no_standard_errors():
+    """EM stays at two equal components, a stationary point where the information is not positive definite."""
     X = np.random.default_rng(1).normal(size=(100, 1))
     start = bg.MixtureParameters([0.5, 0.5], [[0.0], [0.0]], [[[1.0]], [[1.0]]])
     em = bg.fit_em(X, 2, start=start)
@@ -437,18 +435,19 @@ def test_weights_that_count_less_than_a_row_cannot_be_simulated():
     assert np.isfinite(ses(em, "bootstrap", n_replicates=20, rng=1)).all()
 
 
-def test_more_numbers_than_a_matrix_may_have_are_refused(faithful_em, monkeypatch):
+def test_more_scalars_than_a_covariance_matrix_may_have_are_refused(faithful_em, monkeypatch):
     monkeypatch.setattr(result, "_MOST_PARAMETERS", 10)
     with pytest.raises(bg.InputError, match="has 12 numbers"):
         errors(faithful_em)
 
 
-def test_replicates_that_collapse_and_labels_that_are_lost_are_counted():
-    """Three components on 40 rows of two: some replicates have no maximum of three."""
+def test_replicates_that_collapse_or_lose_their_labels_are_counted():
+    """Three components on 40 rows of two groups: some replicates have no maximum with three components."""
     X = two_groups(40, D=1, rng=3)
     em = fitted(X, 3, "full")
-    with pytest.warns(bg.BayesgmmWarning, match="failed and .* have no clear labels"):
+    with pytest.warns(bg.BayesgmmWarning, match="failed and .* have no clear labels") as warned:
         found = errors(em, "bootstrap", n_replicates=200, rng=1)
+    assert warned[0].filename == __file__  # it points to the call of the public method
     assert found.n_failed > 0
     assert found.n_ambiguous > 0
     assert any(f"{found.n_ambiguous} replicates are not clearly" in note for note in found.notes)
@@ -456,7 +455,7 @@ def test_replicates_that_collapse_and_labels_that_are_lost_are_counted():
     assert "collapsed" in found.summary()
 
 
-def test_replicates_without_an_end_are_no_result(monkeypatch):
+def test_replicates_that_do_not_converge_are_no_result(monkeypatch):
     em = fitted(two_groups(), 2)
     monkeypatch.setattr(resampling, "_MOST_PASSES", 1)
     for method in DRAWING:
@@ -465,7 +464,7 @@ def test_replicates_without_an_end_are_no_result(monkeypatch):
 
 
 def test_the_jackknife_needs_every_fit():
-    """Of a component of three rows any two are a line."""
+    """A component has three rows; any two of them lie on a line, and its covariance is singular."""
     X = np.concatenate([np.random.default_rng(1).normal(size=(60, 2)), [[50.0, 50.0], [51.0, 50.0], [50.0, 51.0]]])
     em = bg.fit_em(X, 2, start=np.repeat([[1.0, 0.0], [0.0, 1.0]], [60, 3], axis=0))
     assert np.isfinite(ses(em)).all()
@@ -473,7 +472,7 @@ def test_the_jackknife_needs_every_fit():
         errors(em, "jackknife")
 
 
-# What it looks like.
+# The table and its text.
 
 
 def test_the_table_has_the_rows_of_a_comparison(faithful_em, faithful_posterior):
@@ -481,7 +480,7 @@ def test_the_table_has_the_rows_of_a_comparison(faithful_em, faithful_posterior)
     comparison = bg.compare(faithful_em, faithful_posterior).table
     assert found.table.index.equals(comparison.index)
     np.testing.assert_array_equal(found.table["estimate"], comparison["em"])
-    np.testing.assert_allclose(np.sqrt(np.diagonal(found.covariance)), found.table["standard_error"], rtol=1e-12)
+    np.testing.assert_allclose(np.sqrt(np.diagonal(found.covariance)), found.table["se"], rtol=1e-12)
     assert not found.covariance.flags.writeable
     assert found.summary().startswith("Standard errors of EM: information\n")
     assert "90 % interval" in found.summary()

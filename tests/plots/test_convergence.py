@@ -23,8 +23,8 @@ def test_every_run_is_drawn_by_its_distance_from_the_best(faithful_em):
     drawn = sorted(tuple(line.get_ydata()) for line in runs(ax))
     expected = [np.maximum(faithful_em.log_likelihood - run.history, 1e-8) for run in faithful_em.restarts]
     assert drawn == sorted(map(tuple, expected))
-    overtaken = sum(run.status is Status.OVERTAKEN for run in faithful_em.restarts)
-    assert f"{overtaken} overtaken" in legend_texts(ax)
+    abandoned = sum(run.status is Status.ABANDONED for run in faithful_em.restarts)
+    assert f"{abandoned} abandoned" in legend_texts(ax)
     assert "log-likelihood" in ax.get_ylabel()
 
 
@@ -53,4 +53,4 @@ def test_runs_on_a_sample_of_the_rows_are_counted_and_not_drawn():
     ax = plots.plot_convergence(em).axes[0]
     finished = [run for run in em.restarts if run.status is Status.CONVERGED]
     assert len(runs(ax)) == len(finished) == 3
-    assert any("2 overtaken,\nnot drawn" in text for text in legend_texts(ax))
+    assert any("2 abandoned,\nnot drawn" in text for text in legend_texts(ax))

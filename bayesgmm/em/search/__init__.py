@@ -1,4 +1,4 @@
 """The search for the maximum of the likelihood: starts, climbs, restarts, and the optima they reach.
 
-It takes rows and gives points and their records; the fit as a user sees it is made above.
+The modules here take rows and return points with their records. The modules above make the fit that a user sees.
 """

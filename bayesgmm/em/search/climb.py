@@ -1,13 +1,13 @@
 """One run up the log-likelihood: EM until its rate is steady, then quasi-Newton steps in EM's own metric.
 
-Near an optimum EM takes the same share of the remaining way at each iteration, which is little when components
-overlap. Each pass over the rows gives the exact gradient besides the EM step; L-BFGS in the coordinates of
-`steps.py`, where EM's metric is diagonal, learns from those what EM ignores (Jamshidian and Jennrich 1997, Acceleration
-of the EM algorithm by using quasi-Newton methods, doi:10.1111/1467-9868.00083). Gradients of different points are
-compared in coordinates that move with the point, in which the metric changes with the counts alone.
+Near an optimum each EM iteration covers the same share of the remaining distance, a small share when components
+overlap. A pass over the rows gives the exact gradient as well as the EM step. L-BFGS learns from the gradients the
+curvature that EM ignores (Jamshidian and Jennrich 1997, Acceleration of the EM algorithm by using quasi-Newton methods,
+doi:10.1111/1467-9868.00083). It works in the coordinates of `moves.py`, where EM's metric is diagonal. These
+coordinates move with the point, and gradients at different points are compared coordinate by coordinate.
 
-A step is taken only when the log-likelihood rises with it; otherwise a shorter one is tried, and after a few
-failures an EM step, with which it never falls.
+A step is accepted only if the log-likelihood rises. After a failure a shorter step is tried, and after several failures
+an EM step, which never lowers the log-likelihood. See docs/decisions/0021.
 """
 
 import math
@@ -17,147 +17,151 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesgmm.em.runs import Restart, Status
-from bayesgmm.em.search import steps
+from bayesgmm.em.search import moves, steps
 from bayesgmm.em.search.steps import Bounds, Point
 from bayesgmm.kernel.passes import KernelParameters
-from bayesgmm.kernel.rows import SufficientStatistics
-from bayesgmm.kernel.triangular import log_scales_and_whiteners
+from bayesgmm.kernel.rows import SufficientStatistics, kernel_parameters
 from bayesgmm.mixture.covariance import StructureFlags
 from bayesgmm.types import FloatArray
 
-# What a climb asks for (one pass over the rows), what it is given, what it returns.
-type Climb = Generator[KernelParameters, SufficientStatistics, tuple[Point, Restart]]
+# A computation that yields each mixture for which it needs a pass over the rows, is sent the statistics of that pass,
+# and returns a T.
+type Passes[T] = Generator[KernelParameters, SufficientStatistics, T]
 
-# EM's rate is steady when two ratios of successive gains differ by less than this, and a gain is less than this
-# many nats a row: earlier, a long step may end at another optimum than EM's.
+# Switch to quasi-Newton once two successive ratios of gains differ by less than _STEADY and a gain is below _SMALL_GAIN
+# nats per row. Switching earlier can jump to a different optimum.
 _STEADY, _SMALL_GAIN = 0.2, 1e-3
-# Moves remembered; the largest coordinate of the first move and of any.
-_MEMORY, _FIRST_RADIUS, _LARGEST_RADIUS = 20, 0.25, 1.0
-# A gain below this share of what the gradient promised is no step to take, below the second the next is shorter.
-_ENOUGH, _POOR = 1e-4, 0.1
+# Number of past moves that L-BFGS keeps.
+_MEMORY = 20
+# Radius of the trust region: the limit of the largest coordinate of a move, at first and at any time.
+_FIRST_RADIUS, _LARGEST_RADIUS = 0.25, 1.0
+# The radius shrinks after a step that gains less than this share of the predicted gain.
+_POOR_GAIN = 0.1
+# An EM step is taken after this many failed steps in a row.
 _MOST_FAILURES = 4
-# Steps in a row at the end that have less than the tolerance left to gain. Each of them adds digits to the parameters.
-_CALM = 3
+# Stop after this many consecutive steps with less than `tol` left to gain; the extra steps sharpen the parameters.
+_CALM_STEPS = 3
 
 
-class Problem(NamedTuple):
-    """What every run of a fit has in common."""
+class EMRun(NamedTuple):
+    """The point that a run of EM reached, and the record of the run."""
+
+    point: Point
+    record: Restart
+
+
+class ClimbSettings(NamedTuple):
+    """The settings that all runs of a fit share: covariance structure, collapse bounds and stopping rules."""
 
     shape: StructureFlags
     bounds: Bounds
     tol: float
     max_iter: int
 
-    def parameters(self, point: Point) -> KernelParameters:
-        """What the kernel reads of a point."""
-        with np.errstate(divide="ignore"):  # an empty component
-            log_weights = np.log(point.weights)
-        log_scales, whiteners = log_scales_and_whiteners(log_weights, point.choleskys)
-        return KernelParameters(log_scales, point.means, whiteners, self.shape.diagonal)
+    def kernel_parameters(self, point: Point) -> KernelParameters:
+        """The point in the form that the kernel reads."""
+        return kernel_parameters(*point, diagonal=self.shape.diagonal)
 
-    def checked(self, point: Point) -> KernelParameters | None:
-        """The same, and None when a component has collapsed."""
-        parameters = self.parameters(point)
+    def parameters_unless_collapsed(self, point: Point) -> KernelParameters | None:
+        """The point in the form that the kernel reads, or None if a component has collapsed."""
+        parameters = self.kernel_parameters(point)
         return None if steps.has_collapsed(point, parameters.whiteners, self.bounds) else parameters
 
 
-def climb(problem: Problem, point: Point, start: str, earlier: FloatArray | None = None) -> Climb:
-    """Climb from a point. `earlier`: the log-likelihoods of a run that led here, without the point's own."""
-    run = _Run(problem, point, [] if earlier is None else earlier.tolist())
-    yield from run.em()
-    if run.status is None:
-        yield from run.quasi_newton()
-    assert run.status is not None
-    return run.point, Restart(start, run.status, np.array(run.history), n_failed=run.n_failed)
+def climb(settings: ClimbSettings, point: Point, start: str, earlier: FloatArray | None = None) -> Passes[EMRun]:
+    """Climb from a point to an optimum.
+
+    start: name of the start, for the record. earlier: the log-likelihoods of the run that led to the point, without
+    that of the point itself; None if the run begins here.
+    """
+    state = _Climb(settings, point, [] if earlier is None else earlier.tolist())
+    status = (yield from state.em()) or (yield from state.quasi_newton())
+    return EMRun(state.point, Restart(start, status, np.array(state.history), n_failed=state.n_failed))
 
 
-class _Run:
-    """The state of one climb: the point reached, its statistics, and the log-likelihoods on the way there."""
+class _Climb:
+    """The state of one climb: the current point, its statistics, and the log-likelihoods so far."""
 
     statistics: SufficientStatistics
 
-    def __init__(self, problem: Problem, point: Point, history: list[float]) -> None:
-        self.problem, self.point, self.history = problem, point, history
+    def __init__(self, settings: ClimbSettings, point: Point, history: list[float]) -> None:
+        self.settings, self.point, self.history = settings, point, history
         self.n_failed = 0
-        self.status: Status | None = None
 
-    def em(self) -> Generator[KernelParameters, SufficientStatistics, None]:
-        """EM steps until their rate is steady, or the climb is at its end."""
-        self._accept(self.point, (yield self.problem.parameters(self.point)))
-        while not self._at_end() and not self._is_steady():
-            yield from self._em_step()
+    def em(self) -> Passes[Status | None]:
+        """Take EM steps until the climb ends; return None when their rate has become steady before that."""
+        self._accept(self.point, (yield self.settings.kernel_parameters(self.point)))
+        while True:
+            recent = np.array(self.history[-3:])
+            if steps.has_converged(recent, len(recent), self.settings.tol):
+                return Status.CONVERGED
+            if self._has_used_all_iterations():
+                return Status.MAX_ITER
+            if self._is_steady():
+                return None
+            if not (yield from self._em_step()):
+                return Status.COLLAPSED
 
-    def _em_step(self) -> Generator[KernelParameters, SufficientStatistics, None]:
-        proposal = steps.maximise(self.point, self.statistics, self.problem.shape)
-        parameters = self.problem.checked(proposal)
-        if parameters is None:
-            self.status = Status.COLLAPSED
-        else:
-            self._accept(proposal, (yield parameters))
-
-    def quasi_newton(self) -> Generator[KernelParameters, SufficientStatistics, None]:
-        """Steps along the direction of L-BFGS, at most `radius` long in any coordinate, until the end."""
-        shape, tol = self.problem.shape, self.problem.tol
-        gradient, metric = steps.gradient_and_metric(self.point, self.statistics, shape)
-        memory, radius, n_calm = _Memory(len(gradient)), _FIRST_RADIUS, 0
-        while self.status is None:
+    def quasi_newton(self) -> Passes[Status]:
+        """Take quasi-Newton steps until the climb ends, and an EM step after several failures in a row."""
+        search = _TrustRegion(self.settings.shape, self.point, self.statistics)
+        n_calm = 0
+        while True:
             log_likelihood = self.statistics.log_likelihood
-            for failures in range(_MOST_FAILURES):
-                move = steps.ascent_direction(gradient, metric, memory.moves, memory.changes, memory.n)
-                if failures == 0:
-                    expected = 0.5 * steps.dot(gradient, move)  # what a quadratic has left to gain
-                    calm = expected < tol and self.history[-1] - self.history[-2] < tol
-                    n_calm = n_calm + 1 if calm else 0
-                    if n_calm == _CALM or expected <= steps.ROUNDING * abs(log_likelihood):
-                        self.status = Status.CONVERGED
-                        return
-                longest = np.abs(move).max()
-                length = min(longest, radius)
-                move *= length / longest
-                proposal = steps.moved(self.point, move, shape)
-                parameters = self.problem.checked(proposal)
-                if parameters is None:
-                    radius = length / 4
-                    continue
-                statistics = yield parameters
-                new_gradient, new_metric = steps.gradient_and_metric(proposal, statistics, shape)
-                memory.add(move, gradient - new_gradient)
-                share = (statistics.log_likelihood - log_likelihood) / steps.dot(gradient, move)
-                if share >= _ENOUGH:
-                    self._accept(proposal, statistics)
-                    gradient, metric = new_gradient, new_metric
-                    if share < _POOR:
-                        radius = length / 2
-                    elif length == radius:
-                        radius = min(2 * radius, _LARGEST_RADIUS)
+            move = search.direction()
+            left_to_gain = 0.5 * moves.dot(search.gradient, move)  # if the log-likelihood were quadratic
+            last_gain = self.history[-1] - self.history[-2]
+            calm = left_to_gain < self.settings.tol and last_gain < self.settings.tol
+            n_calm = n_calm + 1 if calm else 0
+            if n_calm == _CALM_STEPS or left_to_gain <= steps.ROUNDING * abs(log_likelihood):
+                return Status.CONVERGED
+            for _ in range(_MOST_FAILURES):
+                if (yield from self._quasi_newton_step(search, move)):
                     break
-                self.n_failed += 1
-                radius = length / (4 if share < -1 else 2)
+                move = search.direction()
             else:
-                yield from self._em_step()
-                memory.n, radius = 0, _FIRST_RADIUS
-                gradient, metric = steps.gradient_and_metric(self.point, self.statistics, shape)
+                if not (yield from self._em_step()):
+                    return Status.COLLAPSED
+                search = _TrustRegion(self.settings.shape, self.point, self.statistics)
                 if self.statistics.log_likelihood - log_likelihood <= steps.ROUNDING * abs(log_likelihood):
-                    self.status = self.status or Status.CONVERGED
-            self._stop_at_max_iter()
+                    return Status.CONVERGED
+            if self._has_used_all_iterations():
+                return Status.MAX_ITER
+
+    def _em_step(self) -> Passes[bool]:
+        """Take one EM step; return False, and stay at the point, if a component collapses."""
+        proposal = steps.maximise(self.point, self.statistics, self.settings.shape)
+        parameters = self.settings.parameters_unless_collapsed(proposal)
+        if parameters is None:
+            return False
+        self._accept(proposal, (yield parameters))
+        return True
+
+    def _quasi_newton_step(self, search: "_TrustRegion", move: FloatArray) -> Passes[bool]:
+        """Try a move, shortened to the radius; return whether the log-likelihood rose enough to accept it."""
+        move, length = search.shortened(move)
+        proposal = moves.point_after(self.point, move, self.settings.shape)
+        parameters = self.settings.parameters_unless_collapsed(proposal)
+        if parameters is None:
+            search.radius = length / 4
+            return False
+        statistics = yield parameters
+        gain = statistics.log_likelihood - self.statistics.log_likelihood
+        if not search.learn(proposal, statistics, move, length, gain):
+            self.n_failed += 1
+            return False
+        self._accept(proposal, statistics)
+        return True
 
     def _accept(self, point: Point, statistics: SufficientStatistics) -> None:
         self.point, self.statistics = point, statistics
         self.history.append(statistics.log_likelihood)
 
-    def _at_end(self) -> bool:
-        if self.status is None and steps.has_converged(
-            np.array(self.history[-3:]), len(self.history[-3:]), self.problem.tol
-        ):
-            self.status = Status.CONVERGED
-        self._stop_at_max_iter()
-        return self.status is not None
-
-    def _stop_at_max_iter(self) -> None:
-        if self.status is None and len(self.history) + self.n_failed > self.problem.max_iter:
-            self.status = Status.MAX_ITER
+    def _has_used_all_iterations(self) -> bool:
+        return len(self.history) + self.n_failed > self.settings.max_iter
 
     def _is_steady(self) -> bool:
+        """Whether EM's gains are small and shrink at a steady rate."""
         if len(self.history) < 5:
             return False
         gains = np.diff(self.history[-4:])
@@ -169,16 +173,48 @@ class _Run:
         )
 
 
-class _Memory:
-    """The last moves (m, P), and how much the gradient fell along each; n were added so far."""
+class _TrustRegion:
+    """L-BFGS at a point: gradient and metric there, the past moves, and the largest coordinate that a move may have."""
 
-    def __init__(self, size: int) -> None:
-        self.moves, self.changes = np.empty((_MEMORY, size)), np.empty((_MEMORY, size))
-        self.n = 0
+    def __init__(self, shape: StructureFlags, point: Point, statistics: SufficientStatistics) -> None:
+        self.shape, self.radius, self.n_learned = shape, _FIRST_RADIUS, 0
+        self.gradient, self.metric = moves.gradient_and_metric(point, statistics, shape)
+        size = (_MEMORY, len(self.gradient))
+        # (m, P) past moves, and the fall of the gradient along each; the oldest is overwritten first.
+        self.past_moves, self.changes = np.empty(size), np.empty(size)
 
-    def add(self, move: FloatArray, change: FloatArray) -> None:
-        # Only a fall of the gradient is the curvature of a maximum.
-        if steps.dot(move, change) > 1e-10 * math.sqrt(steps.dot(move, move) * steps.dot(change, change)):
-            at = self.n % _MEMORY
-            self.moves[at], self.changes[at] = move, change
-            self.n += 1
+    def direction(self) -> FloatArray:
+        """The move (P,) to the maximum of the quadratic model, of whatever length."""
+        return np.asarray(
+            moves.ascent_direction(self.gradient, self.metric, self.past_moves, self.changes, self.n_learned)
+        )
+
+    def shortened(self, move: FloatArray) -> tuple[FloatArray, float]:
+        """The move with its largest coordinate at most `radius`, and that coordinate's absolute value."""
+        longest = float(np.abs(move).max())
+        length = min(longest, self.radius)
+        return move * (length / longest), length
+
+    def learn(
+        self, proposal: Point, statistics: SufficientStatistics, move: FloatArray, length: float, gain: float
+    ) -> bool:
+        """Learn the curvature along a move and adapt the radius; go to the proposal, and return True, if it gains."""
+        new_gradient, new_metric = moves.gradient_and_metric(proposal, statistics, self.shape)
+        self._remember(move, self.gradient - new_gradient)
+        share = gain / moves.dot(self.gradient, move)
+        if not share >= moves.ENOUGH_GAIN:  # NaN is no gain
+            self.radius = length / (4 if share < -1 else 2)
+            return False
+        self.gradient, self.metric = new_gradient, new_metric
+        if share < _POOR_GAIN:
+            self.radius = length / 2
+        elif length == self.radius:
+            self.radius = min(2 * self.radius, _LARGEST_RADIUS)
+        return True
+
+    def _remember(self, move: FloatArray, change: FloatArray) -> None:
+        lengths = math.sqrt(moves.dot(move, move) * moves.dot(change, change))
+        if moves.dot(move, change) > moves.LEAST_CURVATURE * lengths:
+            i = self.n_learned % _MEMORY
+            self.past_moves[i], self.changes[i] = move, change
+            self.n_learned += 1

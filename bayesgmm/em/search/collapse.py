@@ -1,4 +1,4 @@
-"""Where a component has collapsed."""
+"""The bounds below which a component counts as collapsed."""
 
 import numpy as np
 
@@ -8,15 +8,15 @@ from bayesgmm.kernel.triangular import lower_inverses
 from bayesgmm.mixture.covariance import FULL, CovarianceStructure
 from bayesgmm.mixture.data_covariance import total_cholesky
 
-# Variance, as a share of the data's total variance in its own direction, below which a covariance is a point,
-# a line or a plane and the likelihood has no bound.
+# Smallest variance of a component in any direction, as a share of the data's total variance in that direction. A
+# covariance below it is a point, a line or a plane, and the likelihood has no bound.
 COVARIANCE_FLOOR = 1e-12
 
 
 def bounds_of(rows: Rows, structure: CovarianceStructure) -> Bounds:
-    """Where a component of a mixture of these rows has collapsed.
+    """Bounds for mixtures of these rows.
 
-    Raises InputError when the rows do not spread in some direction.
+    Raises InputError if the rows do not vary in some direction.
     """
     cholesky = total_cholesky(rows, structure)
     return Bounds(

@@ -1,175 +1,223 @@
-"""Many starts: short runs of EM from all of them, long runs from the best and from those that are elsewhere."""
+"""Many starts: short runs of EM from all of them, long runs from the best and from those that approach other optima."""
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from bayesgmm.em.runs import Restart, Status
 from bayesgmm.em.search import steps
-from bayesgmm.em.search.climb import Climb, Problem, climb
-from bayesgmm.em.search.start import StartStrategy, draw, sample_of, whitened
-from bayesgmm.em.search.steps import Point
-from bayesgmm.kernel.rows import Rows
-from bayesgmm.mixture.covariance import CovarianceStructure
+from bayesgmm.em.search.climb import EMRun, Passes, climb
+from bayesgmm.em.search.start import StartStrategy, draw_start, sample_of, whitened
+from bayesgmm.em.search.task import Task, task_on_sample
+from bayesgmm.kernel.rows import Rows, spaced
 from bayesgmm.parallel import on_threads
 
-type Run = tuple[Point, Restart]
-
-# How often a start whose components collapse is replaced by another.
+# Number of starts that are tried until one does not collapse.
 _MOST_TRIES = 20
-# Starts are compared after this many iterations; the best tenth, and at least three, go on to the end
-# (Biernacki, Celeux and Govaert 2003, doi:10.1016/S0167-9473(02)00163-9: short runs of EM, then a long one).
+# Iterations after which the starts are compared (short runs of EM, then long ones: Biernacki, Celeux and Govaert 2003,
+# doi:10.1016/S0167-9473(02)00163-9).
 _SHORT_RUN = 20
-# So do others that are elsewhere: whose log densities at this many rows are farther from those of all that went on, in
-# root mean square, than _NEAR, and that can be expected to end less than _FAR_BEHIND nats below the best: a posterior
-# mode there would have no mass. On galaxies with 3 to 6 components, iris, Old Faithful and seven simulated data sets 36
-# of the 37 modes with 1 % of the posterior, that the 100 starts lead to, are reached so; the best tenth reaches 16.
-_N_PROBES, _NEAR, _FAR_BEHIND, _N_ERRORS = 128, 0.1, 100.0, 3.0
-_ENDS = {steps.RAN: Status.MAX_ITER, steps.STOPPED: Status.CONVERGED, steps.DEGENERATE: Status.COLLAPSED}
+# A start outside the best tenth also continues if (a) its log densities at _N_PROBES rows differ by more than _NEAR
+# (RMS, nats) from those of every continuing run and (b) its projected limit is within _FAR_BEHIND nats of the best.
+# See docs/decisions/0020.
+_N_PROBES, _NEAR, _FAR_BEHIND = 128, 0.1, 100.0
+# On a sample of the rows the limit of (b) is lower by this many standard errors of a difference of log-likelihoods.
+_N_ERRORS = 3.0
+_STATUS = {steps.RAN: Status.MAX_ITER, steps.STOPPED: Status.CONVERGED, steps.DEGENERATE: Status.COLLAPSED}
 
 
-class Task(NamedTuple):
-    """What is fitted to what."""
+class Restarts(NamedTuple):
+    """The runs from all starts, by their fate.
 
-    rows: Rows
-    structure: CovarianceStructure
-    n_components: int
-    problem: Problem
+    collapsed: runs in which a component collapsed; finalists: the best after the short run, which ran on to the end;
+    novel: others that ran on because they approached other optima, in order of their short run; abandoned: the rest,
+    stopped after the short run.
+    """
+
+    collapsed: list[EMRun]
+    finalists: list[EMRun]
+    novel: list[EMRun]
+    abandoned: list[EMRun]
+
+    @property
+    def runs(self) -> list[EMRun]:
+        """All runs."""
+        return [*self.collapsed, *self.finalists, *self.novel, *self.abandoned]
+
+    def best(self, tol: float) -> EMRun | None:
+        """The run that becomes the fit; None if all runs collapsed.
+
+        It is the highest finalist, unless a novel run is higher by more than rounding, that is by more than `tol`.
+        """
+        if not self.finalists:
+            return None
+        best = max(self.finalists, key=_log_likelihood)
+        for run in self.novel:
+            if run.record.log_likelihood > best.record.log_likelihood + tol:
+                best = run
+        return best
+
+    @classmethod
+    def of_one(cls, run: EMRun) -> Self:
+        """The outcome of a single run to the end."""
+        collapsed, finalists = _split_collapsed([run])
+        return cls(collapsed, finalists, [], [])
 
 
-def together(rows: Rows, climbs: Sequence[Climb]) -> list[Run]:
-    """Run climbs to their ends, all of them on the same passes over the rows; results in their order."""
-    ended: dict[int, Run] = {}
-    wanted = {number: next(one) for number, one in enumerate(climbs)}
-    while wanted:
-        found = rows.statistics_of(list(wanted.values()))
-        for number, statistics in zip(list(wanted), found, strict=True):
-            try:
-                wanted[number] = climbs[number].send(statistics)
-            except StopIteration as end:
-                ended[number] = end.value
-                del wanted[number]
-    return [ended[number] for number in range(len(climbs))]
+def restarts(task: Task, strategy: StartStrategy, n_init: int, rng: np.random.Generator) -> Restarts:
+    """Run EM from `n_init` starts.
+
+    Every start has a short run, on a sample when there are many rows. The best of them, a tenth and at least three, run
+    on to the end on all rows; one that collapses is replaced by the next best. Of the others, those that approach other
+    optima run on, too.
+    """
+    sample = sample_of(task.rows, rng)
+    collapsed, waiting = _split_collapsed(_short_runs(task, sample, strategy, n_init, rng))
+    waiting.sort(key=lambda run: -_log_likelihood(run))
+    highest = _log_likelihood(waiting[0]) if waiting else 0.0
+
+    finalists: list[EMRun] = []
+    while waiting and len(finalists) < n_finalists(n_init):
+        n_missing = n_finalists(n_init) - len(finalists)
+        chosen, waiting = waiting[:n_missing], waiting[n_missing:]
+        collapsed_now, finished = _split_collapsed(_run_to_the_end(task, chosen))
+        collapsed += collapsed_now
+        finalists += finished
+
+    novel, abandoned = split_by_novelty(task, sample, finalists, waiting, highest)
+    if sample is not task.rows:
+        # Most novel runs approach the same few optima. Runs on the sample find that out at a lower cost.
+        novel = _run_on_sample(task, sample, novel)
+        novel, late = split_by_novelty(task, sample, finalists, novel, highest)
+        abandoned += late
+    collapsed_now, novel = _split_collapsed(_run_to_the_end(task, novel))
+    collapsed += collapsed_now
+    return Restarts(collapsed, finalists, novel, [_abandon(run) for run in abandoned])
 
 
-def n_ahead(n_init: int) -> int:
-    """How many runs go on to the end because their short run was among the best; those usable come first of all."""
+def n_finalists(n_init: int) -> int:
+    """Number of runs that continue because their short run was among the best."""
     return max(3, math.ceil(n_init / 10))
 
 
-def restarts(task: Task, strategy: StartStrategy, n_init: int, rng: np.random.Generator) -> list[Run]:
-    """The runs from `n_init` starts: those that collapsed, those that went on to the end, those that were overtaken."""
-    sample = sample_of(task.rows, rng)
-    short = _short_runs(task, sample, strategy, n_init, rng)
-    collapsed = [run for run in short if run[1].status is Status.COLLAPSED]
-    waiting = [run for run in short if run[1].status is not Status.COLLAPSED]
-    waiting.sort(key=lambda run: -run[1].log_likelihood)
-    highest = waiting[0][1].log_likelihood if waiting else 0.0
-    best: list[Run] = []
-    wanted = n_ahead(n_init)
-    while waiting and len(best) < wanted:
-        missing = wanted - len(best)
-        chosen, waiting = waiting[:missing], waiting[missing:]
-        for ended in _to_the_end(task, chosen):
-            (collapsed if ended[1].status is Status.COLLAPSED else best).append(ended)
-    others, overtaken = _elsewhere(task, sample, best, waiting, highest)
-    if sample is not task.rows:
-        # Most of them are on their way to the same few places, which a look at the sample costs less to find out.
-        others = [
-            (point, record._replace(sampled=True))
-            for point, record in _to_the_end(
-                _on(sample, task), [(point, record._replace(sampled=False)) for point, record in others]
-            )
-        ]
-        others, late = _elsewhere(task, sample, best, others, highest)
-        overtaken += late
-    for ended in _to_the_end(task, others):
-        (collapsed if ended[1].status is Status.COLLAPSED else best).append(ended)
-    return [*collapsed, *best, *((point, record._replace(status=Status.OVERTAKEN)) for point, record in overtaken)]
+def run_in_lockstep(rows: Rows, climbs: Sequence[Passes[EMRun]]) -> list[EMRun]:
+    """Run climbs to their ends, all of them on the same passes over the rows; results in the order of the climbs."""
+    results: dict[int, EMRun] = {}
+    requests = {number: next(one) for number, one in enumerate(climbs)}
+    while requests:
+        statistics = rows.statistics_of(list(requests.values()))
+        for number, of_climb in zip(list(requests), statistics, strict=True):
+            try:
+                requests[number] = climbs[number].send(of_climb)
+            except StopIteration as stop:
+                results[number] = stop.value
+                del requests[number]
+    return [results[number] for number in range(len(climbs))]
 
 
-def _to_the_end(task: Task, runs: Sequence[Run]) -> list[Run]:
-    """The runs, those first that are at their end already, the others continued on all rows of the task."""
-    finished = [run for run in runs if _is_finished(run[1], task.problem)]
-    unfinished = [run for run in runs if not _is_finished(run[1], task.problem)]
-    return finished + together(task.rows, [_go_on(task.problem, run) for run in unfinished])
+def split_by_novelty(
+    task: Task, sample: Rows, finished: list[EMRun], candidates: list[EMRun], highest: float
+) -> tuple[list[EMRun], list[EMRun]]:
+    """Split the candidates: first those that may end at an optimum of their own, then the rest.
 
-
-def _elsewhere(
-    task: Task, sample: Rows, known: list[Run], runs: list[Run], highest: float
-) -> tuple[list[Run], list[Run]]:
-    """The runs in two parts: those that may end at other maxima than `known` and each other do, and the rest.
-
-    highest: the best log-likelihood on the sample after the short runs.
+    A candidate is compared with the finished runs and with the novel candidates before it. highest: the best
+    log-likelihood on the sample after the short runs.
     """
-    if not runs:
+    if not candidates:
         return [], []
-    rows = sample.values[np.unique(np.linspace(0, sample.n_samples - 1, _N_PROBES).round().astype(int))]
-    probes = Rows(rows, np.empty(0), sample.origin)
+    probes = Rows(sample.values[spaced(sample.n_samples, _N_PROBES)], np.empty(0), sample.origin)
+    runs = [*finished, *candidates]
+    log_densities = np.array([probes.log_densities(task.settings.kernel_parameters(run.point)) for run in runs])
+    log_densities -= log_densities[0]
+    squares = np.square(log_densities).sum(axis=1)
+    distances = (squares[:, np.newaxis] + squares - 2 * log_densities @ log_densities.T) / probes.n_samples
     lowest = highest - _FAR_BEHIND * sample.total_weight / task.rows.total_weight
-    places = np.array([probes.log_densities(task.problem.parameters(point)) for point, _ in [*known, *runs]])
-    places -= places[0]
-    squares = np.square(places).sum(axis=1)
-    # What a sample says of the difference of two log-likelihoods has a standard error.
-    unsure = 0.0 if sample is task.rows else _N_ERRORS * math.sqrt(sample.n_samples)
-    distances = (squares[:, np.newaxis] + squares - 2 * places @ places.T) / len(rows)
-    taken = list(range(len(known)))
-    others: list[Run] = []
-    rest: list[Run] = []
-    for at, run in enumerate(runs, len(known)):
-        near = (distances[at, taken] <= _NEAR**2).any()
-        if near or _limit(run[1]) < lowest - unsure * places[at].std() or run[1].status is Status.COLLAPSED:
-            rest.append(run)
+    # On a sample the difference of two log-likelihoods has a standard error.
+    error_factor = 0.0 if sample is task.rows else _N_ERRORS * math.sqrt(sample.n_samples)
+    continuing = list(range(len(finished)))
+    novel: list[EMRun] = []
+    not_novel: list[EMRun] = []
+    for i, run in enumerate(candidates, len(finished)):
+        is_near = (distances[i, continuing] <= _NEAR**2).any()
+        is_far_behind = projected_log_likelihood(run.record) < lowest - error_factor * log_densities[i].std()
+        if is_near or is_far_behind or run.record.status is Status.COLLAPSED:
+            not_novel.append(run)
         else:
-            others.append(run)
-            taken.append(at)
-    return others, rest
+            novel.append(run)
+            continuing.append(i)
+    return novel, not_novel
 
 
-def _limit(record: Restart) -> float:
-    """Where a run's log-likelihood is going, by Aitken's estimate; infinite while its gains do not shrink."""
+def projected_log_likelihood(record: Restart) -> float:
+    """The limit of a run's log-likelihood by Aitken's estimate; infinity while its gains do not shrink."""
     if record.status is Status.CONVERGED or len(record.history) < 3:
         return record.log_likelihood
     earlier, gain = np.diff(record.history[-3:])
     return float(record.log_likelihood + gain**2 / (earlier - gain)) if 0 <= gain < earlier else math.inf
 
 
-def _on(sample: Rows, task: Task) -> Task:
-    """The task on a sample of its rows."""
-    bounds = task.problem.bounds._replace(n_rows=float(sample.n_samples))
-    return task._replace(rows=sample, problem=task.problem._replace(bounds=bounds))
+def resume(task: Task, run: EMRun) -> Passes[EMRun]:
+    """A climb from the point of a run; its record begins anew if that of the run is about a sample of the rows."""
+    earlier = None if run.record.sampled else run.record.history[:-1]
+    return climb(task.settings, run.point, run.record.start, earlier)
 
 
-def _short_runs(task: Task, sample: Rows, strategy: StartStrategy, n_init: int, rng: np.random.Generator) -> list[Run]:
-    problem, sampled = _on(sample, task).problem, sample is not task.rows
-    bounds = problem.bounds
-    points = whitened(sample, bounds.total_cholesky)
-    n_iterations = min(_SHORT_RUN, problem.max_iter)
-    arrays = sample.values, sample.weights, sample.origin
+def _short_runs(
+    task: Task, sample: Rows, strategy: StartStrategy, n_init: int, rng: np.random.Generator
+) -> list[EMRun]:
+    """The short runs from all starts; a run that collapsed is followed by that from its replacement."""
+    settings, sampled = task_on_sample(task, sample).settings, sample is not task.rows
+    points = whitened(sample, settings.bounds.total_cholesky)
+    n_iterations = min(_SHORT_RUN, settings.max_iter)
 
-    def runs_of(stream: np.random.Generator) -> list[Run]:
-        """The run from one start, after those that collapsed and had to be replaced."""
-        runs: list[Run] = []
+    def runs_of_start(stream: np.random.Generator) -> list[EMRun]:
+        runs: list[EMRun] = []
         for _ in range(_MOST_TRIES):
-            start = draw(strategy, sample, points, bounds.total_cholesky, task.structure, task.n_components, stream)
+            start = draw_start(task._replace(rows=sample), strategy, points, stream)
             history = np.empty(n_iterations + 1)
-            point, n, end = steps.iterate(*arrays, start, problem.shape, bounds, problem.tol, history)
-            runs.append((point, Restart(strategy.name, _ENDS[end], history[:n], sampled)))
-            if end != steps.DEGENERATE:
+            point, n_recorded, ending = steps.iterate(
+                sample.values, sample.weights, sample.origin, start, settings.shape, settings.bounds, settings.tol,
+                history,
+            )  # fmt: skip
+            runs.append(EMRun(point, Restart(strategy.name, _STATUS[ending], history[:n_recorded], sampled)))
+            if ending != steps.DEGENERATE:
                 break
         return runs
 
     work = n_init * n_iterations * sample.n_samples * task.n_components * sample.n_features**2
-    return [run for runs in on_threads(runs_of, rng.spawn(n_init), work) for run in runs]
+    return [run for runs in on_threads(runs_of_start, rng.spawn(n_init), work) for run in runs]
 
 
-def _is_finished(record: Restart, problem: Problem) -> bool:
-    done = record.status is Status.CONVERGED or len(record.history) > problem.max_iter
-    return done and not record.sampled
+def _run_to_the_end(task: Task, runs: Sequence[EMRun]) -> list[EMRun]:
+    """The runs that are finished already, then the others, continued on all rows of the task."""
+    finished = [run for run in runs if _is_finished(run.record, task)]
+    unfinished = [run for run in runs if not _is_finished(run.record, task)]
+    return finished + run_in_lockstep(task.rows, [resume(task, run) for run in unfinished])
 
 
-def _go_on(problem: Problem, run: Run) -> Climb:
-    point, record = run
-    return climb(problem, point, record.start, earlier=None if record.sampled else record.history[:-1])
+def _run_on_sample(task: Task, sample: Rows, runs: Sequence[EMRun]) -> list[EMRun]:
+    """The runs, continued to the end on the sample that they began on."""
+    begun = [run._replace(record=run.record._replace(sampled=False)) for run in runs]
+    ended = _run_to_the_end(task_on_sample(task, sample), begun)
+    return [run._replace(record=run.record._replace(sampled=True)) for run in ended]
+
+
+def _is_finished(record: Restart, task: Task) -> bool:
+    is_at_end = record.status is Status.CONVERGED or len(record.history) > task.settings.max_iter
+    return is_at_end and not record.sampled
+
+
+def _split_collapsed(runs: Sequence[EMRun]) -> tuple[list[EMRun], list[EMRun]]:
+    """Split the runs: first those that collapsed, then the others."""
+    collapsed = [run for run in runs if run.record.status is Status.COLLAPSED]
+    return collapsed, [run for run in runs if run.record.status is not Status.COLLAPSED]
+
+
+def _abandon(run: EMRun) -> EMRun:
+    return run._replace(record=run.record._replace(status=Status.ABANDONED))
+
+
+def _log_likelihood(run: EMRun) -> float:
+    return run.record.log_likelihood

@@ -1,38 +1,43 @@
-"""Starting values for EM.
+"""Starting points of EM: drawn by a strategy, or made from the start that the user passed.
 
-A strategy picks one row a component, its mean, by distances in the metric of the data's total covariance. That
-metric makes every start, like the full fit itself, unchanged under invertible affine maps of the data.
+A strategy picks one row per component as the mean of that component. It measures distances in the metric of the data's
+total covariance, so that every start, like the full fit itself, is unchanged under invertible affine maps of the data.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from bayesgmm.em.search.steps import Point
+from bayesgmm.em.search.task import Task
 from bayesgmm.exceptions import InputError
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.mixture.data_covariance import split_into_equal_volumes
-from bayesgmm.types import FloatArray
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.types import FloatArray, IntArray
+from bayesgmm.validation import as_numbers
 
-# Starts are looked for among this many rows at most.
+type StartName = Literal["k-means++", "random"]
+
+# Largest number of rows among which starts are drawn and compared.
 _MOST_ROWS = 16_384
 
 
 class StartStrategy(NamedTuple):
-    """pick(points (M, D) whitened, weights (M,), K, rng) -> indices (K,) of the seeds."""
+    """A way to draw starts: pick(points (M, D) whitened, weights (M,), K, rng) -> row indices (K,) of the seeds."""
 
-    name: str
-    pick: Callable[[FloatArray, FloatArray, int, np.random.Generator], NDArray[np.intp]]
+    name: StartName
+    pick: Callable[[FloatArray, FloatArray, int, np.random.Generator], IntArray]
 
 
 def _k_means_plus_plus(
     points: FloatArray, weights: FloatArray, n_components: int, rng: np.random.Generator
-) -> NDArray[np.intp]:
-    """Each next seed with probability proportional to its squared distance from the seeds so far.
+) -> IntArray:
+    """Draw each seed with probability proportional to its squared distance from the nearest of the seeds before it.
 
     Arthur and Vassilvitskii (2007), k-means++: the advantages of careful seeding.
     """
@@ -41,20 +46,19 @@ def _k_means_plus_plus(
     while len(seeds) < n_components:
         distances = np.minimum(distances, np.square(points - points[seeds[-1]]).sum(axis=1))
         mass = weights * distances
-        mass = mass if mass.any() else weights  # fewer distinct rows among those looked at than seeds
+        mass = mass if mass.any() else weights  # the sample has fewer distinct rows than seeds
         seeds.append(int(rng.choice(len(points), p=mass / mass.sum())))
     return np.array(seeds)
 
 
-def _random_points(
-    points: FloatArray, weights: FloatArray, n_components: int, rng: np.random.Generator
-) -> NDArray[np.intp]:
-    _, first = np.unique(points, axis=0, return_index=True)  # repeated rows would give two components one seed
-    mass = weights[first]
-    return np.asarray(first[rng.choice(len(first), size=n_components, replace=False, p=mass / mass.sum())])
+def _random_points(points: FloatArray, weights: FloatArray, n_components: int, rng: np.random.Generator) -> IntArray:
+    """Draw seeds among the distinct rows: repeated rows would give two components the same seed."""
+    _, distinct = np.unique(points, axis=0, return_index=True)
+    mass = weights[distinct]
+    return np.asarray(distinct[rng.choice(len(distinct), size=n_components, replace=False, p=mass / mass.sum())])
 
 
-STRATEGIES = {
+STRATEGIES: dict[str, StartStrategy] = {
     strategy.name: strategy
     for strategy in (StartStrategy("k-means++", _k_means_plus_plus), StartStrategy("random", _random_points))
 }
@@ -71,7 +75,7 @@ def strategy_named(start: str) -> StartStrategy:
 
 
 def sample_of(rows: Rows, rng: np.random.Generator) -> Rows:
-    """The rows that starts are looked for among: all of them, or 16,384 drawn in proportion to their weights."""
+    """The rows among which starts are drawn: all of them, or 16,384 drawn in proportion to their weights."""
     if rows.n_samples <= _MOST_ROWS:
         return rows
     if rows.weights.size:
@@ -87,27 +91,76 @@ def whitened(rows: Rows, total_cholesky: FloatArray) -> FloatArray:
     return np.asarray(solve_triangular(total_cholesky, (rows.values - rows.origin).T, lower=True).T)
 
 
-def draw(
-    strategy: StartStrategy,
-    rows: Rows,
-    points: FloatArray,
-    total_cholesky: FloatArray,
-    structure: CovarianceStructure,
-    n_components: int,
-    rng: np.random.Generator,
-) -> Point:
-    """A starting mixture: equal weights, the seeds as means, and the total covariance shrunk to K equal volumes."""
+def draw_start(task: Task, strategy: StartStrategy, points: FloatArray, rng: np.random.Generator) -> Point:
+    """Draw a start: equal weights, the seeds as means, and the total covariance shrunk to K equal volumes.
+
+    points (N, D): the rows of the task, whitened.
+    """
+    rows, K = task.rows, task.n_components
+    total_cholesky = task.settings.bounds.total_cholesky
     weights = rows.weights if rows.weights.size else np.ones(rows.n_samples)
-    seeds = strategy.pick(points, weights, n_components, rng)
-    counts = np.full(n_components, 1 / n_components)
-    covariance = split_into_equal_volumes(total_cholesky @ total_cholesky.T, n_components, rows.n_features)
-    scatter = covariance * counts[:, np.newaxis, np.newaxis]
-    choleskys = np.linalg.cholesky(structure.project(scatter, counts))
-    return Point(counts, np.ascontiguousarray(rows.values[seeds] - rows.origin), choleskys)
+    seeds = strategy.pick(points, weights, K, rng)
+    shares = np.full(K, 1 / K)
+    covariance = split_into_equal_volumes(total_cholesky @ total_cholesky.T, K, rows.n_features)
+    scatter = covariance * shares[:, np.newaxis, np.newaxis]
+    choleskys = np.linalg.cholesky(task.structure.project(scatter, shares))
+    return Point(shares, np.ascontiguousarray(rows.values[seeds] - rows.origin), choleskys)
+
+
+def given_start(task: Task, start: MixtureParameters | ArrayLike) -> tuple[Point, str]:
+    """The point of the user's start, and the form of that start: "parameters" or "responsibilities"."""
+    if isinstance(start, MixtureParameters):
+        return _point_of_parameters(task, start), "parameters"
+    return _point_of_responsibilities(task, start), "responsibilities"
+
+
+def _point_of_parameters(task: Task, start: MixtureParameters) -> Point:
+    start.check_start(task.n_components, task.rows.features)
+    if not start.weights.all():
+        raise InputError(
+            f"start must give every component a weight above 0, or no row could join it; received "
+            f"{start.weights.tolist()}. Leave that component out, or give it a weight."
+        )
+    counts = start.weights * task.rows.n_samples
+    # The start must have the structure that is fitted: its covariances are projected as in an M-step.
+    covariances = task.structure.project(start.covariances * counts[:, np.newaxis, np.newaxis], counts)
+    means = np.ascontiguousarray(start.means - task.rows.origin)
+    return Point(start.weights, means, np.linalg.cholesky(covariances))
+
+
+def _point_of_responsibilities(task: Task, start: ArrayLike) -> Point:
+    responsibilities = as_numbers(start, "start, unless it is a strategy's name or a MixtureParameters,")
+    shape = (task.rows.n_samples, task.n_components)
+    if responsibilities.shape != shape:
+        raise InputError(
+            f"start, as responsibilities, must have shape {shape}; it has shape {responsibilities.shape}. Give each "
+            f"row of X one number for each component."
+        )
+    if (
+        not np.isfinite(responsibilities).all()
+        or responsibilities.min() < 0
+        or abs(responsibilities.sum(axis=1) - 1).max() > 1e-6
+    ):
+        raise InputError(
+            "start, as responsibilities, must be finite and not negative, and each row must sum to 1. Divide each row "
+            "by its sum."
+        )
+    try:
+        with np.errstate(all="ignore"):
+            point = from_responsibilities(task.rows, responsibilities, task.structure)
+        collapsed = task.settings.parameters_unless_collapsed(point) is None
+    except np.linalg.LinAlgError:
+        collapsed = True
+    if collapsed:
+        raise InputError(
+            "start, as responsibilities, gives some component too few rows for a covariance. Give every component "
+            "more rows than there are features."
+        )
+    return point
 
 
 def from_responsibilities(rows: Rows, responsibilities: FloatArray, structure: CovarianceStructure) -> Point:
-    """The M-step for given responsibilities (N, K): what EM starts from when the user has a partition.
+    """The M-step for responsibilities (N, K) that the user passed.
 
     Raises LinAlgError when a covariance is singular.
     """

@@ -1,4 +1,1 @@
-"""Standard errors at a maximum of the likelihood: from curvature, or by resampling.
-
-It takes a `Maximum` and never an `EMFit`.
-"""
+"""Standard errors of an EM fit: from the curvature of the log-likelihood, and from fits of resampled rows."""
