@@ -19,7 +19,7 @@ from bayesgmm.comparison.compare import Comparison, compare
 from bayesgmm.display.cards import Card, Displayed, count, rows_in_words
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import BayesgmmWarning, InputError
+from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.files import prepare_folder
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.labels.align import align
@@ -230,7 +230,7 @@ def load(folder: str | Path) -> Analysis:
     >>> import bayesgmm as bg
     >>> analysis = bg.analyze(bg.datasets.load_galaxies(), 1, draws=500, rng=1, progress=False)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     again = bg.load(analysis.save(folder))
+    ...     again = bg.Analysis.load(analysis.save(folder))
     >>> again.em.log_likelihood == analysis.em.log_likelihood, again.comparison.verdict == analysis.comparison.verdict
     (True, True)
     """

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from bayesgmm.display.progress import is_watched
-from bayesgmm.exceptions import FitError, InputError, SamplingError
+from bayesgmm.errors import FitError, InputError, SamplingError
 from bayesgmm.files import prepare_folder, read_table, select_columns
 
 EXIT_FIT, EXIT_INPUT, EXIT_SAMPLING = 1, 2, 3

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from bayesgmm.exceptions import BayesgmmWarning
+from bayesgmm.errors import BayesgmmWarning
 
 _PACKAGE = Path(__file__).parent
 _COMPILED = ("kernel", "em/search", "em/uncertainty", "bayes/model", "bayes/sampling", "posterior/partition")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 
 _REMEDY = "Pass a CSV file in UTF-8, its first line the column names, or a Parquet file."
 

@@ -10,7 +10,7 @@ from numpy.random.bit_generator import ISpawnableSeedSequence
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.types import FloatArray
 
 CHUNK = 65_536  # rows looked at together, so that no check allocates anything of the data's size

@@ -59,7 +59,7 @@ def start_for(X, K) -> bg.MixtureParameters | None:
     """EM's fit; None, for a search from random rows, where all its starts collapse."""
     try:
         return bg.fit_em(X, K, rng=1).parameters
-    except bg.FitError:
+    except bg.errors.FitError:
         return None
 
 

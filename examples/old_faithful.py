@@ -26,7 +26,7 @@ def main(folder: Path) -> None:
     # The same in one call, saved and read again.
     analysis = bg.analyze(X, n_components=2, rng=1, progress=False)
     analysis.save(folder / "old-faithful", overwrite=True)
-    again = bg.load(folder / "old-faithful")
+    again = bg.Analysis.load(folder / "old-faithful")
     print(again)
 
 

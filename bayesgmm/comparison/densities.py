@@ -12,7 +12,7 @@ from scipy.stats import norm, qmc
 
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.mixture.draws import MixtureDraws, log_densities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.draws import check_same_shape, interval, interval_names, log_mean, mixture_draws, rows_for

@@ -14,7 +14,7 @@ from bayesgmm.em.search.optima import by_weight, optima_of
 from bayesgmm.em.search.restarts import Task, n_ahead, restarts, together
 from bayesgmm.em.search.start import from_responsibilities, strategy_named
 from bayesgmm.em.search.steps import Point
-from bayesgmm.exceptions import FitError, InputError
+from bayesgmm.errors import FitError, InputError
 from bayesgmm.kernel.rows import rows_of
 from bayesgmm.mixture.covariance import n_free_parameters, structure_named
 from bayesgmm.mixture.parameters import MixtureParameters

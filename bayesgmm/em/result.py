@@ -11,7 +11,7 @@ from bayesgmm.display.components import component_table
 from bayesgmm.em.runs import Optimum, Restart, Status
 from bayesgmm.em.search.steps import Point
 from bayesgmm.em.uncertainty.curvature import Maximum
-from bayesgmm.exceptions import FitError, InputError
+from bayesgmm.errors import FitError, InputError
 from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters, rows_of
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -235,7 +235,7 @@ class EMFit(Displayed):
         >>> import bayesgmm as bg
         >>> X = bg.datasets.load_faithful()
         >>> em = bg.fit_em(X, 2, rng=1)
-        >>> again = bg.EMFit.from_dict(em.to_dict())
+        >>> again = bg.results.EMFit.from_dict(em.to_dict())
         >>> again.rows is None
         True
         >>> len(again.with_rows(X).standard_errors().table)
@@ -254,7 +254,7 @@ class EMFit(Displayed):
         >>> import json
         >>> import bayesgmm as bg
         >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
-        >>> again = bg.EMFit.from_dict(json.loads(json.dumps(em.to_dict())))
+        >>> again = bg.results.EMFit.from_dict(json.loads(json.dumps(em.to_dict())))
         >>> bool((again.parameters.means == em.parameters.means).all())
         True
         """

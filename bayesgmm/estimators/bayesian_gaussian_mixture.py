@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.sampling.sample import sample_posterior
 from bayesgmm.em.fit import fit_em
+from bayesgmm.errors import BayesgmmWarning, FitError
 from bayesgmm.estimators.shared import MixtureEstimator
-from bayesgmm.exceptions import BayesgmmWarning, FitError
 from bayesgmm.mixture.covariance import STRUCTURES
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose

@@ -11,8 +11,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.em.fit import fit_em
+from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.estimators.shared import LAYOUTS, MixtureEstimator
-from bayesgmm.exceptions import BayesgmmWarning, InputError
 from bayesgmm.kernel.rows import rows_of
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 from bayesgmm.mixture.data_covariance import total_cholesky

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.display.cards import Card, Displayed, count
 from bayesgmm.display.components import component_table
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.passes import KernelParameters
 from bayesgmm.kernel.rows import Rows, kernel_parameters
 from bayesgmm.types import FloatArray

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bayesgmm.comparison.compare import Comparison
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.plots.style import INK, LEGEND, component_style, figure_of, literal, new_axes, percent
 from bayesgmm.types import FloatArray
 

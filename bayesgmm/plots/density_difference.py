@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter
 
 from bayesgmm.comparison.densities import difference_at
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters

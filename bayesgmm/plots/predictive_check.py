@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.plots.shapes import n_bins
 from bayesgmm.plots.style import COLORS, INK, LEGEND, literal, percent, tidy
 from bayesgmm.posterior.draws import mixture_draws

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.model.prior_marginals import SUPPORTS, marginal_density
-from bayesgmm.exceptions import BayesgmmWarning, InputError
+from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.scalars import PARAMETERS, Entry, values_of
 from bayesgmm.plots.selection import draws_of, entries_named

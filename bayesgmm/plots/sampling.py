@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.mixture.scalars import Entry
 from bayesgmm.plots.selection import MOST_NUMBERS, draws_of, entries_named
 from bayesgmm.plots.style import COLORS, INK, LEGEND, MUTED, literal, percent, tidy
@@ -139,7 +139,7 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.load_galaxies()
-    >>> prior = bg.Prior.for_data(X, std=bg.Uniform(100, 30_000))  # which is sampled by NUTS
+    >>> prior = bg.Prior.for_data(X, std=bg.priors.Uniform(100, 30_000))  # which is sampled by NUTS
     >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
     >>> fractions, energies = bg.plots.plot_energy(posterior).axes
     >>> fractions.get_xlabel(), energies.get_xlabel()

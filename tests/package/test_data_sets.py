@@ -104,5 +104,5 @@ WRONG = {
 @pytest.mark.parametrize("problem", WRONG)
 def test_simulations_that_cannot_be_are_refused(problem):
     arguments, options, message = WRONG[problem]
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         simulate(*arguments, **options)

@@ -237,7 +237,7 @@ def test_a_wrong_import_is_found(wrong):
             "from bayesgmm.posterior.diagnosis.diagnose import diagnose\nfrom bayesgmm.em.result import EMFit",
         ),
         ("cli.py", "def f():\n    import bayesgmm"),
-        ("plots/sampling.py", "from bayesgmm import exceptions\nimport arviz as az"),
+        ("plots/sampling.py", "from bayesgmm import errors\nimport arviz as az"),
     ],
 )
 def test_a_right_import_is_not(path, source):

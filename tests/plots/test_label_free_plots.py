@@ -149,7 +149,7 @@ def test_strips_are_ems_labels_in_ems_colours(flat, partition):
 def test_a_partition_of_other_rows_is_refused(flat, partition):
     em, posterior = flat
     other = bg.point_partition(posterior, posterior["observed_data"]["X"].values[:50], rng=1)
-    with pytest.raises(bg.InputError, match="partition is of 50 rows, the posterior of 80"):
+    with pytest.raises(bg.errors.InputError, match="partition is of 50 rows, the posterior of 80"):
         plots.plot_similarity(em, posterior, other)
 
 
@@ -213,19 +213,19 @@ def test_the_map_is_in_posterior_sds_where_rows_are(flat):
 def test_what_cannot_be_drawn_is_refused(flat, line):
     em, posterior = flat
     for plot in (plots.plot_labels, plots.plot_density_difference):
-        with pytest.raises(bg.InputError, match="features must be a list of one or two"):
+        with pytest.raises(bg.errors.InputError, match="features must be a list of one or two"):
             plot(em, posterior, features=[0, 1, 1])
-        with pytest.raises(bg.InputError, match="features must be a list of one or two"):
+        with pytest.raises(bg.errors.InputError, match="features must be a list of one or two"):
             plot(em, posterior, features="x0")
-        with pytest.raises(bg.InputError, match="There is no feature 'y'"):
+        with pytest.raises(bg.errors.InputError, match="There is no feature 'y'"):
             plot(em, posterior, features=["y"])
-        with pytest.raises(bg.InputError, match="ci_prob"):
+        with pytest.raises(bg.errors.InputError, match="ci_prob"):
             plot(em, posterior, ci_prob=2)
-    with pytest.raises(bg.InputError, match="ax holds one panel"):
+    with pytest.raises(bg.errors.InputError, match="ax holds one panel"):
         plots.plot_density_difference(*line, ax=plt.subplots()[1])
     unaligned = posterior.copy()
     unaligned.attrs["aligned"] = 0
-    with pytest.raises(bg.InputError, match="not aligned"):
+    with pytest.raises(bg.errors.InputError, match="not aligned"):
         plots.plot_labels(em, unaligned)
 
 

@@ -197,29 +197,29 @@ def test_features_are_drawn_in_the_order_given():
 
 def test_what_cannot_be_drawn_is_refused(faithful_em, faithful_posterior):
     many, many_posterior = simulated(2, 12)
-    with pytest.raises(bg.InputError, match=r"1 to 10 features .* received 12.*features=\['x0', 'x1', 'x2'\]"):
+    with pytest.raises(bg.errors.InputError, match=r"1 to 10 features .* received 12.*features=\['x0', 'x1', 'x2'\]"):
         plots.plot_fit(many, many_posterior)
-    with pytest.raises(bg.InputError, match="received 0"):
+    with pytest.raises(bg.errors.InputError, match="received 0"):
         plots.plot_fit(many, many_posterior, features=[])
-    with pytest.raises(bg.InputError, match="in a list"):
+    with pytest.raises(bg.errors.InputError, match="in a list"):
         plots.plot_fit(many, many_posterior, features="x1")
-    with pytest.raises(bg.InputError, match="ax holds one panel"):
+    with pytest.raises(bg.errors.InputError, match="ax holds one panel"):
         plots.plot_fit(many, many_posterior, features=[0, 1, 2], ax=plt.subplots()[1])
-    with pytest.raises(bg.InputError, match="There is no feature 'wait'"):
+    with pytest.raises(bg.errors.InputError, match="There is no feature 'wait'"):
         plots.plot_fit(faithful_em, faithful_posterior, features=["wait"])
-    with pytest.raises(bg.InputError, match="has 2 components of 12 features; the posterior has 2 of 2"):
+    with pytest.raises(bg.errors.InputError, match="has 2 components of 12 features; the posterior has 2 of 2"):
         plots.plot_fit(many, faithful_posterior)
-    with pytest.raises(bg.InputError, match="n_draws"):
+    with pytest.raises(bg.errors.InputError, match="n_draws"):
         plots.plot_fit(faithful_em, faithful_posterior, n_draws=0)
-    with pytest.raises(bg.InputError, match="ci_prob"):
+    with pytest.raises(bg.errors.InputError, match="ci_prob"):
         plots.plot_fit(faithful_em, faithful_posterior, ci_prob=90)
     raw = faithful_posterior.copy()
     raw.attrs["aligned"] = 0
-    with pytest.raises(bg.InputError, match="align"):
+    with pytest.raises(bg.errors.InputError, match="align"):
         plots.plot_fit(faithful_em, raw)
     without_rows = faithful_posterior.copy()
     del without_rows["observed_data"]
-    with pytest.raises(bg.InputError, match="no rows"):
+    with pytest.raises(bg.errors.InputError, match="no rows"):
         plots.plot_fit(faithful_em, without_rows)
     without_rows["observed_data"] = xr.DataTree(xr.Dataset({"X": (("row", "feature"), np.zeros((3, 2)))}))  # the remedy
     plots.plot_fit(faithful_em, without_rows)
@@ -270,7 +270,7 @@ def test_an_estimate_outside_its_interval_stands_out_and_one_far_away_says_how_f
 
 def test_a_table_too_long_to_read_is_refused_with_a_remedy_that_works(comparison):
     longer = comparison.table.loc[comparison.table.index.repeat(40)]
-    with pytest.raises(bg.InputError, match="480 rows") as refused:
+    with pytest.raises(bg.errors.InputError, match="480 rows") as refused:
         plots.plot_comparison(dataclasses.replace(comparison, table=longer))
     scope = {"dataclasses": dataclasses, "comparison": comparison}
     part = eval(str(refused.value).partition("such as ")[2].removesuffix("."), scope)
@@ -355,19 +355,19 @@ def leaves_the_band(ax):
 def test_one_component_has_no_weight_to_draw():
     _, posterior = simulated(1, 2)
     assert titles(plots.plot_rank(posterior)) == ["means[0, x0]", "means[0, x1]"]
-    with pytest.raises(bg.InputError, match="nothing that parameters="):
+    with pytest.raises(bg.errors.InputError, match="nothing that parameters="):
         plots.plot_trace(posterior, parameters=["weights"])
 
 
 def test_names_that_the_posterior_does_not_have_and_too_many_panels_are_refused(faithful_posterior):
-    with pytest.raises(bg.InputError, match="parameters must be a list of names among weights, means"):
+    with pytest.raises(bg.errors.InputError, match="parameters must be a list of names among weights, means"):
         plots.plot_trace(faithful_posterior, parameters=["mean"])
-    with pytest.raises(bg.InputError, match="parameters must be a list"):
+    with pytest.raises(bg.errors.InputError, match="parameters must be a list"):
         plots.plot_rank(faithful_posterior, parameters="means")
-    with pytest.raises(bg.InputError, match="features must be a list of names among eruptions, waiting"):
+    with pytest.raises(bg.errors.InputError, match="features must be a list of names among eruptions, waiting"):
         plots.plot_rank(faithful_posterior, features=["x0"])
     _, posterior = simulated(9, 14)
-    with pytest.raises(bg.InputError, match="135 numbers are to be drawn; one picture holds at most 120"):
+    with pytest.raises(bg.errors.InputError, match="135 numbers are to be drawn; one picture holds at most 120"):
         plots.plot_rank(posterior)
 
 

@@ -13,7 +13,7 @@ from nutpie.compiled_pyfunc import from_pyfunc
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.log_posterior import keep_draw, whitened_log_posterior
 from bayesgmm.bayes.sampling.run import StartingPoint, Z, cut, lengths
-from bayesgmm.exceptions import SamplingError
+from bayesgmm.errors import SamplingError
 from bayesgmm.types import FloatArray
 
 try:

@@ -26,7 +26,7 @@ from bayesgmm.bayes.sampling.target import Target
 from bayesgmm.bayes.sampling.targets import _as_starts, _default_target, _is_pymc_model, _model_target
 from bayesgmm.bayes.sampling.ways import ALLOCATION, INDEPENDENT, Coordinates, begin
 from bayesgmm.convergence import converged
-from bayesgmm.exceptions import InputError, SamplingError
+from bayesgmm.errors import InputError, SamplingError
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.validation import as_generator, check_count
 

@@ -11,7 +11,7 @@ from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.prior import Prior, check_prior
 from bayesgmm.bayes.sampling import nuts
 from bayesgmm.bayes.sampling.target import Target
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import Rows, rows_of
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.data_covariance import total_cholesky

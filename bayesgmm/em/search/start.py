@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from bayesgmm.em.search.steps import Point
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.types import FloatArray

@@ -17,7 +17,7 @@ from bayesgmm.em.search.collapse import bounds_of
 from bayesgmm.em.search.steps import Bounds, Point
 from bayesgmm.em.uncertainty import ascent
 from bayesgmm.em.uncertainty.curvature import Maximum
-from bayesgmm.exceptions import FitError, InputError
+from bayesgmm.errors import FitError, InputError
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.matching import distances_from, label_costs
 from bayesgmm.mixture.parameters import MixtureParameters

@@ -26,7 +26,7 @@ from bayesgmm.em.uncertainty.resampling import (
     weighted,
     without,
 )
-from bayesgmm.exceptions import BayesgmmWarning, FitError, InputError
+from bayesgmm.errors import BayesgmmWarning, FitError, InputError
 from bayesgmm.mixture.scalars import PARAMETERS, values_of
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_generator, check_count, check_fraction

@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayesgmm.convergence import _label_free, convergence
 from bayesgmm.display.cards import Card, Displayed, Grid, count
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.posterior.diagnosis.problems import (
     Problem,
     of_an_empty_component,

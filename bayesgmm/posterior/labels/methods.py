@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from bayesgmm.exceptions import BayesgmmWarning, InputError
+from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.mixture.draws import responsibilities_of_draws
 from bayesgmm.mixture.matching import distances_from, label_costs
 from bayesgmm.mixture.parameters import MixtureParameters

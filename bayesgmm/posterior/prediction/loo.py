@@ -9,7 +9,7 @@ from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
 from bayesgmm.display.cards import Card, Displayed
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.posterior.draws import check_memory, log_mean, mixture_dataset, mixture_draws, observed_rows, with_group
 from bayesgmm.types import FloatArray

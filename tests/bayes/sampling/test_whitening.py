@@ -55,7 +55,7 @@ def drawn(name, choice, draws):
     """The posterior, and its label-free quantities, in one choice's coordinates."""
     data, K = FAR_FROM_GAUSSIAN[name]
     X = data()
-    std = bg.LogNormal(X.std(axis=0) / 2, 0.3)
+    std = bg.priors.LogNormal(X.std(axis=0) / 2, 0.3)
     prior = bg.Prior.for_data(X, std=std, correlation_eta=4.0, concentration=2.0)
     with patch.object(sample, "choose", choice):
         posterior = bg.sample_posterior(X, K, prior=prior, draws=draws, tune=TUNE, rng=1, progress=False)

@@ -9,7 +9,7 @@ class BayesgmmError(Exception):
     >>> import bayesgmm as bg
     >>> try:
     ...     bg.fit_em([1.0, 2.0, 3.0], 4)
-    ... except bg.BayesgmmError as error:
+    ... except bg.errors.BayesgmmError as error:
     ...     print(type(error).__name__)
     InputError
     """
@@ -24,7 +24,7 @@ class InputError(BayesgmmError, ValueError):
     >>> bg.datasets.simulate(0, 2, 2)
     Traceback (most recent call last):
         ...
-    bayesgmm.exceptions.InputError: n_samples must be a whole number of at least 1; received 0.
+    bayesgmm.errors.InputError: n_samples must be a whole number of at least 1; received 0.
     """
 
 
@@ -40,7 +40,7 @@ class FitError(BayesgmmError):
     >>> import bayesgmm as bg
     >>> try:
     ...     bg.fit_em([0.0, 0.0, 0.0, 1.0, 1.0, 1.0], 2, rng=1)
-    ... except bg.FitError as error:
+    ... except bg.errors.FitError as error:
     ...     print({run.status.text for run in error.restarts})
     {'collapsed'}
     """
@@ -60,10 +60,10 @@ class SamplingError(BayesgmmError):
     Examples
     --------
     >>> import bayesgmm as bg
-    >>> prior = bg.Prior(mean_location=1e12, mean_scale=1e-12, std=bg.LogNormal(1e-12))  # far from any data
+    >>> prior = bg.Prior(mean_location=1e12, mean_scale=1e-12, std=bg.priors.LogNormal(1e-12))  # far from any data
     >>> try:
     ...     bg.sample_posterior(bg.datasets.load_faithful(), 1, prior=prior, draws=10, rng=1, progress=False)
-    ... except bg.SamplingError as error:
+    ... except bg.errors.SamplingError as error:
     ...     print(str(error).split(":")[0])
     Some draws have covariances that are singular to machine precision
     """
