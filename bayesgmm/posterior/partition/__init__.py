@@ -2,3 +2,7 @@
 
 It needs each draw's allocation of rows only.
 """
+
+from bayesgmm.compile_cache import ensure_writable
+
+ensure_writable()
