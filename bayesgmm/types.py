@@ -14,3 +14,5 @@ type RowArray = NDArray[Any]
 # What `rng` may be: a seed, a generator, or None for a seed from the operating system.
 type Seed = int | np.random.Generator | None
 type CovarianceName = Literal["full", "tied", "diag", "spherical"]
+# "auto" lets `sample_posterior` choose the sampler.
+type SamplerName = Literal["auto", "independent", "nuts", "gibbs"]
