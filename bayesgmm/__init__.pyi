@@ -33,5 +33,6 @@ from .posterior.prediction.predictive_check import add_posterior_predictive as a
 from .posterior.prediction.predictive_check import predictive_check as predictive_check
 from .posterior.prediction.subsets import conditional as conditional
 from .posterior.prediction.subsets import marginal as marginal
+from .precompile import compile_all as compile_all
 from .thresholds import Thresholds as Thresholds
 from .version import __version__ as __version__

@@ -1,8 +1,10 @@
-"""What bayesgmm raises and warns with."""
+"""Errors and warnings that bayesgmm raises on purpose."""
+
+__all__ = ["BayesgmmError", "InputError", "FitError", "SamplingError", "BayesgmmWarning"]
 
 
 class BayesgmmError(Exception):
-    """Base of every error that bayesgmm raises on purpose.
+    """Base class of every error that bayesgmm raises on purpose.
 
     Examples
     --------
@@ -16,7 +18,7 @@ class BayesgmmError(Exception):
 
 
 class InputError(BayesgmmError, ValueError):
-    """An argument, a file or a table cannot be used; the message names it, the rule and the remedy.
+    """An argument, a file or a table cannot be used. The message names it, the rule, the value and the remedy.
 
     Examples
     --------
@@ -29,11 +31,11 @@ class InputError(BayesgmmError, ValueError):
 
 
 class FitError(BayesgmmError):
-    """No start of EM led to a usable fit, or a fit has no standard errors.
+    """No start of EM led to a usable fit, or the standard errors of a fit cannot be computed.
 
     Attributes
     ----------
-    restarts : the record of every run; empty when it is the standard errors that there are none of.
+    restarts : tuple of `results.Restart`, one per start of EM; empty if the error is about standard errors.
 
     Examples
     --------
@@ -51,11 +53,11 @@ class FitError(BayesgmmError):
 
 
 class SamplingError(BayesgmmError):
-    """The sampler could not start, or its draws are no mixtures.
+    """The sampler could not start, or its draws are not valid mixtures.
 
     Attributes
     ----------
-    draws : what the sampler left, as a DataTree, or None.
+    draws : xarray.DataTree with the draws made before the error, or None.
 
     Examples
     --------
@@ -74,7 +76,7 @@ class SamplingError(BayesgmmError):
 
 
 class BayesgmmWarning(UserWarning):
-    """The result is usable but not what was asked for in full; the message says what and why.
+    """The result is usable, but not in full what was asked for. The message says what is missing, and why.
 
     Examples
     --------

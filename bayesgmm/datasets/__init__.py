@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.validation import as_generator, check_count, check_positive
 
+__all__ = ["load_faithful", "load_galaxies", "simulate"]
+
 
 class Simulation(NamedTuple):
     """Rows of a known mixture.

@@ -43,10 +43,22 @@ class Status(Enum):
 
 
 class Restart(NamedTuple):
-    """The record of one run.
+    """The record of one run of EM.
 
-    start: how it began; history: log-likelihood at each iteration; sampled: of a sample of the rows, not of all;
-    n_failed: passes over the rows that led to no iteration, because the log-likelihood was lower there.
+    Attributes
+    ----------
+    start : name of the start: "k-means++", "random", "parameters" or "responsibilities".
+    status : how the run ended.
+    history : (n_iterations + 1,) log-likelihood at each iteration, in nats.
+    sampled : whether the log-likelihoods are those of a sample of the rows.
+    n_failed : passes over the rows at points that were rejected because the log-likelihood is lower there.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+    >>> len(em.restarts), em.restarts[0].start, em.restarts[0].status.text
+    (100, 'k-means++', 'converged')
     """
 
     start: str
@@ -73,7 +85,21 @@ class Restart(NamedTuple):
 
 
 class Optimum(NamedTuple):
-    """A maximum of the likelihood. n_runs: how many of the runs that went on to the end reached it."""
+    """A maximum of the likelihood.
+
+    Attributes
+    ----------
+    parameters : the mixture at the maximum.
+    log_likelihood : float, at `parameters`, in nats.
+    n_runs : number of runs that converged to it.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+    >>> em.optima[0].log_likelihood == em.log_likelihood
+    True
+    """
 
     parameters: MixtureParameters
     log_likelihood: float

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import bayesgmm as bg
 from bayesgmm import cli
 from bayesgmm.files import prepare_folder
+from bayesgmm.mixture.covariance import STRUCTURES
 
 FRAME = bg.datasets.load_faithful()
 NAMES = ("fit", "comparison", "labels", "density-difference", "trace", "rank", "convergence")
@@ -473,13 +474,39 @@ def test_progress_goes_to_a_terminal_unless_told_to_be_quiet(command, monkeypatc
     assert command(*loud, "--quiet")[2] == "bayesgmm: stopped\n"
 
 
-def test_help_explains_every_option():
-    shown = CliRunner().invoke(cli.app, ["analyze", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+def help_of(*command):
+    environment = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    shown = CliRunner().invoke(cli.app, [*command, "--help"], env=environment)
     assert shown.exit_code == 0
-    for name in inspect.signature(cli.analyze).parameters:
-        assert ("DATA" if name == "data" else f"--{name.replace('_', '-')}") in shown.output
+    return " ".join(shown.output.split())
+
+
+@pytest.mark.parametrize(("name", "function"), [("analyze", cli.analyze), ("compile", cli.compile_)])
+def test_help_explains_every_option(name, function):
+    shown = help_of(name)
+    for option in inspect.signature(function).parameters:
+        assert ("DATA" if option == "data" else f"--{option.replace('_', '-')}") in shown
+    assert all(command in help_of() for command in ("analyze", "compile"))
+
+
+def test_help_explains_the_exit_codes_and_names_the_arguments_in_python():
+    shown = help_of("analyze")
     for code in ("0: done", "1: EM or the sampler failed", "2: bad input", "3: done, but"):
-        assert code in " ".join(shown.output.split())
+        assert code in shown
+    for argument in ("n_components in Python", "n_init in Python", "rng in Python"):
+        assert argument in shown
+
+
+def test_the_command_takes_the_covariances_that_the_package_has():
+    assert [covariance.value for covariance in cli.Covariance] == list(STRUCTURES)
+
+
+@pytest.mark.parametrize(("options", "expected"), [((), (False, True)), (("--pymc", "--quiet"), (True, False))])
+def test_the_command_compiles_all(monkeypatch, options, expected):
+    calls = []
+    monkeypatch.setattr(bg, "compile_all", lambda *, pymc, progress: calls.append((pymc, progress)))
+    assert CliRunner().invoke(cli.app, ["compile", *options]).exit_code == 0
+    assert calls == [expected]
 
 
 def test_the_command_is_installed_and_is_what_the_module_runs():

@@ -13,7 +13,22 @@ from bayesgmm.types import FloatArray
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that stands in the way of trusting the draws. kind: one word; text: what, and what to do."""
+    """A reason not to trust the draws.
+
+    Attributes
+    ----------
+    kind : "interrupted", "chains disagree", "labels", "few draws", "divergences", "energy", "modes" or
+        "empty component".
+    text : a sentence that says what is wrong, and what to do about it.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> posterior = bg.sample_posterior(bg.datasets.load_galaxies(), 1, draws=500, rng=1, progress=False)
+    >>> diagnosis = bg.diagnose(posterior, bg.Thresholds(min_ess=20_000))
+    >>> diagnosis.problems[0].kind
+    'few draws'
+    """
 
     kind: str
     text: str
