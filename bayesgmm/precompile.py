@@ -54,7 +54,7 @@ class Step(NamedTuple):
 def compile_all(kinds: Collection[RowKind] = KINDS, *, pymc: bool = False, progress: bool = True) -> None:
     """Compile everything that a first call would otherwise compile, and keep it in Numba's cache.
 
-    This takes some minutes, and a second or two where the cache is already full. Use it when an image is built, or in
+    This takes some minutes, and less than one if the cache is already full. Use it when an image is built, or in
     a job whose cache later jobs share. The command `bayesgmm compile` does the same.
 
     Parameters
