@@ -1,4 +1,4 @@
-"""`python -m bayesgmm`: the command `bayesgmm`."""
+"""`python -m bayesgmm` runs the command `bayesgmm`."""
 
 from bayesgmm.cli import main
 

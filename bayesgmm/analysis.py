@@ -1,30 +1,28 @@
-"""`analyze`: the main job, from rows to a verdict, and its results on disk."""
+"""`analyze`: from rows to a verdict in one call. `Analysis`: the results, which can be saved and loaded."""
 
 import json
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, Self, TypedDict, Unpack
 
-import matplotlib.pyplot as plt
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from bayesgmm import plots
 from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.sampling.sample import sample_posterior
+from bayesgmm.bayes.sampling.ways import SamplerOption
 from bayesgmm.comparison.compare import Comparison, compare
 from bayesgmm.display.cards import Card, Displayed, rows_in_words
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import BayesgmmWarning, InputError
+from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.files import prepare_folder
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.labels.align import align
 from bayesgmm.thresholds import Thresholds, check_thresholds
-from bayesgmm.types import CovarianceName
+from bayesgmm.types import CovarianceName, Seed
 from bayesgmm.validation import as_generator, check_fraction
 from bayesgmm.wording import count
 
@@ -59,7 +57,7 @@ class Analysis(Displayed):
 
     def _card(self) -> Card:
         em, diagnosis, comparison = self.em, self.diagnosis, self.comparison
-        p, n = em.parameters, len(diagnosis.problems)
+        p, n_problems, differs = em.parameters, len(diagnosis.problems), comparison.table["differs"]
         return Card(
             f"Analysis: {comparison.verdict}",
             [
@@ -67,24 +65,23 @@ class Analysis(Displayed):
                 f"{rows_in_words(em.n_samples)}",
                 f"EM: log-likelihood {em.log_likelihood:.4f}, BIC {em.bic:.2f}; {em.status.text}",
                 f"posterior: {count(diagnosis.n_chains, 'chain')} x {count(diagnosis.n_draws, 'draw')}; "
-                f"{count(n, 'problem') if n else 'no problem'} found",
-                f"comparison: {comparison.table['differs'].sum()} of {count(len(comparison.table), 'number')} differ. "
-                f"{comparison.reasons[0]}",
+                f"{count(n_problems, 'problem') if n_problems else 'no problem'} found",
+                f"comparison: {differs.sum()} of {count(len(differs), 'number')} differ. {comparison.reasons[0]}",
             ],
             notes=["Parts: .em, .posterior, .diagnosis, .comparison. .summary() prints all, .save(folder) keeps it."],
         )
 
     def summary(self) -> str:
-        """EM, sampling and comparison, for a person."""
+        """EM fit, diagnosis and comparison as text."""
         return "\n\n".join([self.em.summary(), "Posterior: " + self.diagnosis.summary(), self.comparison.summary()])
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write em.json, posterior.nc, comparison.csv, settings.json and the pictures; `load` reads them again.
+        """Write the results and figures to a folder, from which `Analysis.load` reads them.
 
         Parameters
         ----------
-        folder : where to; it is made when it does not exist.
-        overwrite : write also where there are files.
+        folder : the folder; it is created if it does not exist.
+        overwrite : write even if the folder is not empty. Files of the same name are replaced, others are kept.
 
         Returns
         -------
@@ -99,12 +96,15 @@ class Analysis(Displayed):
         Warns
         -----
         BayesgmmWarning
-            A picture would have to hold too much and is left out.
+            A figure is not drawn because the data have too many features or components for it.
 
         Notes
         -----
-        There is no energy.png where the sampler has no energy, see `plots.plot_energy`.
+        The files are em.json, posterior.nc, comparison.csv, settings.json and one PNG file per figure. energy.png is
+        written only if the sampler recorded an energy, see `plots.plot_energy`.
         """
+        from bayesgmm.plots.saving import save_figures  # Matplotlib is loaded only when figures are drawn
+
         folder = prepare_folder(folder, overwrite=overwrite)
         (folder / _EM).write_text(json.dumps(self.em.to_dict(), indent=1))
         self.posterior.to_netcdf(folder / _POSTERIOR, engine="h5netcdf")
@@ -116,27 +116,47 @@ class Analysis(Displayed):
             "comparison": {"ci_prob": self.comparison.ci_prob, "thresholds": asdict(self.comparison.thresholds)},
         }
         (folder / _SETTINGS).write_text(json.dumps(settings, indent=1))
-        pictures: dict[str, Callable[[], Any]] = {
-            "fit": lambda: plots.plot_fit(self.em, self.posterior),
-            "comparison": lambda: plots.plot_comparison(self.comparison),
-            "labels": lambda: plots.plot_labels(self.em, self.posterior),
-            "density-difference": lambda: plots.plot_density_difference(self.em, self.posterior),
-            "trace": lambda: plots.plot_trace(self.posterior),
-            "rank": lambda: plots.plot_rank(self.posterior),
-            "energy": lambda: plots.plot_energy(self.posterior),
-            "convergence": lambda: plots.plot_convergence(self.em),
-        }
-        if "energy" not in self.posterior["sample_stats"].to_dataset():
-            del pictures["energy"]
-        for name, draw in pictures.items():
-            try:
-                figure = draw()
-            except InputError as error:
-                warnings.warn(f"{name}.png was not drawn: {error}", BayesgmmWarning, stacklevel=2)
-                continue
-            figure.savefig(folder / f"{name}.png", dpi=150)
-            plt.close(figure)
+        for name, reason in save_figures(folder, self.em, self.posterior, self.comparison).items():
+            warnings.warn(f"{name} was not drawn: {reason}", BayesgmmWarning, stacklevel=2)
         return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read an analysis that `save` wrote.
+
+        Diagnosis and comparison are computed again from the fit and the draws, with the saved thresholds.
+
+        Parameters
+        ----------
+        folder : the folder that `save` wrote to.
+
+        Returns
+        -------
+        Analysis
+
+        Raises
+        ------
+        InputError
+            A file is missing from the folder, or cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import bayesgmm as bg
+        >>> analysis = bg.analyze(bg.datasets.load_galaxies(), 1, draws=500, rng=1, progress=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     loaded = bg.Analysis.load(analysis.save(folder))
+        >>> loaded.em.log_likelihood == analysis.em.log_likelihood
+        True
+        >>> loaded.comparison.verdict == analysis.comparison.verdict
+        True
+        """
+        saved = _read_saved(Path(folder))
+        diagnosis = diagnose(saved.posterior, saved.thresholds)
+        comparison = compare(
+            saved.em, saved.posterior, diagnosis=diagnosis, ci_prob=saved.ci_prob, thresholds=saved.thresholds
+        )
+        return cls(saved.em, saved.posterior, diagnosis, comparison)
 
 
 def analyze(
@@ -150,14 +170,15 @@ def analyze(
     max_draws: int = 10_000,
     tune: int | None = None,
     chains: int = 4,
+    sampler: SamplerOption = "auto",
     ci_prob: float = 0.9,
     thresholds: Thresholds | None = None,
-    rng: Any = None,
+    rng: Seed = None,
     progress: bool = True,
 ) -> Analysis:
-    """Fit by EM, sample the posterior, align, diagnose and compare.
+    """Fit by EM, sample the posterior, align its labels to the fit, diagnose the draws and compare the two.
 
-    Chains start around the modes of the posterior that EM's optima lead to.
+    Chains start near the posterior modes found from EM's optima.
 
     Parameters
     ----------
@@ -165,57 +186,12 @@ def analyze(
     n_components : number of components.
     covariance : "full", "tied", "diag" or "spherical".
     prior : in the units of the data; by default `Prior.for_data(X, covariance)`.
-    n_init : number of EM's starts (`fit_em`).
-    draws, max_draws, tune, chains : the sampling (`sample_posterior`).
+    n_init : number of starts of EM, see `fit_em`.
+    draws, max_draws, tune, chains, sampler : settings of the sampling, see `sample_posterior`.
     ci_prob : probability of the equal-tailed intervals, between 0 and 1.
-    thresholds : where a diagnosis and a verdict draw their lines; `Thresholds()` by default.
+    thresholds : limits that the stopping rule, the diagnosis and the verdict use; `Thresholds()` by default.
     rng : int, numpy.random.Generator or None. The same seed gives the same result on any number of cores.
-    progress : show the sampler's progress on standard error.
-
-    Returns
-    -------
-    Analysis
-
-    Raises
-    ------
-    InputError, FitError, SamplingError
-        As those functions do.
-
-    Examples
-    --------
-    >>> import bayesgmm as bg
-    >>> analysis = bg.analyze(bg.datasets.load_faithful(), 2, rng=1, progress=False)
-    >>> analysis.comparison.verdict
-    'agree'
-    """
-    check_fraction(ci_prob, "ci_prob"), check_thresholds(thresholds)  # now, and not after the sampling
-    for_em, for_sampling = as_generator(rng).spawn(2)
-    em = fit_em(X, n_components, covariance, n_init=n_init, rng=for_em)
-    posterior = sample_posterior(
-        X,
-        n_components,
-        covariance,
-        prior=prior,
-        start=[optimum.parameters for optimum in em.optima],
-        draws=draws,
-        max_draws=max_draws,
-        tune=tune,
-        chains=chains,
-        rng=for_sampling,
-        progress=progress,
-    )
-    aligned = align(posterior, em.parameters)
-    diagnosis = diagnose(aligned, thresholds)
-    comparison = compare(em, aligned, diagnosis=diagnosis, ci_prob=ci_prob, thresholds=thresholds)
-    return Analysis(em, aligned, diagnosis, comparison)
-
-
-def load(folder: str | Path) -> Analysis:
-    """Read an analysis that `Analysis.save` wrote. Diagnosis and comparison are made again from the fit and the draws.
-
-    Parameters
-    ----------
-    folder : the one that `Analysis.save` wrote to.
+    progress : show the progress of the sampling on standard error if it is a terminal, or in a notebook.
 
     Returns
     -------
@@ -224,19 +200,79 @@ def load(folder: str | Path) -> Analysis:
     Raises
     ------
     InputError
-        The folder lacks one of the files, or one cannot be read.
+        An argument cannot be used.
+    FitError
+        No start of EM led to a usable fit.
+    SamplingError
+        The sampler could not start, or its draws are not valid mixtures.
 
     Examples
     --------
-    >>> import tempfile
     >>> import bayesgmm as bg
-    >>> analysis = bg.analyze(bg.datasets.load_galaxies(), 1, draws=500, rng=1, progress=False)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     again = bg.load(analysis.save(folder))
-    >>> again.em.log_likelihood == analysis.em.log_likelihood, again.comparison.verdict == analysis.comparison.verdict
-    (True, True)
+    >>> analysis = bg.analyze(bg.datasets.load_faithful(), 2, rng=1, progress=False)
+    >>> analysis.comparison.verdict
+    'agree'
     """
-    folder = Path(folder)
+    check_fraction(ci_prob, "ci_prob")
+    check_thresholds(thresholds)
+    em, posterior = fit_and_sample(
+        X,
+        n_components,
+        covariance,
+        n_init=n_init,
+        rng=rng,
+        prior=prior,
+        draws=draws,
+        max_draws=max_draws,
+        tune=tune,
+        chains=chains,
+        sampler=sampler,
+        thresholds=thresholds,
+        progress=progress,
+    )
+    diagnosis = diagnose(posterior, thresholds)
+    comparison = compare(em, posterior, diagnosis=diagnosis, ci_prob=ci_prob, thresholds=thresholds)
+    return Analysis(em, posterior, diagnosis, comparison)
+
+
+class SamplingKeywords(TypedDict, total=False):
+    """The keyword arguments of `sample_posterior` that `fit_and_sample` hands on."""
+
+    prior: Prior | None
+    draws: int | None
+    max_draws: int
+    tune: int | None
+    chains: int
+    sampler: SamplerOption
+    thresholds: Thresholds | None
+    progress: bool
+
+
+def fit_and_sample(
+    X: ArrayLike,
+    n_components: int,
+    covariance: CovarianceName,
+    *,
+    n_init: int,
+    rng: Seed,
+    **options: Unpack[SamplingKeywords],
+) -> tuple[EMFit, xr.DataTree]:
+    """Fit by EM, and sample the posterior from all of EM's optima; the posterior has the fit's labels."""
+    for_em, for_sampling = as_generator(rng).spawn(2)
+    em = fit_em(X, n_components, covariance, n_init=n_init, rng=for_em)
+    start = [optimum.parameters for optimum in em.optima]
+    posterior = sample_posterior(X, n_components, covariance, start=start, rng=for_sampling, **options)
+    return em, align(posterior, em.parameters)
+
+
+class _Saved(NamedTuple):
+    em: EMFit
+    posterior: xr.DataTree
+    ci_prob: float
+    thresholds: Thresholds
+
+
+def _read_saved(folder: Path) -> _Saved:
     missing = [name for name in (_EM, _POSTERIOR, _SETTINGS) if not (folder / name).is_file()]
     if missing:
         raise InputError(
@@ -252,16 +288,14 @@ def load(folder: str | Path) -> Analysis:
         raise InputError(
             f"{folder} holds a damaged analysis: {error}. Save it again, or make it again with analyze()."
         ) from error
-    em, diagnosis = _with_rows(em, posterior), diagnose(posterior, thresholds)
-    comparison = compare(em, posterior, diagnosis=diagnosis, ci_prob=ci_prob, thresholds=thresholds)
-    return Analysis(em, posterior, diagnosis, comparison)
+    return _Saved(_with_rows(em, posterior), posterior, ci_prob, thresholds)
 
 
 def _with_rows(em: EMFit, posterior: xr.DataTree) -> EMFit:
-    """The fit with the rows that the posterior holds, unless it was fitted to others."""
+    """Attach the rows that the posterior holds to the fit, unless the fit was made from different rows."""
     if "observed_data" not in posterior:
         return em
     try:
         return em.with_rows(posterior["observed_data"].to_dataset()["X"].values)
-    except InputError:  # with which words `em.standard_errors` refuses too
+    except InputError:  # em.standard_errors() will raise the same error later
         return em

@@ -1,22 +1,23 @@
-"""Reading tables from files, and folders to write to."""
+"""Read tables from files, and prepare folders to write to."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 
 _REMEDY = "Pass a CSV file in UTF-8, its first line the column names, or a Parquet file."
 
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a CSV (by any ending) or Parquet (.parquet, .pq) file.
+    """Read a table from a CSV or Parquet file.
 
     Parameters
     ----------
-    path : the file; a CSV file has a line of column names first.
-    columns : the columns to take, in this order; all by default.
+    path : the file. It is read as Parquet if its name ends in .parquet or .pq, otherwise as CSV. The first line of a
+        CSV file has the column names.
+    columns : names of the columns to read, in the order wanted; by default all.
 
     Returns
     -------
@@ -25,7 +26,7 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
     Raises
     ------
     InputError
-        The file is missing, empty, not a table, has numbers in place of column names, or lacks a column.
+        The file is missing or empty, is not a table, has numbers in place of column names, or lacks one of `columns`.
 
     Examples
     --------
@@ -43,14 +44,20 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
         table = _read(path)
     except InputError:
         raise
-    except Exception as error:  # whatever pandas, pyarrow or a decompressor has to say
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} cannot be read as a table: {first.rstrip('.')}. {_REMEDY}") from error
+    except Exception as error:  # pandas, pyarrow and the decompressors raise errors of many types
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} cannot be read as a table: {reason.rstrip('.')}. {_REMEDY}") from error
     return table if columns is None else select_columns(table, columns, str(path))
 
 
 def select_columns(table: pd.DataFrame, columns: Sequence[str], source: str) -> pd.DataFrame:
-    """The columns named, in that order. Raises InputError, calling the table `source`, when it lacks one."""
+    """Return these columns of a table, in this order.
+
+    Raises
+    ------
+    InputError
+        The table has no such column. The message calls the table `source`.
+    """
     if isinstance(columns, str):
         raise InputError(f"columns must be a list of names; received {columns!r}. Pass [{columns!r}].")
     missing = [column for column in columns if column not in table.columns]
@@ -74,7 +81,7 @@ def _read(path: Path) -> pd.DataFrame:
     if table.empty:
         raise InputError(f"{path} has column names but no rows. {_REMEDY}")
     names = list(map(str, table.columns))
-    # 0, 1, 2, ... are the names that pandas gives to columns without any.
+    # A CSV file that pandas wrote from a table without column names has 0, 1, 2, ... in its first line.
     if not is_parquet and all(map(_is_number, names)) and names != list(map(str, range(len(names)))):
         raise InputError(f"{path} has numbers where its column names should be: {', '.join(names)}. {_REMEDY}")
     return table
@@ -89,9 +96,12 @@ def _is_number(text: str) -> bool:
 
 
 def prepare_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Make a folder to write to.
+    """Create a folder unless it exists, and check that files can be written to it.
 
-    Raises InputError when it exists and is not empty (unless `overwrite`), is a file, or cannot be written to.
+    Raises
+    ------
+    InputError
+        The folder is not empty (unless `overwrite`), is a file, or cannot be written to.
     """
     folder = Path(folder)
     try:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.validation import check_positive
 
 

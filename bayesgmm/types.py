@@ -14,3 +14,6 @@ type RowArray = NDArray[Any]
 # The argument `rng`: a seed, a generator, or None for a seed from the operating system.
 type Seed = int | np.random.Generator | None
 type CovarianceName = Literal["full", "tied", "diag", "spherical"]
+# "auto" lets `sample_posterior` choose the sampler.
+type SamplerName = Literal["auto", "independent", "nuts", "gibbs"]
+type StandardErrorMethod = Literal["information", "sandwich", "bootstrap", "weighted", "parametric", "jackknife"]

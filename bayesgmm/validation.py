@@ -14,7 +14,7 @@ from numpy.random.bit_generator import ISpawnableSeedSequence
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.types import BoolArray, FloatArray, RowArray, Seed
 from bayesgmm.wording import count
 

@@ -76,7 +76,7 @@ def race(X: np.ndarray, K: int, start: bg.MixtureParameters, most: int) -> Race 
     try:
         plain = plain_em(X, start, most)
         fit = bg.fit_em(X, K, start=start, tol=1e-10, max_iter=most)
-    except (bg.FitError, bg.InputError):
+    except (bg.errors.FitError, bg.errors.InputError):
         return None
     accelerated, failed = fit.history, fit.restarts[0].n_failed
     best = max(plain.max(), accelerated.max())

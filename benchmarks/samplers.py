@@ -45,7 +45,10 @@ def by_one_way(way: type[Way], X, K, start, seed, draws) -> xr.DataTree | None:
     with reproducible():
         try:
             return sample_modes(target, options, (way,), rng)
-        except (bg.InputError, bg.SamplingError):  # the way does not apply, or its proposals turned out poor
+        except (
+            bg.errors.InputError,
+            bg.errors.SamplingError,
+        ):  # the way does not apply, or its proposals turned out poor
             return None
 
 
@@ -53,7 +56,7 @@ def start_for(X, K) -> bg.MixtureParameters | None:
     """EM's fit; None, for a search from random rows, where all its starts collapse."""
     try:
         return bg.fit_em(X, K, rng=1).parameters
-    except bg.FitError:
+    except bg.errors.FitError:
         return None
 
 

@@ -1,4 +1,4 @@
-"""A changed PyMC model: knowledge of one cluster's mean is added, and the posterior is sampled as usual.
+"""A changed PyMC model: knowledge of one cluster's mean put in, and the posterior sampled whitened all the same.
 
 Run it with `python examples/changed_model.py [FOLDER]`; the picture goes to FOLDER, `example-output` by default.
 """
@@ -17,15 +17,15 @@ def main(folder: Path) -> None:
     em = bg.fit_em(X, n_components=2, rng=1)
     usual = bg.sample_posterior(X, 2, start=em.parameters, draws=1000, rng=1, progress=False)
 
-    # Another observer measured 83 minutes after long eruptions, with a standard error of half a minute. This becomes a
-    # prior of the larger of the two mean waiting times, whichever component it belongs to.
+    # Another observer found 83 minutes, give or take half a minute, after long eruptions: a prior of our own on the
+    # larger of the two mean waiting times, whichever component it belongs to.
     model = bg.build_model(X, n_components=2)
     with model:
         longer = pm.math.max(model["means"][:, 0])
         pm.Potential("known_waiting", pm.logp(pm.Normal.dist(83.0, 0.5), longer))
-    posterior = bg.sample_model(model, start=em.parameters, draws=1000, rng=1, progress=False)
+    posterior = bg.sample_posterior(model, start=em.parameters, draws=1000, rng=1, progress=False)
     changed = bg.align(posterior, em.parameters)
-    print(f"Sampled by {changed.attrs['sampler']}: {changed.attrs['sampler_reason']}")
+    print(f"Sampled {changed.attrs['preconditioning']}: {changed.attrs['preconditioning_reason']}")
     print(bg.diagnose(changed), "\n")
 
     figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")

@@ -1,4 +1,4 @@
-"""Handwritten digits: a mixture as a model of images, its size chosen by BIC after PCA, and new digits simulated.
+"""Handwritten digits: a mixture as a model of images, its size chosen by BIC after PCA, and new digits drawn from it.
 
 Run it with `python examples/digits.py [FOLDER]`; the picture goes to FOLDER, `example-output` by default.
 """
@@ -26,17 +26,17 @@ def main(folder: Path) -> None:
         print(f"{K:2d}  {em.bic:9.0f}  {em.status.text}")
     em = min(fits.values(), key=lambda fit: fit.bic)
     agreement = adjusted_rand_score(digits.target, em.parameters.predict(X))
-    print(f"\nSmallest BIC: {em.parameters.n_components} components, fitted without the labels of the digits;")
+    print(f"\nSmallest BIC: {em.parameters.n_components} components, which know nothing of the ten digits;")
     print(f"adjusted Rand index of the components with the digits: {agreement:.2f}")
 
-    # A mixture is a density of images: simulate principal components from it, and transform them back to pixels.
-    simulated, _ = em.parameters.sample(40, rng=1)
+    # A mixture is a density of images: draw from it, and go back from principal components to pixels.
+    drawn, _ = em.parameters.sample(40, rng=1)
     figure, axes = plt.subplots(8, 10, figsize=(6, 5.2), layout="constrained")
-    images = [*digits.data[:40], *pca.inverse_transform(simulated)]
+    images = [*digits.data[:40], *pca.inverse_transform(drawn)]
     for ax, image in zip(axes.flat, images, strict=True):
         ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=16)
         ax.axis("off")
-    figure.suptitle("Above: handwritten digits. Below: digits simulated from the mixture")
+    figure.suptitle("Above: digits as they were written. Below: drawn from the mixture")
     figure.savefig(folder / "digits.png", dpi=100)
     plt.close(figure)
 

@@ -1,4 +1,4 @@
-"""Galaxies: the number of components in 82 velocities, by BIC and by leave-one-out, and the density of the rows.
+"""Galaxies: how many components do 82 velocities show, by BIC and by leave-one-out, and what density do they leave?
 
 Run it with `python examples/galaxies.py [FOLDER]`; the picture goes to FOLDER, `example-output` by default.
 """
@@ -25,17 +25,14 @@ def main(folder: Path) -> None:
             f"{K}  {em.bic:.2f}    {loo.elpd:.1f} ({loo.se:.1f}){'' if loo.ok else '  some rows are too influential'}"
         )
 
-    # The density does not depend on labels, so it can be used where labels are unclear.
+    # The density does not care which component is which, so that it can be read where labels cannot.
     grid = np.linspace(5, 40, 300)
     density = bg.predict_density(posteriors[4], grid)
     low, high = np.exp(density.log_density_interval.T)
-    highest = int(np.argmax(density.log_density))
+    at = int(np.argmax(density.log_density))
     print(f"\n{density}")
-    print(
-        f"Four components: highest at {grid[highest]:.1f}, {np.exp(density.log_density[highest]):.3f} per 1000 km/s, ",
-        end="",
-    )
-    print(f"90 % interval {low[highest]:.3f} to {high[highest]:.3f}")
+    print(f"Four components: highest at {grid[at]:.1f}, {np.exp(density.log_density[at]):.3f} per 1000 km/s, ", end="")
+    print(f"90 % interval {low[at]:.3f} to {high[at]:.3f}")
 
     figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
     ax.hist(X["velocity"], bins=40, density=True, color="0.85", label="82 galaxies")

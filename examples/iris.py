@@ -1,4 +1,4 @@
-"""Iris: clusters found without the species, compared with the species, and the posterior's view of three clusters.
+"""Iris: clusters found without the species, held against them, and whether the posterior believes in three clusters.
 
 Run it with `python examples/iris.py [FOLDER]`; the picture goes to FOLDER, `example-output` by default.
 """
@@ -25,8 +25,8 @@ def main(folder: Path) -> None:
     print(pd.crosstab(species, labels), "\n")
     print(f"Adjusted Rand index with the species: {adjusted_rand_score(species, labels):.2f}\n")
 
-    # EM found the species, but the posterior shows that the flowers alone do not establish three components. Quantities
-    # without labels can still be used, such as the partition of least expected loss.
+    # EM found the species, but the flowers alone do not establish three components: the posterior says so. What does
+    # not depend on labels can still be read: the partition of least expected loss.
     posterior = bg.sample_posterior(X, n_components=3, start=em.parameters, draws=1000, rng=1, progress=False)
     posterior = bg.align(posterior, em.parameters)
     print(bg.diagnose(posterior), "\n")

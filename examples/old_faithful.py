@@ -1,6 +1,7 @@
-"""Old Faithful: fit by EM, sample the posterior, compare the two, and save the results with their pictures.
+"""Old Faithful: the main job. Fit by EM, sample the posterior, compare, and keep the results with their pictures.
 
-Run it with `python examples/old_faithful.py [FOLDER]`; results go to FOLDER/old-faithful (default: `example-output`).
+Run it with `python examples/old_faithful.py [FOLDER]`; everything goes to FOLDER/old-faithful, `example-output` by
+default.
 """
 
 import sys
@@ -22,7 +23,7 @@ def main(folder: Path) -> None:
     print(diagnosis, "\n")
     print(comparison.summary(), "\n")
 
-    # The same in one call; the results are saved and loaded again.
+    # The same in one call, saved and read again.
     analysis = bg.analyze(X, n_components=2, rng=1, progress=False)
     analysis.save(folder / "old-faithful", overwrite=True)
     again = bg.Analysis.load(folder / "old-faithful")

@@ -14,7 +14,7 @@ from bayesgmm.comparison.verdict import Evidence, Verdict, verdict_of
 from bayesgmm.display.cards import Card, Displayed, Listing
 from bayesgmm.display.tables import to_grid, to_latex, to_markdown
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import FitError, InputError
+from bayesgmm.errors import FitError, InputError
 from bayesgmm.mixture.scalars import PARAMETERS, scalar_values
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.draws import (

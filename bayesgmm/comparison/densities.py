@@ -13,7 +13,7 @@ from scipy.stats import norm, qmc
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.tables import to_grid
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.mixture.draws import MixtureDraws, log_densities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.random_rows import rows_from_noise

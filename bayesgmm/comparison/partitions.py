@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters

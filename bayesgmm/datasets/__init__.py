@@ -10,6 +10,8 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray, IntArray, Seed
 from bayesgmm.validation import as_generator, check_count, check_positive
 
+__all__ = ["load_faithful", "load_galaxies", "simulate"]
+
 
 class Simulation(NamedTuple):
     """Rows drawn from a known mixture.

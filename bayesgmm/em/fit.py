@@ -11,7 +11,7 @@ from bayesgmm.em.search.restarts import Restarts, restarts, run_in_lockstep
 from bayesgmm.em.search.start import StartName, given_start, strategy_named
 from bayesgmm.em.search.steps import Point
 from bayesgmm.em.search.task import Task, task_of
-from bayesgmm.exceptions import FitError
+from bayesgmm.errors import FitError
 from bayesgmm.mixture.covariance import n_free_parameters
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import CovarianceName, Seed

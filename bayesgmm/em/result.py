@@ -12,17 +12,17 @@ from bayesgmm.display.components import component_table
 from bayesgmm.em.runs import Optimum, Restart, Status
 from bayesgmm.em.search.steps import Point
 from bayesgmm.em.uncertainty.curvature import Maximum
-from bayesgmm.exceptions import BayesgmmWarning, FitError, InputError
+from bayesgmm.errors import BayesgmmWarning, FitError, InputError
 from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import scalars_of
-from bayesgmm.types import CovarianceName, FloatArray, Seed
+from bayesgmm.types import CovarianceName, FloatArray, Seed, StandardErrorMethod
 from bayesgmm.wording import count
 
 if TYPE_CHECKING:
-    from bayesgmm.em.uncertainty.standard_errors import MethodName, StandardErrors
+    from bayesgmm.em.uncertainty.standard_errors import StandardErrors
 
 
 # Largest number of estimates whose covariance matrix is computed; it then takes 200 MB.
@@ -125,7 +125,7 @@ class EMFit(Displayed):
 
     def standard_errors(
         self,
-        method: "MethodName" = "information",
+        method: StandardErrorMethod = "information",
         *,
         ci_prob: float = 0.9,
         n_replicates: int | None = None,
@@ -210,7 +210,7 @@ class EMFit(Displayed):
         >>> import bayesgmm as bg
         >>> X = bg.datasets.load_faithful()
         >>> em = bg.fit_em(X, 2, rng=1)
-        >>> again = bg.EMFit.from_dict(em.to_dict())
+        >>> again = bg.results.EMFit.from_dict(em.to_dict())
         >>> again.rows is None
         True
         >>> len(again.with_rows(X).standard_errors().table)
@@ -228,7 +228,7 @@ class EMFit(Displayed):
         >>> import json
         >>> import bayesgmm as bg
         >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
-        >>> again = bg.EMFit.from_dict(json.loads(json.dumps(em.to_dict())))
+        >>> again = bg.results.EMFit.from_dict(json.loads(json.dumps(em.to_dict())))
         >>> bool((again.parameters.means == em.parameters.means).all())
         True
         """

@@ -18,7 +18,7 @@ class Status(Enum):
     --------
     >>> import bayesgmm as bg
     >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, max_iter=2, rng=1)
-    >>> em.status is bg.Status.MAX_ITER
+    >>> em.status is bg.results.Status.MAX_ITER
     True
     >>> print(em.status)
     stopped at max_iter: raise max_iter, or tol if fewer digits will do

@@ -1,60 +1,61 @@
-"""`GaussianMixture`: EM under scikit-learn's contract."""
+"""`GaussianMixture`: EM as a scikit-learn estimator."""
 
 import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.em.fit import fit_em
-from bayesgmm.estimators.shared import LAYOUTS, MixtureEstimator
-from bayesgmm.exceptions import BayesgmmWarning, InputError
+from bayesgmm.errors import BayesgmmWarning, InputError
+from bayesgmm.estimators.shared import LAYOUTS, FitRows, MixtureEstimator, RandomState
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 from bayesgmm.mixture.data_covariance import split_into_equal_volumes, total_cholesky
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.types import CovarianceName, FloatArray
+from bayesgmm.types import CovarianceName, FloatArray, IntArray
 from bayesgmm.validation import as_numbers
 
-# scikit-learn's names of the starts that are `fit_em`'s too.
+# scikit-learn's name of each start strategy, and the name that `fit_em` has for it.
 _STARTS = {"k-means++": "k-means++", "random_from_data": "random"}
 
 
 class GaussianMixture(MixtureEstimator):
-    """A Gaussian mixture fitted by EM, with the names and the contract of `sklearn.mixture.GaussianMixture`.
+    """A Gaussian mixture fitted by EM, as an estimator with the parameters of `sklearn.mixture.GaussianMixture`.
 
-    What differs from scikit-learn, and why, stands in `docs/from-scikit-learn.md`: nothing is added to covariances,
-    there are many starts, and EM stops near the limit of the log-likelihood, not where it becomes slow.
+    Three things differ from scikit-learn: nothing is added to the covariances, there are many starts, and EM stops
+    near the limit of the log-likelihood instead of where its gains become small. `docs/from-scikit-learn.md` gives
+    the reasons.
 
     Parameters
     ----------
     n_components : number of components K.
     covariance_type : "full", "tied", "diag" or "spherical".
-    tol : stop when the log-likelihood, that of all rows, is estimated to be within `tol` of its limit.
-    max_iter : iterations of a run at most.
-    n_init : number of starts; see `fit_em` for how far each runs.
-    init_params : how starts pick the rows that their means begin at: "k-means++" or "random_from_data".
-    weights_init, means_init, precisions_init : a start of your own, in the shapes of `weights_`, `means_` and
-        `precisions_`. With `means_init` there is one run, from there, and components keep its order. Where the others
-        are None, weights are equal and covariances are the data's, shrunk to K equal volumes.
-    random_state : int, numpy.random.RandomState or None, as in scikit-learn. An int gives the fit of
+    tol : stop when the log-likelihood of all rows is estimated to be within `tol` of its limit.
+    max_iter : largest number of iterations of one run.
+    n_init : number of starts; `fit_em` says how long each of them runs.
+    init_params : how the rows at which the means start are chosen: "k-means++" or "random_from_data".
+    weights_init, means_init, precisions_init : your own start, in the shapes of `weights_`, `means_` and
+        `precisions_`. With `means_init` EM runs once, from that start, and the components keep their order. Default
+        weights are equal; default covariances are the data's, scaled to K equal volumes.
+    random_state : int, numpy.random.RandomState or None, as in scikit-learn. An int gives the same fit as
         `fit_em(rng=random_state)`.
 
     Attributes
     ----------
     weights_, means_, covariances_, precisions_, precisions_cholesky_ : the fitted mixture, in scikit-learn's shapes,
         read-only; components in decreasing order of weight.
-    parameters_ : MixtureParameters, the same as one value.
+    parameters_ : MixtureParameters, the fitted mixture as one value.
     converged_ : whether `tol` was reached.
-    n_iter_ : iterations of the best run.
-    lower_bound_, lower_bounds_ : log-likelihood a row, at the end and after each iteration.
-    n_features_in_, feature_names_in_ : columns of the data, and their names when they are text.
-    em_ : EMFit, the fit that `fit_em` returns: `em_.standard_errors()`, and `compare(em_, posterior)`. It refers to the
-        rows that were fitted, so that a pickle holds them.
+    n_iter_ : number of iterations of the best run.
+    lower_bound_, lower_bounds_ : log-likelihood per row, at the end and after each iteration of the best run.
+    n_features_in_, feature_names_in_ : number of columns of the data, and their names if they are strings.
+    em_ : EMFit, the fit that `fit_em` returns, for `em_.standard_errors()` and `compare(em_, posterior)`. It refers
+        to the rows that were fitted, so a pickle of the estimator includes them.
 
     Examples
     --------
@@ -89,7 +90,7 @@ class GaussianMixture(MixtureEstimator):
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -103,15 +104,15 @@ class GaussianMixture(MixtureEstimator):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Fit the mixture to the rows of `X` (n_samples, n_features). `y` is not used.
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Fit the mixture to the rows of `X` (n_samples, n_features). `y` is ignored.
 
-        Rows have no weights here; `fit_em` takes them.
+        For weighted rows use `fit_em`.
 
         Raises
         ------
         InputError, FitError
-            As `fit_em` does. What scikit-learn checks, parameters and the table, is refused by its own errors.
+            As `fit_em` does. scikit-learn's own checks of the parameters and of the table raise scikit-learn's errors.
 
         Warns
         -----
@@ -133,32 +134,35 @@ class GaussianMixture(MixtureEstimator):
             warnings.warn(f"EM {self.em_.status}.", BayesgmmWarning, stacklevel=3)
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        """(n_samples,) the most probable component of each row."""
+    def predict(self, X: ArrayLike) -> IntArray:
+        """Most probable component of each row (n_samples,)."""
         rows = self._rows_to_predict(X)
         return self.parameters_.predict(rows)
 
     def predict_proba(self, X: ArrayLike) -> FloatArray:
-        """(n_samples, n_components) probability of each component given each row; rows sum to 1."""
+        """Probability of each component given each row (n_samples, n_components); rows sum to 1."""
         rows = self._rows_to_predict(X)
         return self.parameters_.responsibilities(rows)
 
     def score_samples(self, X: ArrayLike) -> FloatArray:
-        """(n_samples,) log density of each row: natural logarithm, density per unit of the data."""
+        """Natural logarithm of the density of each row (n_samples,)."""
         rows = self._rows_to_predict(X)
         return self.parameters_.log_density(rows)
 
-    def sample(self, n_samples: int = 1) -> tuple[FloatArray, NDArray[np.intp]]:
-        """Draw rows (n_samples, n_features), and the component (n_samples,) of each; an int `random_state` repeats."""
+    def sample(self, n_samples: int = 1) -> tuple[FloatArray, IntArray]:
+        """Draw rows (n_samples, n_features) from the mixture, and the component (n_samples,) of each.
+
+        With an int as `random_state` every call returns the same rows.
+        """
         check_is_fitted(self, "em_")
         return self.parameters_.sample(n_samples, self._generator())
 
     def aic(self, X: ArrayLike) -> float:
-        """-2 loglik + 2 p over the rows of `X`; smaller is better."""
+        """Akaike's criterion on the rows of `X`: -2 log-likelihood + 2 n_free. Smaller is better."""
         return float(-2 * self.score_samples(X).sum() + 2 * self.em_.n_free)
 
     def bic(self, X: ArrayLike) -> float:
-        """-2 loglik + p log N over the rows of `X`; smaller is better."""
+        """Bayesian criterion on the rows of `X`: -2 log-likelihood + n_free log(n_samples). Smaller is better."""
         log_densities = self.score_samples(X)
         return float(-2 * log_densities.sum() + self.em_.n_free * np.log(len(log_densities)))
 
@@ -174,41 +178,45 @@ class GaussianMixture(MixtureEstimator):
 
     @property
     def n_iter_(self) -> int:
-        """Iterations of the best run."""
+        """Number of iterations of the best run."""
         return self.em_.n_iterations
 
     @property
     def lower_bound_(self) -> float:
-        """Log-likelihood a row at the fit."""
+        """Log-likelihood per row at the fit."""
         return self.em_.log_likelihood / self.em_.n_samples
 
     @property
     def lower_bounds_(self) -> FloatArray:
-        """(`n_iter_`,) log-likelihood a row after each iteration of the best run."""
+        """Log-likelihood per row after each iteration of the best run (n_iter_,)."""
         return self.em_.history[1:] / self.em_.n_samples
 
-    def _start(self, X: ArrayLike) -> MixtureParameters | str:
+    def _start(self, rows: FitRows) -> MixtureParameters | str:
+        """Return the user's start, or the name that `fit_em` has for the start strategy."""
         if self.means_init is None:
             if self.weights_init is not None or self.precisions_init is not None:
                 raise InputError(
-                    "weights_init and precisions_init say nothing without means_init, which tells the components "
-                    "apart. Pass means_init too, or leave them out."
+                    "weights_init and precisions_init need means_init, which says which component is which. "
+                    "Pass means_init too, or leave them out."
                 )
             return _STARTS[self.init_params]
-        rows, layout = as_rows(X), LAYOUTS[self.covariance_type]
-        K, D = self.n_components, rows.n_features
+        checked, layout = as_rows(rows), LAYOUTS[self.covariance_type]
+        K, D = self.n_components, checked.n_features
         if self.precisions_init is None:
-            cholesky = total_cholesky(rows, structure_named(self.covariance_type))
+            cholesky = total_cholesky(checked, structure_named(self.covariance_type))
             covariances = np.broadcast_to(split_into_equal_volumes(cholesky @ cholesky.T, K, D), (K, D, D))
         else:
-            precisions = layout.unpack(_given(self.precisions_init, "precisions_init", layout.shape(K, D)), K, D)
+            precisions = layout.unpack(_init_array(self.precisions_init, "precisions_init", layout.shape(K, D)), K, D)
             covariances = _inverses(precisions)
-        weights = np.full(K, 1 / K) if self.weights_init is None else _given(self.weights_init, "weights_init", (K,))
-        means = _given(self.means_init, "means_init", (K, D))
-        return MixtureParameters(weights, means, covariances, rows.features)
+        weights = (
+            np.full(K, 1 / K) if self.weights_init is None else _init_array(self.weights_init, "weights_init", (K,))
+        )
+        means = _init_array(self.means_init, "means_init", (K, D))
+        return MixtureParameters(weights, means, covariances, checked.features)
 
 
-def _given(value: ArrayLike, name: str, shape: tuple[int, ...]) -> FloatArray:
+def _init_array(value: ArrayLike, name: str, shape: tuple[int, ...]) -> FloatArray:
+    """Return the user's start values as an array of this shape, or raise InputError."""
     array = as_numbers(value, name)
     if array.shape != shape:
         raise InputError(f"{name} must have shape {shape} for this data and these options; it has {array.shape}.")
@@ -219,5 +227,5 @@ def _inverses(precisions: FloatArray) -> FloatArray:
     try:
         np.linalg.cholesky(precisions)
     except np.linalg.LinAlgError as error:
-        raise InputError("precisions_init must be positive definite. Pass the inverses of covariances.") from error
+        raise InputError("precisions_init must be positive definite: pass inverses of covariances.") from error
     return np.linalg.inv(precisions)

@@ -1,28 +1,37 @@
-"""What both estimators share: the checks at the door, the attributes, and scikit-learn's layout of covariances."""
+"""Base class of the estimators: checks of the arguments, fitted attributes, scikit-learn's layout of covariances."""
 
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.triangular import lower_inverses
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, IntArray, RowArray
 from bayesgmm.validation import as_generator
+
+# The values that scikit-learn accepts as `random_state`.
+type RandomState = int | np.random.RandomState | None
+# Checked rows; a data frame if the columns have names.
+type FitRows = RowArray | pd.DataFrame
 
 
 class Layout(NamedTuple):
-    """How scikit-learn lays out the covariances, or the precisions, of K components of D features.
+    """The array in which scikit-learn keeps the covariances, or precisions, of one covariance structure.
 
-    shape(K, D) of the array; pack(matrices (K, D, D)) -> array; unpack(array, K, D) -> matrices.
+    Attributes
+    ----------
+    shape : shape(K, D) of the array, for K components of D features.
+    pack : pack(matrices (K, D, D)) -> array.
+    unpack : unpack(array, K, D) -> matrices (K, D, D).
     """
 
     shape: Callable[[int, int], tuple[int, ...]]
@@ -49,9 +58,9 @@ LAYOUTS = {
 
 
 class MixtureEstimator(DensityMixin, BaseEstimator):
-    """An estimator whose attributes are the numbers of `parameters_`, read-only; a fit that is edited would be none."""
+    """Base class of the estimators. The fitted attributes are read-only views of `parameters_`."""
 
-    random_state: Any
+    random_state: RandomState
     em_: EMFit
 
     @property
@@ -61,75 +70,79 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
 
     @property
     def weights_(self) -> FloatArray:
-        """(n_components,) weights, sum 1."""
+        """Weights (n_components,), whose sum is 1."""
         return self.parameters_.weights
 
     @property
     def means_(self) -> FloatArray:
-        """(n_components, n_features) means."""
+        """Means (n_components, n_features)."""
         return self.parameters_.means
 
     @property
     def covariances_(self) -> FloatArray:
         """Covariances: (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical, as in scikit-learn."""
-        return self._laid_out(self.parameters_.covariances)
+        return self._in_layout(self.parameters_.covariances)
 
     @property
     def precisions_(self) -> FloatArray:
-        """Inverses of the covariances, in their shape."""
+        """Inverses of the covariances, in the shape of `covariances_`."""
         factors = self._precision_factors()
-        return self._laid_out(factors @ factors.swapaxes(1, 2))
+        return self._in_layout(factors @ factors.swapaxes(1, 2))
 
     @property
     def precisions_cholesky_(self) -> FloatArray:
-        """Upper triangular U with U U' the precision, in the covariances' shape."""
-        return self._laid_out(self._precision_factors())
+        """Upper triangular U such that U U' is the precision, in the shape of `covariances_`."""
+        return self._in_layout(self._precision_factors())
 
-    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+    def predict(self, X: ArrayLike) -> IntArray:
+        """Most probable component of each row (n_samples,)."""
         raise NotImplementedError
 
     def score_samples(self, X: ArrayLike) -> FloatArray:
+        """Natural logarithm of the density of each row (n_samples,)."""
         raise NotImplementedError
 
-    def fit_predict(self, X: ArrayLike, y: Any = None) -> NDArray[np.intp]:
-        """Fit, and the most probable component (n_samples,) of each row. `y` is not used."""
+    def fit_predict(self, X: ArrayLike, y: object = None) -> IntArray:
+        """Fit, then return the most probable component of each row (n_samples,). `y` is ignored."""
         self.fit(X, y)
         return self.predict(X)
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
-        """Mean of `score_samples` over the rows; larger is better. `y` is not used."""
+    def score(self, X: ArrayLike, y: object = None) -> float:
+        """Mean of `score_samples` over the rows. Larger is better. `y` is ignored."""
         return float(self.score_samples(X).mean())
 
-    def _rows_to_fit(self, X: Any) -> Any:
-        """`X` as scikit-learn takes it, remembering its columns; a frame with their names when they have any."""
+    def _rows_to_fit(self, X: ArrayLike) -> FitRows:
+        """Check `X` as scikit-learn does and remember its columns; a data frame if they have names."""
         _refuse_masked(X)
-        rows = validate_data(self, X, ensure_min_samples=2)
-        named = getattr(self, "feature_names_in_", None)
-        return rows if named is None else pd.DataFrame(rows, columns=named, copy=False)
+        rows: RowArray = validate_data(self, X, ensure_min_samples=2)
+        names = getattr(self, "feature_names_in_", None)
+        return rows if names is None else pd.DataFrame(rows, columns=names, copy=False)
 
-    def _rows_to_predict(self, X: Any) -> NDArray[Any]:
-        """`X` (n_samples, n_features), refused when its columns are not those of the fit."""
+    def _rows_to_predict(self, X: ArrayLike) -> RowArray:
+        """Check `X` (n_samples, n_features); its columns must be those of the fit."""
         check_is_fitted(self, "em_")
         _refuse_masked(X)
         return np.asarray(validate_data(self, X, reset=False))
 
     def _generator(self) -> np.random.Generator:
-        """Of `random_state`. A whole number is bayesgmm's `rng`; the global state counts when it is None."""
+        """Generator for `random_state`. An int is used as `rng`; None takes a seed from NumPy's global state."""
         if isinstance(self.random_state, Integral):
             return as_generator(int(self.random_state))
         return as_generator(check_random_state(self.random_state).randint(2**32, size=4, dtype=np.uint32))
 
     def _precision_factors(self) -> FloatArray:
+        """Return U (K, D, D), upper triangular, such that U U' is the precision of each component."""
         factors: FloatArray = lower_inverses(np.linalg.cholesky(self.parameters_.covariances)).swapaxes(1, 2)
         return factors
 
-    def _laid_out(self, matrices: FloatArray) -> FloatArray:
+    def _in_layout(self, matrices: FloatArray) -> FloatArray:
+        """Return matrices (K, D, D) as a read-only array in scikit-learn's layout."""
         array = LAYOUTS[self.em_.covariance].pack(matrices)
         array.flags.writeable = False
         return array
 
 
-def _refuse_masked(X: Any) -> None:
-    # scikit-learn would take what is under the mask for values.
+def _refuse_masked(X: ArrayLike) -> None:
+    # scikit-learn ignores the mask and would use the values below it.
     if np.ma.is_masked(X):
-        raise InputError("X has masked values; no value may be missing. Fill them or leave their rows out.")
+        raise InputError("X has masked values, and no value may be missing. Fill them in, or drop their rows.")

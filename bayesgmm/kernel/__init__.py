@@ -2,3 +2,7 @@
 
 It knows arrays only, and imports nothing of this package but `types` and `parallel`.
 """
+
+from bayesgmm.compile_cache import ensure_writable
+
+ensure_writable()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.types import CovarianceName, FloatArray
 
 # Name of the free variable of canonical partial correlations, in every structure that has correlations.
@@ -90,7 +90,7 @@ SPHERICAL = CovarianceStructure(
     spherical=True,
 )
 
-STRUCTURES: dict[str, CovarianceStructure] = {s.name: s for s in (FULL, TIED, DIAG, SPHERICAL)}
+STRUCTURES: dict[CovarianceName, CovarianceStructure] = {s.name: s for s in (FULL, TIED, DIAG, SPHERICAL)}
 
 
 def structure_named(covariance: str) -> CovarianceStructure:

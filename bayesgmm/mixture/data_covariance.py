@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.types import FloatArray

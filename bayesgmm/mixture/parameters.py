@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.components import component_table
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.frozen import freeze
 from bayesgmm.kernel.passes import KernelParameters
 from bayesgmm.kernel.rows import Rows, kernel_parameters

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesgmm.comparison.compare import Comparison
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.plots.legends import Handle, area, legend_above, line
 from bayesgmm.plots.style import INK, component_style, figure_of, literal, new_axes, percent
 from bayesgmm.types import FloatArray

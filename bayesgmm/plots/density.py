@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import Rows, spaced
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.legends import LEGEND, Handle, area, component_handles, component_mark_handles, line, marks

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 
 from bayesgmm.comparison.densities import difference_table
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters

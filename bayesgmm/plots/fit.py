@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, log_densities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.em.path import EMPath
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.legends import LEGEND, Handle, component_handles, heading, line, marks

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.plots.legends import LEGEND, Handle, area, marks
 from bayesgmm.plots.shapes import n_bins
 from bayesgmm.plots.style import COLORS, INK, literal, percent, tidy

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.model.prior_marginals import SUPPORTS, marginal_density
-from bayesgmm.exceptions import BayesgmmWarning, InputError
+from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.scalars import PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.legends import LEGEND, Handle, area, line

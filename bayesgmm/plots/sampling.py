@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.mixture.scalars import Scalar
 from bayesgmm.plots.legends import LEGEND, Handle, area, line, marks
 from bayesgmm.plots.selection import MOST_SCALARS, draws_of, varying_scalars
@@ -137,7 +137,7 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.load_galaxies()
-    >>> prior = bg.Prior.for_data(X, std=bg.Uniform(100, 30_000))  # sampled by NUTS
+    >>> prior = bg.Prior.for_data(X, std=bg.priors.Uniform(100, 30_000))  # sampled by NUTS
     >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
     >>> fractions, energies = bg.plots.plot_energy(posterior).axes
     >>> fractions.get_xlabel(), energies.get_xlabel()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import ALL, PARAMETERS, Scalar, scalar_values

@@ -12,7 +12,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from bayesgmm.em.result import EMFit
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.plots.legends import LEGEND, Handle, area, heading
 from bayesgmm.plots.style import component_style, figure_of, new_axes
 from bayesgmm.posterior.draws import rows_for

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters

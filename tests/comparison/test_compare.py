@@ -64,7 +64,7 @@ def test_a_local_maximum_of_em_is_noticed(faithful_posterior, faithful_em):
 
 
 def test_em_that_did_not_converge_is_not_compared(faithful_posterior, faithful_em):
-    comparison = bg.compare(replace(faithful_em, status=bg.Status.MAX_ITER), faithful_posterior)
+    comparison = bg.compare(replace(faithful_em, status=bg.results.Status.MAX_ITER), faithful_posterior)
     assert comparison.verdict == "not comparable"
     assert "raise max_iter" in comparison.reasons[0]
 
@@ -80,7 +80,7 @@ def test_another_structure_or_other_rows_are_not_compared(faithful, faithful_pos
 
 def test_an_unaligned_posterior_is_refused(faithful, faithful_em):
     posterior = bg.sample_posterior(faithful, 2, draws=20, rng=1, progress=False)
-    with pytest.raises(bg.InputError, match="not aligned"):
+    with pytest.raises(bg.errors.InputError, match="not aligned"):
         bg.compare(faithful_em, posterior)
 
 
@@ -92,7 +92,7 @@ def test_label_free_numbers_ignore_the_labels(faithful_em, faithful_posterior, c
 
 
 def test_options_out_of_range_are_refused(faithful_em, faithful_posterior):
-    with pytest.raises(bg.InputError, match="ci_prob"):
+    with pytest.raises(bg.errors.InputError, match="ci_prob"):
         bg.compare(faithful_em, faithful_posterior, ci_prob=90)
 
 

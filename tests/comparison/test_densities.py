@@ -166,13 +166,13 @@ def test_the_summary_names_units_and_yardstick(faithful_em, faithful_posterior):
 def test_wrong_arguments_are_refused(case):
     em, draws, X = case
     posterior = posterior_of(*draws, X)
-    with pytest.raises(bg.InputError, match="n_points must be a power of 2"):
+    with pytest.raises(bg.errors.InputError, match="n_points must be a power of 2"):
         bg.density_distances(em, posterior, n_points=1000)
-    with pytest.raises(bg.InputError, match="X has 1 column"):
+    with pytest.raises(bg.errors.InputError, match="X has 1 column"):
         bg.density_difference(em, posterior, [0.0, 1.0])
-    with pytest.raises(bg.InputError, match="n_draws"):
+    with pytest.raises(bg.errors.InputError, match="n_draws"):
         bg.density_difference(em, posterior, n_draws=1)
     other = em_claiming(bg.MixtureParameters([1.0], [[0.0, 0.0]], [np.eye(2)]), X)
     for function in (bg.density_distances, bg.density_difference):
-        with pytest.raises(bg.InputError, match="of 2 features; the posterior has 3 of 2"):
+        with pytest.raises(bg.errors.InputError, match="of 2 features; the posterior has 3 of 2"):
             function(other, posterior)

@@ -118,16 +118,16 @@ def test_old_faithful_is_labelled_as_the_posterior_would(faithful_em, faithful_p
 
 def test_wrong_arguments_are_refused(case):
     em, draws, X, _ = case
-    with pytest.raises(bg.InputError, match="not aligned"):
+    with pytest.raises(bg.errors.InputError, match="not aligned"):
         bg.row_uncertainty(em, posterior_of(*draws, X, aligned=False))
     posterior = posterior_of(*draws, X)
-    with pytest.raises(bg.InputError, match="X has one row"):
+    with pytest.raises(bg.errors.InputError, match="X has one row"):
         bg.row_uncertainty(em, posterior, X[:1])
-    with pytest.raises(bg.InputError, match="ci_prob"):
+    with pytest.raises(bg.errors.InputError, match="ci_prob"):
         bg.row_uncertainty(em, posterior, ci_prob=0)
-    with pytest.raises(bg.InputError, match="X has 1 column"):
+    with pytest.raises(bg.errors.InputError, match="X has 1 column"):
         bg.row_uncertainty(em, posterior, X[:, 0])
     other = em_claiming(bg.MixtureParameters([1.0], [[0.0, 0.0]], [np.eye(2)]), X)
     for function in (bg.row_uncertainty, bg.partition_agreement):
-        with pytest.raises(bg.InputError, match="the posterior has 3 of 2"):
+        with pytest.raises(bg.errors.InputError, match="the posterior has 3 of 2"):
             function(other, posterior)

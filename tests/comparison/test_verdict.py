@@ -192,12 +192,12 @@ def test_lines_can_be_moved():
     ("fields", "message"), [({"max_z": 0}, "max_z"), ({"min_ess": "many"}, "min_ess"), ({"max_rhat": 0.9}, "above 1")]
 )
 def test_impossible_thresholds_are_refused(fields, message):
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         bg.Thresholds(**fields)
 
 
 def test_thresholds_of_another_type_are_refused():
-    with pytest.raises(bg.InputError, match="thresholds must be a Thresholds"):
+    with pytest.raises(bg.errors.InputError, match="thresholds must be a Thresholds"):
         bg.compare(*pair(1), thresholds=1.0)
 
 

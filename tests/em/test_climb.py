@@ -161,6 +161,6 @@ def test_climbs_in_lockstep_end_where_each_of_them_ends_alone():
     shared = run_in_lockstep(rows, [climb.climb(settings, start, "given") for start in starts])
     alone = [run_in_lockstep(rows, [climb.climb(settings, start, "given")])[0] for start in starts]
     for (point, record), (other, its_record) in zip(shared, alone, strict=True):
-        assert record.status is its_record.status is bg.Status.CONVERGED
+        assert record.status is its_record.status is bg.results.Status.CONVERGED
         assert record.log_likelihood == pytest.approx(its_record.log_likelihood, abs=1e-7)
         np.testing.assert_allclose(point.means, other.means, atol=1e-4)

@@ -183,26 +183,26 @@ def test_the_number_of_threads_does_not_change_a_bit(monkeypatch):
 def test_a_collapsing_start_is_recorded_replaced_and_never_returned(galaxies):
     """Six components for 82 values in tight groups: some starts shrink onto a single value."""
     em = bg.fit_em(galaxies, 6, rng=1)
-    collapsed = [run for run in em.restarts if run.status is bg.Status.COLLAPSED]
+    collapsed = [run for run in em.restarts if run.status is bg.results.Status.COLLAPSED]
     assert collapsed
     assert len(em.restarts) == 100 + len(collapsed)
-    assert em.status is bg.Status.CONVERGED
+    assert em.status is bg.results.Status.CONVERGED
     assert (em.parameters.weights * len(galaxies) > 1).all()
     assert em.parameters.covariances.min() > 1e-6
 
 
 def test_when_every_start_collapses_the_error_keeps_the_records():
     X = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], 4, axis=0)
-    with pytest.raises(bg.FitError, match=r"All .* starts collapsed.*fewer components") as caught:
+    with pytest.raises(bg.errors.FitError, match=r"All .* starts collapsed.*fewer components") as caught:
         bg.fit_em(X, 3, n_init=2, rng=1)
     assert len(caught.value.restarts) == 40
-    assert all(run.status is bg.Status.COLLAPSED for run in caught.value.restarts)
+    assert all(run.status is bg.results.Status.COLLAPSED for run in caught.value.restarts)
 
 
 def test_a_run_that_continued_for_its_novelty_is_the_fit_only_if_it_is_higher_by_more_than_rounding():
     def run(log_likelihood):
         point = Point(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
-        return EMRun(point, Restart("random", bg.Status.CONVERGED, np.array([log_likelihood])))
+        return EMRun(point, Restart("random", bg.results.Status.CONVERGED, np.array([log_likelihood])))
 
     finalists = [run(-10.5), run(-10.0), run(-10.0)]
     for novel, best in ([run(-10.0 + 1e-7)], finalists[1]), ([higher := run(-9.9)], higher):
@@ -219,7 +219,7 @@ def test_well_separated_tight_clusters_are_not_called_collapsed():
 
 def test_a_fit_that_stopped_at_max_iter_says_so_with_a_remedy(iris):
     em = bg.fit_em(iris, 3, max_iter=2, rng=1)
-    assert em.status is bg.Status.MAX_ITER and not em.converged
+    assert em.status is bg.results.Status.MAX_ITER and not em.converged
     assert "raise max_iter" in em.summary()
     assert em.n_iterations == 2
 
@@ -246,5 +246,5 @@ def test_a_covariance_floor_that_is_never_checked_would_be_noticed(monkeypatch):
     """A deliberately broken version: without the check for collapse, the fit is not usable."""
     monkeypatch.setattr(collapse, "COVARIANCE_FLOOR", -1.0)
     X = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], 4, axis=0)
-    with pytest.raises((np.linalg.LinAlgError, bg.BayesgmmError)):
+    with pytest.raises((np.linalg.LinAlgError, bg.errors.BayesgmmError)):
         bg.fit_em(X, 3, n_init=2, rng=1)

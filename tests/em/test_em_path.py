@@ -65,10 +65,10 @@ def test_the_history_is_the_log_likelihood_of_each_mixture_and_never_falls(overl
 def test_the_path_ends_where_the_fit_ends(overlapping):
     X, start = overlapping
     path, em = bg.em_path(X, 2, start=start), bg.fit_em(X, 2, start=start)
-    assert path.status is bg.Status.CONVERGED
+    assert path.status is bg.results.Status.CONVERGED
     assert path.history[-1] == pytest.approx(em.log_likelihood, abs=1e-5)
     shorter = bg.em_path(X, 2, start=start, max_iter=3)
-    assert (shorter.status, shorter.n_iterations) == (bg.Status.MAX_ITER, 3)
+    assert (shorter.status, shorter.n_iterations) == (bg.results.Status.MAX_ITER, 3)
     np.testing.assert_array_equal(shorter.history, path.history[:4])
 
 
@@ -85,7 +85,7 @@ def test_the_path_ends_before_a_collapse(overlapping):
     X = np.concatenate([X, [[50.0, 50.0]]])
     means = np.array([start.means[0], [50.0, 50.0]])
     path = bg.em_path(X, 2, start=bg.MixtureParameters(start.weights, means, start.covariances))
-    assert path.status is bg.Status.COLLAPSED
+    assert path.status is bg.results.Status.COLLAPSED
     assert path.n_iterations == 0
     assert "collapsed" in repr(path)
 
@@ -105,7 +105,7 @@ def test_a_path_cannot_be_changed(overlapping):
     with pytest.raises(ValueError, match="read-only"):
         path.history[0] = 0
     with pytest.raises(AttributeError):
-        path.status = bg.Status.CONVERGED
+        path.status = bg.results.Status.CONVERGED
     assert repr(path) == (
         f"EMPath: 2 components, covariance full, {path.n_iterations} iterations, log-likelihood "
         f"{path.history[0]:.4f} to {path.history[-1]:.4f}, converged"
@@ -125,5 +125,5 @@ def test_a_path_cannot_be_changed(overlapping):
     ],
 )
 def test_bad_arguments_are_refused(overlapping, options, message):
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         bg.em_path(overlapping[0], 2, **options)

@@ -368,17 +368,17 @@ def test_single_precision_and_any_order_in_memory_are_the_same_rows(method):
 
 
 def test_a_fit_from_a_dictionary_needs_its_rows_back(faithful, faithful_em):
-    again = bg.EMFit.from_dict(faithful_em.to_dict())
+    again = bg.results.EMFit.from_dict(faithful_em.to_dict())
     assert again.rows is None
-    with pytest.raises(bg.InputError, match=r"has no rows.*with_rows"):
+    with pytest.raises(bg.errors.InputError, match=r"has no rows.*with_rows"):
         errors(again)
     whole = again.with_rows(faithful)
     assert errors(whole).table.equals(errors(faithful_em).table)
-    with pytest.raises(bg.InputError, match="not those of the fit"):
+    with pytest.raises(bg.errors.InputError, match="not those of the fit"):
         again.with_rows(faithful.iloc[:-1])
-    with pytest.raises(bg.InputError, match="not those of the fit"):
+    with pytest.raises(bg.errors.InputError, match="not those of the fit"):
         again.with_rows(faithful, np.full(len(faithful), 2.0))
-    with pytest.raises(bg.InputError, match="fitted on 2"):
+    with pytest.raises(bg.errors.InputError, match="fitted on 2"):
         again.with_rows(faithful[["waiting"]])
 
 
@@ -387,16 +387,16 @@ def test_rows_that_were_changed_since_the_fit_are_noticed():
     em = fitted(X, 2)
     assert np.shares_memory(em.rows.values, X)
     X[0] += 1.0
-    with pytest.raises(bg.InputError, match="not those of the fit"):
+    with pytest.raises(bg.errors.InputError, match="not those of the fit"):
         errors(em)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_fit_that_is_no_maximum_has_no_standard_errors(method):
     X = bg.datasets.simulate(300, 2, 2, separation=1.5, rng=1).X
-    with pytest.raises(bg.FitError, match="stopped at max_iter: raise max_iter"):
+    with pytest.raises(bg.errors.FitError, match="stopped at max_iter: raise max_iter"):
         errors(bg.fit_em(X, 2, max_iter=3, n_init=1, rng=1), method)
-    with pytest.raises(bg.FitError, match=r"below the maximum|singular"):
+    with pytest.raises(bg.errors.FitError, match=r"below the maximum|singular"):
         errors(bg.fit_em(X, 2, tol=20.0, n_init=1, rng=1), method)
 
 
@@ -406,7 +406,7 @@ def test_components_that_the_rows_do_not_distinguish_have_no_standard_errors():
     start = bg.MixtureParameters([0.5, 0.5], [[0.0], [0.0]], [[[1.0]], [[1.0]]])
     em = bg.fit_em(X, 2, start=start)
     assert em.converged
-    with pytest.raises(bg.FitError, match="information is singular: in the direction of"):
+    with pytest.raises(bg.errors.FitError, match="information is singular: in the direction of"):
         errors(em)
 
 
@@ -423,21 +423,21 @@ def test_components_that_the_rows_do_not_distinguish_have_no_standard_errors():
     ],
 )
 def test_options_are_checked(faithful_em, arguments, message):
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         faithful_em.standard_errors(**arguments)
 
 
 def test_weights_that_count_less_than_a_row_cannot_be_simulated():
     X = two_groups()
     em = fitted(X, 2, sample_weight=np.full(len(X), 1 / len(X)))
-    with pytest.raises(bg.InputError, match="sample_weight sums to 1"):
+    with pytest.raises(bg.errors.InputError, match="sample_weight sums to 1"):
         errors(em, "parametric")
     assert np.isfinite(ses(em, "bootstrap", n_replicates=20, rng=1)).all()
 
 
 def test_more_scalars_than_a_covariance_matrix_may_have_are_refused(faithful_em, monkeypatch):
     monkeypatch.setattr(result, "_MOST_PARAMETERS", 10)
-    with pytest.raises(bg.InputError, match="has 12 numbers"):
+    with pytest.raises(bg.errors.InputError, match="has 12 numbers"):
         errors(faithful_em)
 
 
@@ -445,7 +445,7 @@ def test_replicates_that_collapse_or_lose_their_labels_are_counted():
     """Three components on 40 rows of two groups: some replicates have no maximum with three components."""
     X = two_groups(40, D=1, rng=3)
     em = fitted(X, 3, "full")
-    with pytest.warns(bg.BayesgmmWarning, match="failed and .* have no clear labels") as warned:
+    with pytest.warns(bg.errors.BayesgmmWarning, match="failed and .* have no clear labels") as warned:
         found = errors(em, "bootstrap", n_replicates=200, rng=1)
     assert warned[0].filename == __file__  # it points to the call of the public method
     assert found.n_failed > 0
@@ -459,7 +459,7 @@ def test_replicates_that_do_not_converge_are_no_result(monkeypatch):
     em = fitted(two_groups(), 2)
     monkeypatch.setattr(resampling, "_MOST_PASSES", 1)
     for method in DRAWING:
-        with pytest.raises(bg.FitError, match="Of 20 replicates 0 collapsed and 20 reached no maximum"):
+        with pytest.raises(bg.errors.FitError, match="Of 20 replicates 0 collapsed and 20 reached no maximum"):
             errors(em, method, n_replicates=20, rng=1)
 
 
@@ -468,7 +468,7 @@ def test_the_jackknife_needs_every_fit():
     X = np.concatenate([np.random.default_rng(1).normal(size=(60, 2)), [[50.0, 50.0], [51.0, 50.0], [50.0, 51.0]]])
     em = bg.fit_em(X, 2, start=np.repeat([[1.0, 0.0], [0.0, 1.0]], [60, 3], axis=0))
     assert np.isfinite(ses(em)).all()
-    with pytest.raises(bg.FitError, match="3 of 63 fits without some rows collapsed"):
+    with pytest.raises(bg.errors.FitError, match="3 of 63 fits without some rows collapsed"):
         errors(em, "jackknife")
 
 
@@ -500,5 +500,5 @@ def test_a_saved_analysis_has_its_rows_again(tmp_path, faithful, faithful_em, fa
     diagnosis = bg.diagnose(faithful_posterior)
     comparison = bg.compare(faithful_em, faithful_posterior, diagnosis=diagnosis)
     bg.Analysis(faithful_em, faithful_posterior, diagnosis, comparison).save(tmp_path / "saved")
-    loaded = bg.load(tmp_path / "saved")
+    loaded = bg.Analysis.load(tmp_path / "saved")
     np.testing.assert_allclose(ses(loaded.em), ses(faithful_em), rtol=1e-10)

@@ -55,7 +55,7 @@ def checks_of(*estimators):
 def quietly(check, estimator):
     """Run a check; twenty draws of two chains are known not to have converged."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bg.BayesgmmWarning)
+        warnings.simplefilter("ignore", bg.errors.BayesgmmWarning)
         check(estimator)
 
 
@@ -95,7 +95,7 @@ def em_and_posterior(faithful):
 
 @pytest.fixture(scope="module")
 def short(faithful):
-    with pytest.warns(bg.BayesgmmWarning):
+    with pytest.warns(bg.errors.BayesgmmWarning):
         return clone(SHORT).set_params(n_components=2, covariance_type="full").fit(faithful)
 
 
@@ -151,7 +151,7 @@ def test_one_iteration_from_a_given_start_is_scikit_learns(structure, iris):
         "covariance_type": structure,
         "max_iter": 1,
     }
-    with pytest.warns(bg.BayesgmmWarning, match="EM stopped at max_iter: raise max_iter"):
+    with pytest.warns(bg.errors.BayesgmmWarning, match="EM stopped at max_iter: raise max_iter"):
         ours = bg.GaussianMixture(3, **start).fit(iris)
     with pytest.warns(ConvergenceWarning):
         theirs = sklearn.mixture.GaussianMixture(3, reg_covar=0, random_state=0, **start).fit(iris)
@@ -178,7 +178,7 @@ def test_means_init_alone_is_one_run_whose_order_stays(faithful, em_and_posterio
     ],
 )
 def test_a_start_that_cannot_be_used_is_named(options, message, faithful):
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         bg.GaussianMixture(2, **options).fit(faithful)
 
 
@@ -242,7 +242,7 @@ def test_drawn_rows_have_the_moments_of_the_predictive_density(short):
 
 
 def test_a_posterior_that_is_not_to_be_trusted_says_what_to_do(faithful):
-    with pytest.warns(bg.BayesgmmWarning, match=r"chains disagree(.|\n)*Raise tune and draws") as caught:
+    with pytest.warns(bg.errors.BayesgmmWarning, match=r"chains disagree(.|\n)*Raise tune and draws") as caught:
         mixture = clone(SHORT).fit(faithful)
     assert caught[0].filename == __file__
     assert not mixture.converged_
@@ -261,7 +261,7 @@ def test_a_posterior_that_can_be_trusted_is_one_step_from_the_verdict(em_and_pos
 
 def test_where_em_has_no_fit_the_error_names_the_way_without_it():
     X = np.repeat([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], 5, axis=0)
-    with pytest.raises(bg.FitError) as caught:
+    with pytest.raises(bg.errors.FitError) as caught:
         clone(SHORT).set_params(n_components=3).fit(X)
     assert "sample_posterior" in caught.value.__notes__[0]
 
@@ -287,7 +287,7 @@ def test_what_would_be_ignored_is_refused(mixture, faithful):
         mixture.fit(faithful, sample_weight=np.ones(len(faithful)))
     with pytest.raises(TypeError, match="reg_covar"):
         type(mixture)(reg_covar=1e-6)
-    with pytest.raises(bg.InputError, match="masked"):
+    with pytest.raises(bg.errors.InputError, match="masked"):
         mixture.fit(np.ma.masked_greater(faithful.to_numpy(), 90))
     for ask in (mixture.sample, lambda: mixture.predict(faithful)):  # a failed fit is none
         with pytest.raises(NotFittedError):
@@ -311,14 +311,14 @@ def test_a_copy_says_the_same(copied, faithful, em_and_posterior):
         np.testing.assert_array_equal(other.predict_proba(faithful), mixture.predict_proba(faithful))
         np.testing.assert_array_equal(other.sample(3)[0], mixture.sample(3)[0])
         np.testing.assert_array_equal(
-            other.em_.standard_errors().table["se"], mixture.em_.standard_errors().table["se"]
+            other.em_.standard_errors().table["standard_error"], mixture.em_.standard_errors().table["standard_error"]
         )
         assert clone(mixture).get_params() == mixture.get_params()
         assert not hasattr(clone(mixture), "em_")
 
 
 @pytest.mark.parametrize("mixture", [bg.GaussianMixture(n_init=5, random_state=0), SHORT], ids=["em", "posterior"])
-@pytest.mark.filterwarnings("ignore::bayesgmm.exceptions.BayesgmmWarning")
+@pytest.mark.filterwarnings("ignore::bayesgmm.errors.BayesgmmWarning")
 def test_a_search_finds_the_number_of_components_behind_a_scaler(mixture, faithful):
     pipeline = make_pipeline(StandardScaler(), clone(mixture)).set_output(transform="pandas")
     name = type(mixture).__name__.lower()

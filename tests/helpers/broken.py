@@ -3,7 +3,7 @@
 import bayesgmm as bg
 
 
-class WithoutJacobian(bg.LogNormal):
+class WithoutJacobian(bg.priors.LogNormal):
     """The density of s taken for that of log s."""
 
     def log_scale_coefficients(self):

@@ -30,7 +30,7 @@ POINT = 1.0  # where the density is looked at, in every feature
 
 
 def prior_of(stated):
-    std = bg.LogNormal(stated.median, stated.log_sd)
+    std = bg.priors.LogNormal(stated.median, stated.log_sd)
     return bg.Prior(stated.location, stated.scale, std, stated.alpha, stated.eta)
 
 

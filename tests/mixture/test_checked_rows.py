@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.mixture.checked_rows import as_rows
 
 X = np.random.default_rng(1).normal([3.0, -40.0], [1.0, 10.0], size=(500, 2))

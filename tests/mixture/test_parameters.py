@@ -281,7 +281,7 @@ NO_MIXTURES = {
 @pytest.mark.parametrize("problem", NO_MIXTURES)
 def test_arguments_that_describe_no_mixture_are_refused(problem):
     arguments, message = NO_MIXTURES[problem]
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         bg.MixtureParameters(*arguments)
 
 
@@ -318,5 +318,5 @@ BAD_CALLS = {
 @pytest.mark.parametrize("problem", BAD_CALLS)
 def test_calls_that_make_no_sense_are_refused(problem, cube):
     call, message = BAD_CALLS[problem]
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         call(cube)

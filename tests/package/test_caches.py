@@ -1,4 +1,4 @@
-"""A first run works where the usual folders for compiled code cannot be written to, and says so once."""
+"""Compiled code finds a writable folder when the usual folders are read-only, and one warning says so."""
 
 import os
 import shutil
@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 import bayesgmm
+from bayesgmm.compile_cache import COMPILED_FOLDERS
 
 PACKAGE = Path(bayesgmm.__file__).parent
 # Root may write everywhere, unless it gives its capabilities away.
 WITHOUT_PRIVILEGES = [] if not hasattr(os, "geteuid") or os.geteuid() else ["setpriv", "--bounding-set=-all"]
 
+COMPILED = [path for path in sorted(PACKAGE.rglob("*.py")) if "cache=True" in path.read_text()]
+
+# Prints the two variables once a module with compiled code has been imported.
 SETTINGS = (
-    "import os; import bayesgmm; "
+    "import os; import bayesgmm; bayesgmm.fit_em; "
     "print(os.environ.get('NUMBA_CACHE_DIR', 'usual'), os.environ.get('PYTENSOR_FLAGS', 'usual'))"
 )
 
@@ -70,7 +74,7 @@ def test_without_a_folder_for_binaries_a_temporary_one_is_used_and_named_once(lo
     assert folder.stat().st_mode & 0o777 == 0o700
     assert done.stderr.count("BayesgmmWarning") == 1
     assert str(folder) in done.stderr
-    assert "Set HOME, or NUMBA_CACHE_DIR" in done.stderr
+    assert "set HOME, or NUMBA_CACHE_DIR" in done.stderr
 
 
 def test_a_temporary_folder_that_others_may_write_to_is_not_used(locked):
@@ -110,6 +114,30 @@ def test_a_home_that_is_not_there_counts_as_none(locked):
 def test_numba_that_was_imported_before_is_told_too(locked):
     done = run(locked, "import numba; import bayesgmm as bg; bg.MixtureParameters; print('imported')")
     assert done.stdout == "imported\n", done.stderr
+
+
+def test_importing_the_package_alone_changes_no_setting(locked):
+    done = run(locked, SETTINGS.replace("bayesgmm.fit_em; ", ""))
+    assert (done.stdout, done.stderr) == ("usual usual\n", "")
+
+
+def test_the_warning_names_the_line_that_needed_compiled_code(locked):
+    script = locked / "temporary" / "script.py"
+    script.write_text("import bayesgmm as bg\n\nbg.fit_em([1.0, 2.0, 4.0], 1)\n")
+    done = run(locked, f"import runpy; runpy.run_path({str(script)!r})")
+    assert f"{script}:3: BayesgmmWarning" in done.stderr
+
+
+def test_the_list_of_compiled_folders_is_that_of_the_source():
+    assert set(COMPILED_FOLDERS) == {path.parent.relative_to(PACKAGE).as_posix() for path in COMPILED}
+
+
+@pytest.mark.parametrize("path", COMPILED, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_every_module_with_compiled_code_can_be_the_first_import(locked, path):
+    name = ".".join(["bayesgmm", *path.relative_to(PACKAGE).with_suffix("").parts])
+    done = run(locked, f"import {name}; print('imported')")
+    assert done.stdout == "imported\n", done.stderr
+    assert done.stderr.count("BayesgmmWarning") == 1
 
 
 @pytest.mark.slow

@@ -104,5 +104,5 @@ WRONG = {
 @pytest.mark.parametrize("problem", WRONG)
 def test_impossible_simulations_are_refused(problem):
     arguments, options, message = WRONG[problem]
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         simulate(*arguments, **options)

@@ -118,9 +118,9 @@ def test_a_wide_mixture_is_cut_and_says_so():
     full = mixture(30, 50).summary().splitlines()
     assert len(full) == 1 + 1 + 30 + 1
     assert full[1].split()[-1] == "x49"
-    prior = repr(bg.Prior(np.zeros(50), 1.0, bg.LogNormal(np.ones(50)))).splitlines()
+    prior = repr(bg.Prior(np.zeros(50), 1.0, bg.priors.LogNormal(np.ones(50)))).splitlines()
     assert prior[-1] == "Not shown: 38 of 50 features."
-    assert repr(bg.LogNormal(np.ones(50))).endswith("1, ... 38 more], log_sd=1)")
+    assert repr(bg.priors.LogNormal(np.ones(50))).endswith("1, ... 38 more], log_sd=1)")
 
 
 def test_one_component_of_one_feature_without_a_name_is_in_the_singular():
@@ -155,8 +155,8 @@ def test_a_long_name_is_cut_and_a_broken_one_is_made_a_line():
 
 
 def test_a_prior_writes_the_call_that_makes_it_to_the_last_digit():
-    prior = bg.Prior([1 / 3, 2.0], 1.5, bg.Gamma(2.0, [1 / 7, 1.0]), concentration=0.1)
-    again = eval(prior.expression(), {"Prior": bg.Prior, "Gamma": bg.Gamma})
+    prior = bg.Prior([1 / 3, 2.0], 1.5, bg.priors.Gamma(2.0, [1 / 7, 1.0]), concentration=0.1)
+    again = eval(prior.expression(), {"Prior": bg.Prior, "Gamma": bg.priors.Gamma})
     assert again.mean_location.tolist() == [1 / 3, 2.0]
     assert again.std.beta.tolist() == [1 / 7, 1.0]
     assert (again.mean_scale.item(), again.concentration, again.correlation_eta) == (1.5, 0.1, 1.0)

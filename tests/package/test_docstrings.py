@@ -1,4 +1,4 @@
-"""The examples in the docstrings print what they say, and every public name has one."""
+"""Every public name has an example in its docstring, and every example prints what it shows."""
 
 import doctest
 import inspect
@@ -7,31 +7,18 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from helpers.public import public_names, resolve
 
 import bayesgmm as bg
 
-# As numpydoc has it.
+# In numpydoc's order.
 SECTIONS = ["Parameters", "Attributes", "Returns", "Raises", "Warns", "See Also", "Notes", "References", "Examples"]
-
-
-def defined_in(module):
-    found = vars(module).items()
-    return [name for name, value in found if name[0] != "_" and getattr(value, "__module__", "") == module.__name__]
-
-
-PUBLIC = [
-    *(name for name in bg.__all__ if name not in ("datasets", "plots")),
-    *(f"plots.{name}" for name in bg.plots.__all__),
-    *(f"datasets.{name}" for name in defined_in(bg.datasets)),
-]
+PUBLIC = public_names()
 
 
 def examples_of(name):
-    """One piece a docstring: of the name, and of its methods if it is a class. Each begins without any variables."""
-    value = bg
-    for part in name.split("."):
-        value = getattr(value, part)
-    return [piece for piece in doctest.DocTestFinder().find(value, name, globs={}) if piece.examples]
+    """The examples of a public name and of its methods: one piece per docstring, none with variables of another."""
+    return [piece for piece in doctest.DocTestFinder().find(resolve(name), name, globs={}) if piece.examples]
 
 
 @pytest.mark.parametrize("name", PUBLIC)

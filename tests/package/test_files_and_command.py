@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import bayesgmm as bg
 from bayesgmm import cli
 from bayesgmm.files import prepare_folder
+from bayesgmm.mixture.covariance import STRUCTURES
 
 FRAME = bg.datasets.load_faithful()
 NAMES = ("fit", "comparison", "labels", "density-difference", "trace", "rank", "convergence")
@@ -94,32 +95,34 @@ BAD_FILES = {
 def test_files_that_hold_no_table_are_refused_by_name(tmp_path, problem):
     name, content, message = BAD_FILES[problem]
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(bg.InputError, match=message) as caught:
+    with pytest.raises(bg.errors.InputError, match=message) as caught:
         bg.read_table(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_parquet_file_called_csv_is_refused(tmp_path):
     FRAME.to_parquet(tmp_path / "rows.csv")
-    with pytest.raises(bg.InputError, match=NOT_A_TABLE):
+    with pytest.raises(bg.errors.InputError, match=NOT_A_TABLE):
         bg.read_table(tmp_path / "rows.csv")
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    with pytest.raises(bg.InputError, match=r"There is no file .*rows.csv. Check its name and folder"):
+    with pytest.raises(bg.errors.InputError, match=r"There is no file .*rows.csv. Check its name and folder"):
         bg.read_table(tmp_path / "rows.csv")
-    with pytest.raises(bg.InputError, match="is a folder, not a file"):
+    with pytest.raises(bg.errors.InputError, match="is a folder, not a file"):
         bg.read_table(tmp_path)
-    with pytest.raises(bg.InputError):
+    with pytest.raises(bg.errors.InputError):
         bg.read_table("x" * 5000)
 
 
 def test_missing_columns_are_refused_with_those_that_there_are(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes(NUMBERS)
-    with pytest.raises(bg.InputError, match=r"rows.csv has no column 'c', 'B'; its columns are 'a', 'b'. Pass names"):
+    with pytest.raises(
+        bg.errors.InputError, match=r"rows.csv has no column 'c', 'B'; its columns are 'a', 'b'. Pass names"
+    ):
         bg.read_table(path, ["c", "a", "B"])
-    with pytest.raises(bg.InputError, match=r"columns must be a list of names; received 'a'. Pass \['a'\]"):
+    with pytest.raises(bg.errors.InputError, match=r"columns must be a list of names; received 'a'. Pass \['a'\]"):
         bg.read_table(path, "a")
 
 
@@ -134,7 +137,9 @@ def test_a_folder_is_made_with_its_parents_and_left_empty(tmp_path):
 
 def test_a_folder_in_use_is_refused_unless_overwriting_is_allowed(tmp_path):
     (tmp_path / "old").touch()
-    with pytest.raises(bg.InputError, match=r"exists and is not empty. Name another folder, or allow overwriting"):
+    with pytest.raises(
+        bg.errors.InputError, match=r"exists and is not empty. Name another folder, or allow overwriting"
+    ):
         prepare_folder(tmp_path)
     assert prepare_folder(tmp_path, overwrite=True) == tmp_path
     assert (tmp_path / "old").exists()
@@ -144,11 +149,11 @@ def test_a_folder_in_use_is_refused_unless_overwriting_is_allowed(tmp_path):
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, overwrite):
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(bg.InputError, match=r"file is a file, not a folder. Name another folder"):
+    with pytest.raises(bg.errors.InputError, match=r"file is a file, not a folder. Name another folder"):
         prepare_folder(file, overwrite=overwrite)
-    with pytest.raises(bg.InputError, match=r"cannot be written to: .*Name another folder"):
+    with pytest.raises(bg.errors.InputError, match=r"cannot be written to: .*Name another folder"):
         prepare_folder(file / "below", overwrite=overwrite)
-    with pytest.raises(bg.InputError, match=r"cannot be written to: .*Name another folder"):
+    with pytest.raises(bg.errors.InputError, match=r"cannot be written to: .*Name another folder"):
         prepare_folder(tmp_path / ("x" * 5000), overwrite=overwrite)
 
 
@@ -156,7 +161,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, overwrite):
 def test_a_folder_without_permission_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(bg.InputError, match="cannot be written to: Permission denied"):
+        with pytest.raises(bg.errors.InputError, match="cannot be written to: Permission denied"):
             prepare_folder(tmp_path)
     finally:
         tmp_path.chmod(0o700)
@@ -188,7 +193,7 @@ def test_saving_writes_every_file_and_pictures_that_are_pictures(folder):
 
 
 def test_loading_gives_back_the_em_fit_exactly(analysis, folder):
-    em, loaded = analysis.em, bg.load(folder).em
+    em, loaded = analysis.em, bg.Analysis.load(folder).em
     for name in ("weights", "means", "covariances"):
         assert_array_equal(getattr(loaded.parameters, name), getattr(em.parameters, name))
     assert loaded.parameters.features == em.parameters.features
@@ -200,7 +205,7 @@ def test_loading_gives_back_the_em_fit_exactly(analysis, folder):
 
 
 def test_loading_gives_back_the_posterior_exactly(analysis, folder):
-    posterior, loaded = analysis.posterior, bg.load(folder).posterior
+    posterior, loaded = analysis.posterior, bg.Analysis.load(folder).posterior
     assert set(loaded.children) == set(posterior.children)
     for group in posterior.children:
         xr.testing.assert_equal(loaded[group].to_dataset(), posterior[group].to_dataset())
@@ -210,7 +215,7 @@ def test_loading_gives_back_the_posterior_exactly(analysis, folder):
 
 
 def test_loading_makes_the_same_diagnosis_and_comparison_again(analysis, folder):
-    loaded = bg.load(folder)
+    loaded = bg.Analysis.load(folder)
     assert loaded.diagnosis.problems == analysis.diagnosis.problems
     assert_frame_equal(loaded.diagnosis.label_free, analysis.diagnosis.label_free)
     assert_frame_equal(loaded.comparison.table, analysis.comparison.table)
@@ -231,22 +236,22 @@ def test_the_files_are_what_other_programs_read(analysis, folder):
 
 
 def test_saving_over_another_analysis_needs_leave(analysis, folder):
-    with pytest.raises(bg.InputError, match="exists and is not empty"):
+    with pytest.raises(bg.errors.InputError, match="exists and is not empty"):
         analysis.save(folder)
-    with pytest.raises(bg.InputError, match="cannot be written to"):
+    with pytest.raises(bg.errors.InputError, match="cannot be written to"):
         analysis.save(folder / "em.json" / "below", overwrite=True)
 
 
 def test_too_many_features_for_a_picture_cost_the_picture_and_not_the_results(tmp_path):
     X = bg.datasets.simulate(300, 1, 11, rng=1).X
     wide = analyze(X, 1, covariance="spherical")
-    with pytest.warns(bg.BayesgmmWarning, match=r"fit.png was not drawn: .* 10 features"):
+    with pytest.warns(bg.errors.BayesgmmWarning, match=r"fit.png was not drawn: .* 10 features"):
         wide.save(tmp_path / "wide")
     assert {"em.json", "posterior.nc", "comparison.csv", "settings.json", "trace.png"} <= set(
         os.listdir(tmp_path / "wide")
     )
     assert not (tmp_path / "wide" / "fit.png").exists()
-    assert_array_equal(bg.load(tmp_path / "wide").em.parameters.means, wide.em.parameters.means)
+    assert_array_equal(bg.Analysis.load(tmp_path / "wide").em.parameters.means, wide.em.parameters.means)
 
 
 def copy_without(folder, target, name):
@@ -260,8 +265,10 @@ def copy_without(folder, target, name):
 @pytest.mark.parametrize("name", ["em.json", "posterior.nc", "settings.json"])
 def test_a_folder_that_lacks_a_file_is_refused(folder, tmp_path, name):
     target = copy_without(folder, tmp_path / "copy", name)
-    with pytest.raises(bg.InputError, match=f"holds no saved analysis: {name} missing. Pass the folder that save"):
-        bg.load(target)
+    with pytest.raises(
+        bg.errors.InputError, match=f"holds no saved analysis: {name} missing. Pass the folder that save"
+    ):
+        bg.Analysis.load(target)
 
 
 @pytest.mark.parametrize(
@@ -280,20 +287,22 @@ def test_a_folder_that_lacks_a_file_is_refused(folder, tmp_path, name):
 def test_a_damaged_file_is_refused(folder, tmp_path, name, content):
     target = copy_without(folder, tmp_path / "copy", name)
     (target / name).write_text(content)
-    with pytest.raises(bg.InputError):
-        bg.load(target)
+    with pytest.raises(bg.errors.InputError):
+        bg.Analysis.load(target)
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
-    with pytest.raises(bg.InputError, match=r"holds no saved analysis: em.json, posterior.nc, settings.json missing"):
-        bg.load(tmp_path / "nowhere")
+    with pytest.raises(
+        bg.errors.InputError, match=r"holds no saved analysis: em.json, posterior.nc, settings.json missing"
+    ):
+        bg.Analysis.load(tmp_path / "nowhere")
 
 
 def test_what_an_analysis_cannot_use_is_refused_before_the_sampling(monkeypatch):
     monkeypatch.setattr("bayesgmm.analysis.sample_posterior", None)
-    with pytest.raises(bg.InputError, match=r"ci_prob must lie between 0 and 1; received 1.5"):
+    with pytest.raises(bg.errors.InputError, match=r"ci_prob must lie between 0 and 1; received 1.5"):
         analyze(ci_prob=1.5)
-    with pytest.raises(bg.InputError, match="X holds 1 value that is NaN"):
+    with pytest.raises(bg.errors.InputError, match="X holds 1 value that is NaN"):
         analyze(FRAME.assign(waiting=FRAME["waiting"].where(FRAME.index != 3)))
 
 
@@ -326,7 +335,7 @@ def test_success_prints_the_summary_writes_the_files_and_exits_with_0(command, t
     assert "Verdict: agree" in text
     assert f"Written to {out}: comparison.csv, comparison.png, " in text
     # The same seed in Python gives the same text, digit by digit.
-    assert text.startswith(bg.load(out).summary())
+    assert text.startswith(bg.Analysis.load(out).summary())
     assert text.startswith(bg.analyze(FRAME, 2, n_init=3, rng=1, progress=False).summary())
 
 
@@ -446,7 +455,7 @@ def test_a_fit_that_collapses_is_one_line_and_exit_code_1(command, tmp_path):
 
 def test_a_sampler_that_fails_is_one_line_and_exit_code_1(command, monkeypatch):
     def fail(*arguments, **options):
-        raise bg.SamplingError("The sampler stopped: no point has a finite density. Pass another start.")
+        raise bg.errors.SamplingError("The sampler stopped: no point has a finite density. Pass another start.")
 
     monkeypatch.setattr(bg, "analyze", fail)
     code, text, errors = command("--dataset", "faithful", *QUICK)
@@ -455,7 +464,9 @@ def test_a_sampler_that_fails_is_one_line_and_exit_code_1(command, monkeypatch):
 
 
 def test_progress_goes_to_a_terminal_unless_told_to_be_quiet(command, monkeypatch):
-    monkeypatch.setattr(bg, "analyze", lambda *arguments, **options: (_ for _ in ()).throw(bg.FitError("stopped")))
+    monkeypatch.setattr(
+        bg, "analyze", lambda *arguments, **options: (_ for _ in ()).throw(bg.errors.FitError("stopped"))
+    )
     loud, told = ("--dataset", "faithful", "--seed", 1), "272 rows, columns eruptions, waiting; 2 components"
     assert command(*loud)[2] == "bayesgmm: stopped\n"
     monkeypatch.setattr(cli, "is_watched", lambda: True)
@@ -463,13 +474,39 @@ def test_progress_goes_to_a_terminal_unless_told_to_be_quiet(command, monkeypatc
     assert command(*loud, "--quiet")[2] == "bayesgmm: stopped\n"
 
 
-def test_help_explains_every_option():
-    shown = CliRunner().invoke(cli.app, ["analyze", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+def help_of(*command):
+    environment = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    shown = CliRunner().invoke(cli.app, [*command, "--help"], env=environment)
     assert shown.exit_code == 0
-    for name in inspect.signature(cli.analyze).parameters:
-        assert ("DATA" if name == "data" else f"--{name.replace('_', '-')}") in shown.output
+    return " ".join(shown.output.split())
+
+
+@pytest.mark.parametrize(("name", "function"), [("analyze", cli.analyze), ("compile", cli.compile_)])
+def test_help_explains_every_option(name, function):
+    shown = help_of(name)
+    for option in inspect.signature(function).parameters:
+        assert ("DATA" if option == "data" else f"--{option.replace('_', '-')}") in shown
+    assert all(command in help_of() for command in ("analyze", "compile"))
+
+
+def test_help_explains_the_exit_codes_and_names_the_arguments_in_python():
+    shown = help_of("analyze")
     for code in ("0: done", "1: EM or the sampler failed", "2: bad input", "3: done, but"):
-        assert code in " ".join(shown.output.split())
+        assert code in shown
+    for argument in ("n_components in Python", "n_init in Python", "rng in Python"):
+        assert argument in shown
+
+
+def test_the_command_takes_the_covariances_that_the_package_has():
+    assert [covariance.value for covariance in cli.Covariance] == list(STRUCTURES)
+
+
+@pytest.mark.parametrize(("options", "expected"), [((), (False, True)), (("--pymc", "--quiet"), (True, False))])
+def test_the_command_compiles_all(monkeypatch, options, expected):
+    calls = []
+    monkeypatch.setattr(bg, "compile_all", lambda *, pymc, progress: calls.append((pymc, progress)))
+    assert CliRunner().invoke(cli.app, ["compile", *options]).exit_code == 0
+    assert calls == [expected]
 
 
 def test_the_command_is_installed_and_is_what_the_module_runs():

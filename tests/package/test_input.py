@@ -38,7 +38,7 @@ def sample(X, n_components=2, **options):
 
 def refuses(call, *pieces):
     """Assert that the call raises InputError with a one-line message that has every piece."""
-    with pytest.raises(bg.InputError) as caught:
+    with pytest.raises(bg.errors.InputError) as caught:
         call()
     message = str(caught.value)
     assert "\n" not in message
@@ -251,7 +251,7 @@ def test_constant_columns_are_refused_by_a_prior_scaled_to_them():
 
 
 def test_constant_columns_are_refused_when_the_prior_is_given_too():
-    prior = bg.Prior(0.0, 100.0, bg.LogNormal(1.0))
+    prior = bg.Prior(0.0, 100.0, bg.priors.LogNormal(1.0))
     for function in (sample, bg.build_model):
         refuses(
             lambda function=function: function(FRAME.assign(day=3), 2, prior=prior), "column(s) day of X are constant"
@@ -343,18 +343,18 @@ def test_a_mistyped_covariance_is_refused_with_the_choices(value):
 def test_a_prior_that_is_none_is_refused(function):
     refuses(lambda: function(ROWS, 2, prior="weak"), "prior must be a Prior, such as Prior.for_data(X); received str")
     refuses(
-        lambda: function(ROWS, 2, prior=bg.Prior([0.0, 1.0, 2.0], 1.0, bg.LogNormal(1.0))),
+        lambda: function(ROWS, 2, prior=bg.Prior([0.0, 1.0, 2.0], 1.0, bg.priors.LogNormal(1.0))),
         "Prior.mean_location must be one number or have shape (2,); it has shape (3,)",
     )
 
 
 def test_a_prior_24_orders_of_magnitude_off_ends_in_a_reason_and_not_in_linear_algebra():
-    prior = bg.Prior(1e12, 1e-12, bg.LogNormal(1e-12))
+    prior = bg.Prior(1e12, 1e-12, bg.priors.LogNormal(1e-12))
     reasons = []
     for seed in range(6):  # what such draws overflow to is a matter of chance
         try:
             sample(ROWS, prior=prior, rng=seed)
-        except bg.SamplingError as error:
+        except bg.errors.SamplingError as error:
             reasons.append(str(error))
     assert reasons and all("Check the prior's scales against the data" in reason for reason in reasons)
 
@@ -407,7 +407,7 @@ def test_the_sampler_refuses_the_name_of_a_start():
 
 def test_a_start_that_collapses_is_blamed_and_not_the_number_of_components():
     far = bg.MixtureParameters(WEIGHTS, np.add(MEANS, [[1e9], [0.0]]), COVARIANCES)
-    with pytest.raises(bg.FitError, match=r"The start that was given collapsed.*start='k-means\+\+'"):
+    with pytest.raises(bg.errors.FitError, match=r"The start that was given collapsed.*start='k-means\+\+'"):
         bg.fit_em(ROWS, 2, start=far)
 
 
@@ -721,7 +721,7 @@ def test_results_share_no_memory_with_the_arguments():
 
 
 def test_messages_state_the_fault_and_then_the_remedy():
-    with pytest.raises(bg.InputError) as caught:
+    with pytest.raises(bg.errors.InputError) as caught:
         fit(np.empty((0, 2)))
     assert re.fullmatch(r"[^.]+\. [^.]+\.", str(caught.value))
     assert isinstance(caught.value, ValueError)

@@ -17,7 +17,7 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 # other. In a folder without floors files import each other freely, but not in a circle.
 FLOORS = {
     "": (
-        "exceptions types",
+        "errors frozen types version wording",
         "parallel validation display compile_cache files draw_statistics",
         "thresholds kernel",
         "mixture",
@@ -25,8 +25,8 @@ FLOORS = {
         "em bayes posterior",
         "comparison",
         "plots",
-        "analysis",
-        "estimators cli",
+        "analysis precompile",
+        "estimators cli priors results",
         "__init__ __main__",
     ),
     "em": ("runs", "search", "uncertainty", "result", "fit", "path", "__init__"),
@@ -35,13 +35,24 @@ FLOORS = {
 }
 # Where each heavy library may be imported: a module, or every module of a folder.
 DOORS = {
-    "pymc": ("bayes/model/pymc_model.py", "bayes/sampling/pymc_target.py"),
-    "pytensor": ("bayes/model/pymc_model.py", "bayes/model/pytensor_op.py", "bayes/sampling/pymc_target.py"),
-    "nutpie": ("bayes/sampling/nuts.py", "bayes/sampling/pymc_target.py"),
+    "pymc": (
+        "bayes/model/pymc_model.py",
+        "bayes/sampling/pymc_target.py",
+        "bayes/sampling/whitened.py",
+        "bayes/sampling/sample_model.py",
+    ),
+    "pytensor": (
+        "bayes/model/pymc_model.py",
+        "bayes/model/pytensor_op.py",
+        "bayes/sampling/pymc_target.py",
+        "bayes/sampling/whitened.py",
+    ),
+    "nutpie": ("bayes/sampling/nuts.py",),
     "arviz": ("draw_statistics.py", "plots/sampling.py"),
     "arviz_stats": ("draw_statistics.py",),
-    "matplotlib": ("plots/", "analysis.py"),
+    "matplotlib": ("plots/",),
     "pandas": (
+        "cli.py",
         "comparison/",
         "convergence.py",
         "datasets/",
@@ -231,23 +242,28 @@ def test_a_wrong_import_is_found(wrong):
             "from bayesgmm.posterior.diagnosis.diagnose import diagnose\nfrom bayesgmm.em.result import EMFit",
         ),
         ("cli.py", "def f():\n    import bayesgmm"),
-        ("plots/sampling.py", "from bayesgmm import exceptions\nimport arviz as az"),
+        ("plots/sampling.py", "from bayesgmm import errors\nimport arviz as az"),
     ],
 )
 def test_a_right_import_is_not(path, source):
     assert violations(source, path) == []
 
 
-def loaded_after(code):
-    """Top-level modules in a fresh interpreter that has run `code`."""
+def modules_after(code):
+    """Full names of the modules in a fresh interpreter that has run `code`."""
     done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"],
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
     return set(done.stdout.split())
+
+
+def loaded_after(code):
+    """Their top-level names."""
+    return {name.split(".")[0] for name in modules_after(code)}
 
 
 def test_an_em_fit_loads_no_sampler_and_no_pictures():
@@ -286,11 +302,23 @@ def test_importing_the_package_loads_next_to_nothing():
     assert not loaded_after("import bayesgmm") & {*DOORS, "numpy", "scipy", "pandas", "xarray"}
 
 
+def test_the_namespaces_are_loaded_when_they_are_used_and_not_by_a_fit():
+    code = "import bayesgmm as bg\n"
+    namespaces = {f"bayesgmm.{name}" for name in ("priors", "results", "datasets", "plots")}
+    assert not modules_after(code) & (namespaces | {"bayesgmm.errors"})
+    assert not modules_after(f"{code}bg.fit_em([1.0, 2.0, 4.0], 1, n_init=1)") & namespaces
+    assert "bayesgmm.results" in modules_after(f"{code}bg.results.EMFit")
+
+
+def test_an_analysis_loads_no_pictures_until_it_is_saved():
+    assert "bayesgmm.plots" not in modules_after("import bayesgmm as bg\nbg.analyze")
+
+
 def test_every_public_name_is_where_the_table_of_contents_says():
     import bayesgmm as bg
 
     assert set(bg.__all__) <= set(dir(bg))
     for name in bg.__all__:
         assert getattr(bg, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'fit_em_'"):
+    with pytest.raises(AttributeError, match="No bayesgmm attribute fit_em_"):
         bg.fit_em_  # noqa: B018

@@ -1,12 +1,9 @@
 """The reference has a page for every public name, and for nothing else."""
 
 import re
-from importlib import import_module
-from inspect import isclass, isfunction, ismodule
 
 from helpers.paths import DOCS
-
-import bayesgmm as bg
+from helpers.public import public_names, resolve
 
 REFERENCE = DOCS / "reference"
 
@@ -21,17 +18,6 @@ def names_in_the_reference():
     return found
 
 
-def public_names():
-    own = {name for name in bg.__all__ if not ismodule(getattr(bg, name))}
-    pictures = {f"plots.{name}" for name in bg.plots.__all__}
-    datasets = {
-        f"datasets.{name}"
-        for name, value in vars(bg.datasets).items()
-        if name[0] != "_" and (isclass(value) or isfunction(value)) and value.__module__ == "bayesgmm.datasets"
-    }
-    return own | pictures | datasets
-
-
 def test_every_public_name_stands_in_the_reference_once():
     found = names_in_the_reference()
     assert sorted(found) == sorted(public_names())
@@ -44,9 +30,4 @@ def test_every_page_of_the_reference_is_in_its_index():
 
 
 def test_every_public_name_says_what_it_is():
-    missing = []
-    for name in public_names():
-        module, _, last = f"bayesgmm.{name}".rpartition(".")
-        if not (getattr(import_module(module), last).__doc__ or "").strip():
-            missing.append(name)
-    assert missing == []
+    assert [name for name in public_names() if not (resolve(name).__doc__ or "").strip()] == []

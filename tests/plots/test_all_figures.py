@@ -14,25 +14,25 @@ from helpers.figures import (
 import bayesgmm as bg
 from bayesgmm import plots
 
-PRIOR = bg.Prior([0.0, 1.0], [3.0, 4.0], bg.LogNormal([1.0, 2.0], 0.7), 1.5, 2.0)
+PRIOR = bg.Prior([0.0, 1.0], [3.0, 4.0], bg.priors.LogNormal([1.0, 2.0], 0.7), 1.5, 2.0)
 
 
 def test_what_cannot_be_drawn_is_refused(flat, single):
     em, posterior = flat
     for plot in (plots.plot_labels, plots.plot_density_difference):
-        with pytest.raises(bg.InputError, match="features must be a list of one or two"):
+        with pytest.raises(bg.errors.InputError, match="features must be a list of one or two"):
             plot(em, posterior, features=[0, 1, 1])
-        with pytest.raises(bg.InputError, match="features must be a list of one or two"):
+        with pytest.raises(bg.errors.InputError, match="features must be a list of one or two"):
             plot(em, posterior, features="x0")
-        with pytest.raises(bg.InputError, match="There is no feature 'y'"):
+        with pytest.raises(bg.errors.InputError, match="There is no feature 'y'"):
             plot(em, posterior, features=["y"])
-        with pytest.raises(bg.InputError, match="ci_prob"):
+        with pytest.raises(bg.errors.InputError, match="ci_prob"):
             plot(em, posterior, ci_prob=2)
-    with pytest.raises(bg.InputError, match="ax holds one panel"):
+    with pytest.raises(bg.errors.InputError, match="ax holds one panel"):
         plots.plot_density_difference(*single, ax=plt.subplots()[1])
     unaligned = posterior.copy()
     unaligned.attrs["aligned"] = 0
-    with pytest.raises(bg.InputError, match="not aligned"):
+    with pytest.raises(bg.errors.InputError, match="not aligned"):
         plots.plot_labels(em, unaligned)
 
 

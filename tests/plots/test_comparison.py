@@ -54,7 +54,7 @@ def test_an_estimate_outside_its_interval_stands_out_and_one_far_away_says_how_f
 
 def test_a_table_too_long_to_read_is_refused_with_a_remedy_that_works(comparison):
     longer = comparison.table.loc[comparison.table.index.repeat(40)]
-    with pytest.raises(bg.InputError, match="480 rows") as refused:
+    with pytest.raises(bg.errors.InputError, match="480 rows") as refused:
         plots.plot_comparison(dataclasses.replace(comparison, table=longer))
     scope = {"dataclasses": dataclasses, "comparison": comparison}
     part = eval(str(refused.value).partition("such as ")[2].removesuffix("."), scope)

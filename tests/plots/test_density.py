@@ -82,8 +82,8 @@ def test_weights_count_in_the_histogram_and_in_the_single_gaussian():
 
 
 def test_a_fit_without_its_rows_has_no_density_to_draw():
-    em = bg.EMFit.from_dict(bg.fit_em(data(2, 1), 2, rng=1, n_init=2).to_dict())
-    with pytest.raises(bg.InputError, match=r"has no rows.*with_rows"):
+    em = bg.results.EMFit.from_dict(bg.fit_em(data(2, 1), 2, rng=1, n_init=2).to_dict())
+    with pytest.raises(bg.errors.InputError, match=r"has no rows.*with_rows"):
         plots.plot_density(em, em)
 
 
@@ -98,7 +98,7 @@ def test_two_fits_of_more_components_have_one_legend():
 def test_a_fit_of_other_rows_is_refused():
     X = data(2, 2)
     em = bg.fit_em(X, 2, rng=1, n_init=2)
-    with pytest.raises(bg.InputError, match="other was fitted to 60 rows of x0, x1; em was fitted to 120 rows"):
+    with pytest.raises(bg.errors.InputError, match="other was fitted to 60 rows of x0, x1; em was fitted to 120 rows"):
         plots.plot_density(em, bg.fit_em(X[:60], 1))
-    with pytest.raises(bg.InputError, match="Fit both to the same rows"):
+    with pytest.raises(bg.errors.InputError, match="Fit both to the same rows"):
         plots.plot_density(em, bg.fit_em(X[:, 0], 1))

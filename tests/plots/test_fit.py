@@ -97,29 +97,29 @@ def test_features_are_drawn_in_the_order_given():
 
 def test_what_cannot_be_drawn_is_refused(faithful_em, faithful_posterior):
     many, many_posterior = simulated(2, 12)
-    with pytest.raises(bg.InputError, match=r"1 to 10 features .* received 12.*features=\['x0', 'x1', 'x2'\]"):
+    with pytest.raises(bg.errors.InputError, match=r"1 to 10 features .* received 12.*features=\['x0', 'x1', 'x2'\]"):
         plots.plot_fit(many, many_posterior)
-    with pytest.raises(bg.InputError, match="received 0"):
+    with pytest.raises(bg.errors.InputError, match="received 0"):
         plots.plot_fit(many, many_posterior, features=[])
-    with pytest.raises(bg.InputError, match="in a list"):
+    with pytest.raises(bg.errors.InputError, match="in a list"):
         plots.plot_fit(many, many_posterior, features="x1")
-    with pytest.raises(bg.InputError, match="ax holds one panel"):
+    with pytest.raises(bg.errors.InputError, match="ax holds one panel"):
         plots.plot_fit(many, many_posterior, features=[0, 1, 2], ax=plt.subplots()[1])
-    with pytest.raises(bg.InputError, match="There is no feature 'wait'"):
+    with pytest.raises(bg.errors.InputError, match="There is no feature 'wait'"):
         plots.plot_fit(faithful_em, faithful_posterior, features=["wait"])
-    with pytest.raises(bg.InputError, match="has 2 components of 12 features; the posterior has 2 of 2"):
+    with pytest.raises(bg.errors.InputError, match="has 2 components of 12 features; the posterior has 2 of 2"):
         plots.plot_fit(many, faithful_posterior)
-    with pytest.raises(bg.InputError, match="n_draws"):
+    with pytest.raises(bg.errors.InputError, match="n_draws"):
         plots.plot_fit(faithful_em, faithful_posterior, n_draws=0)
-    with pytest.raises(bg.InputError, match="ci_prob"):
+    with pytest.raises(bg.errors.InputError, match="ci_prob"):
         plots.plot_fit(faithful_em, faithful_posterior, ci_prob=90)
     raw = faithful_posterior.copy()
     raw.attrs["aligned"] = 0
-    with pytest.raises(bg.InputError, match="align"):
+    with pytest.raises(bg.errors.InputError, match="align"):
         plots.plot_fit(faithful_em, raw)
     without_rows = faithful_posterior.copy()
     del without_rows["observed_data"]
-    with pytest.raises(bg.InputError, match="no rows"):
+    with pytest.raises(bg.errors.InputError, match="no rows"):
         plots.plot_fit(faithful_em, without_rows)
     without_rows["observed_data"] = xr.DataTree(xr.Dataset({"X": (("row", "feature"), np.zeros((3, 2)))}))  # the remedy
     plots.plot_fit(faithful_em, without_rows)

@@ -144,10 +144,10 @@ def test_of_a_long_path_an_animation_draws_forty_different_iterations(tmp_path):
     ],
 )
 def test_iterations_that_cannot_be_drawn_are_refused(path, options, message):
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         plots.plot_iterations(path, **options)
 
 
 def test_an_animation_of_no_time_is_refused(path):
-    with pytest.raises(bg.InputError, match="interval must be"):
+    with pytest.raises(bg.errors.InputError, match="interval must be"):
         plots.animate_iterations(path, interval=0)

@@ -13,7 +13,7 @@ from scipy.stats import beta, norm
 import bayesgmm as bg
 from bayesgmm import plots
 
-PRIOR = bg.Prior([0.0, 1.0], [3.0, 4.0], bg.LogNormal([1.0, 2.0], 0.7), 1.5, 2.0)
+PRIOR = bg.Prior([0.0, 1.0], [3.0, 4.0], bg.priors.LogNormal([1.0, 2.0], 0.7), 1.5, 2.0)
 
 
 def panels_of(figure):
@@ -71,30 +71,30 @@ def test_draws_of_a_models_own_prior_are_drawn_component_by_component(flat):
         np.testing.assert_allclose(heights, expected)
     assert len(outlines) == 3
     assert "prior draws, component 2" in legend_texts(figure)
-    with pytest.raises(bg.InputError, match=r"draws of weights, stds|draws of weights"):
+    with pytest.raises(bg.errors.InputError, match=r"draws of weights, stds|draws of weights"):
         plots.plot_prior(posterior, forward)
-    with pytest.raises(bg.InputError, match=r"means of shape \(2, 2\), the posterior of shape \(3, 2\)"):
+    with pytest.raises(bg.errors.InputError, match=r"means of shape \(2, 2\), the posterior of shape \(3, 2\)"):
         plots.plot_prior(posterior, forward.isel(component=slice(2)), parameters=["means"])
 
 
 def test_another_prior_than_the_recorded_one_is_said(faithful, faithful_posterior):
     plots.plot_prior(faithful_posterior, bg.Prior.for_data(faithful))  # a warning would be an error
-    with pytest.warns(bg.BayesgmmWarning, match="not the one that the posterior was sampled under"):
+    with pytest.warns(bg.errors.BayesgmmWarning, match="not the one that the posterior was sampled under"):
         plots.plot_prior(faithful_posterior, bg.Prior.for_data(faithful, concentration=3.0))
 
 
 def test_priors_that_cannot_be_drawn_are_refused(flat):
     _, posterior = flat
-    with pytest.raises(bg.InputError, match=r"prior must be a Prior, .* received str"):
+    with pytest.raises(bg.errors.InputError, match=r"prior must be a Prior, .* received str"):
         plots.plot_prior(posterior, "default")
-    with pytest.raises(bg.InputError, match="parameters must be a list of names among"):
+    with pytest.raises(bg.errors.InputError, match="parameters must be a list of names among"):
         plots.plot_prior(posterior, PRIOR, parameters=["variances"])
-    with pytest.raises(bg.InputError, match=r"mean_location must be one number or have shape \(2,\)"):
-        plots.plot_prior(posterior, bg.Prior([0.0, 0.0, 0.0], 1.0, bg.LogNormal(1.0)))
+    with pytest.raises(bg.errors.InputError, match=r"mean_location must be one number or have shape \(2,\)"):
+        plots.plot_prior(posterior, bg.Prior([0.0, 0.0, 0.0], 1.0, bg.priors.LogNormal(1.0)))
     raw = posterior.copy()
     raw.attrs["aligned"] = 0
-    with pytest.raises(bg.InputError, match="not aligned"):
+    with pytest.raises(bg.errors.InputError, match="not aligned"):
         plots.plot_prior(raw, PRIOR)
     many = case(1, 9)[1]
-    with pytest.raises(bg.InputError, match="54 panels are to be drawn; one figure holds at most 40"):
-        plots.plot_prior(many, bg.Prior(0.0, 1.0, bg.LogNormal(1.0)))
+    with pytest.raises(bg.errors.InputError, match="54 panels are to be drawn; one figure holds at most 40"):
+        plots.plot_prior(many, bg.Prior(0.0, 1.0, bg.priors.LogNormal(1.0)))

@@ -86,19 +86,19 @@ def leaves_the_band(ax):
 def test_one_component_has_no_weight_to_draw():
     _, posterior = simulated(1, 2)
     assert titles(plots.plot_rank(posterior)) == ["means[0, x0]", "means[0, x1]"]
-    with pytest.raises(bg.InputError, match="nothing that parameters="):
+    with pytest.raises(bg.errors.InputError, match="nothing that parameters="):
         plots.plot_trace(posterior, parameters=["weights"])
 
 
 def test_names_that_the_posterior_does_not_have_and_too_many_panels_are_refused(faithful_posterior):
-    with pytest.raises(bg.InputError, match="parameters must be a list of names among weights, means"):
+    with pytest.raises(bg.errors.InputError, match="parameters must be a list of names among weights, means"):
         plots.plot_trace(faithful_posterior, parameters=["mean"])
-    with pytest.raises(bg.InputError, match="parameters must be a list"):
+    with pytest.raises(bg.errors.InputError, match="parameters must be a list"):
         plots.plot_rank(faithful_posterior, parameters="means")
-    with pytest.raises(bg.InputError, match="features must be a list of names among eruptions, waiting"):
+    with pytest.raises(bg.errors.InputError, match="features must be a list of names among eruptions, waiting"):
         plots.plot_rank(faithful_posterior, features=["x0"])
     _, posterior = simulated(9, 14)
-    with pytest.raises(bg.InputError, match="135 numbers are to be drawn; one figure holds at most 120"):
+    with pytest.raises(bg.errors.InputError, match="135 numbers are to be drawn; one figure holds at most 120"):
         plots.plot_rank(posterior)
 
 

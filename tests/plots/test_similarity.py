@@ -44,7 +44,7 @@ def test_strips_are_ems_labels_in_ems_colours(flat, partition):
 def test_a_partition_of_other_rows_is_refused(flat, partition):
     em, posterior = flat
     other = bg.point_partition(posterior, posterior["observed_data"]["X"].values[:50], rng=1)
-    with pytest.raises(bg.InputError, match="partition is of 50 rows, the posterior of 80"):
+    with pytest.raises(bg.errors.InputError, match="partition is of 50 rows, the posterior of 80"):
         plots.plot_similarity(em, posterior, other)
 
 

@@ -51,7 +51,7 @@ def test_doubt_needs_labels_and_the_fits_components(flat):
     em, posterior = flat
     raw = posterior.copy()
     raw.attrs["aligned"] = 0
-    with pytest.raises(bg.InputError, match="not aligned"):
+    with pytest.raises(bg.errors.InputError, match="not aligned"):
         plots.plot_uncertainty(em, raw)
-    with pytest.raises(bg.InputError, match="the posterior has 3 of 2"):
+    with pytest.raises(bg.errors.InputError, match="the posterior has 3 of 2"):
         plots.plot_uncertainty(case(2, 2)[0], posterior)

@@ -249,27 +249,27 @@ def test_log_likelihoods_are_the_log_densities(faithful, faithful_posterior):
 def test_bad_input_is_refused(monkeypatch, faithful_posterior):
     without = xr.DataTree.from_dict({"posterior": faithful_posterior["posterior"].to_dataset()})
     for function in (bg.loo, bg.add_log_likelihood, bg.predictive_check, bg.add_posterior_predictive):
-        with pytest.raises(bg.InputError, match="holds no rows"):
+        with pytest.raises(bg.errors.InputError, match="holds no rows"):
             function(without)
-        with pytest.raises(bg.InputError, match="posterior must be a DataTree"):
+        with pytest.raises(bg.errors.InputError, match="posterior must be a DataTree"):
             function(None)
-    with pytest.raises(bg.InputError, match="n_draws"):
+    with pytest.raises(bg.errors.InputError, match="n_draws"):
         bg.predictive_check(faithful_posterior, n_draws=0)
-    with pytest.raises(bg.InputError, match="rng"):
+    with pytest.raises(bg.errors.InputError, match="rng"):
         bg.add_posterior_predictive(faithful_posterior, rng=-1)
-    with pytest.raises(bg.InputError, match="has 20 draws; the tail of the weights needs 25"):
+    with pytest.raises(bg.errors.InputError, match="has 20 draws; the tail of the weights needs 25"):
         bg.loo(faithful_posterior.isel(chain=[0], draw=slice(20)))
-    with pytest.raises(bg.InputError, match=r"would take 160\.0 GB; at most 4 are made"):
+    with pytest.raises(bg.errors.InputError, match=r"would take 160\.0 GB; at most 4 are made"):
         bg.add_posterior_predictive(faithful_posterior, 100_000_000, n_draws=100)
     monkeypatch.setattr("bayesgmm.posterior.draws._MOST_BYTES", 1e6)
-    with pytest.raises(bg.InputError, match=r"GB; at most .* loo\(\) does not need"):
+    with pytest.raises(bg.errors.InputError, match=r"GB; at most .* loo\(\) does not need"):
         bg.add_log_likelihood(faithful_posterior)
     constant = faithful_posterior.copy(deep=True)
     constant["observed_data"]["X"][:, 1] = 3.0
-    with pytest.raises(bg.InputError, match="All rows are equal in waiting"):
+    with pytest.raises(bg.errors.InputError, match="All rows are equal in waiting"):
         bg.predictive_check(constant)
     constant["observed_data"]["X"][5, 0] = np.nan
-    with pytest.raises(bg.InputError, match="observed_data holds 1 value that is NaN"):
+    with pytest.raises(bg.errors.InputError, match="observed_data holds 1 value that is NaN"):
         bg.loo(constant)
 
 
@@ -296,6 +296,6 @@ def test_features_of_the_picture_can_be_chosen(faithful_posterior, tmp_path):
     figure.savefig(tmp_path / "figure.png")
     X = np.random.default_rng(1).normal(size=(20, 11))
     many = posterior_of(*unrelated_draws(4, 2, 11), X, features=[f"${d}" for d in range(11)])
-    with pytest.raises(bg.InputError, match="1 to 10 features"):
+    with pytest.raises(bg.errors.InputError, match="1 to 10 features"):
         plots.plot_predictive_check(many)
     plots.plot_predictive_check(many, features=[3, 4], rng=1).savefig(tmp_path / "figure.png")

@@ -122,7 +122,7 @@ def test_two_overlapping_normals_have_no_labels_to_compare():
     """The shape of posteriordb's low_dim_gauss_mix with the means half a standard deviation apart."""
     rng = np.random.default_rng(1)
     X = np.concatenate([rng.normal(-0.25, 1.0, 300), rng.normal(0.25, 1.0, 200)])
-    prior = bg.Prior(mean_location=0.0, mean_scale=2.0, std=bg.HalfNormal(2.0), concentration=5.0)
+    prior = bg.Prior(mean_location=0.0, mean_scale=2.0, std=bg.priors.HalfNormal(2.0), concentration=5.0)
     em = bg.fit_em(X, 2, rng=1)
     posterior = bg.align(
         bg.sample_posterior(X, 2, prior=prior, start=em.parameters, draws=2000, rng=1, progress=False), em.parameters

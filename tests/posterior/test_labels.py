@@ -100,7 +100,7 @@ def test_bhattacharyya_distance_is_minus_the_log_overlap():
 
 
 def test_a_reference_of_another_size_is_refused(faithful_posterior, iris):
-    with pytest.raises(bg.InputError, match="3 components of 4 features; the posterior has 2 of 2"):
+    with pytest.raises(bg.errors.InputError, match="3 components of 4 features; the posterior has 2 of 2"):
         bg.align(faithful_posterior, bg.fit_em(iris, 3, n_init=3, rng=1).parameters)
 
 
@@ -406,23 +406,23 @@ def test_without_rows_another_method_is_used_and_named(overlapping):
     assert "holds none" in bg.label_report(aligned).summary()
     np.testing.assert_array_equal(labels_of(aligned), labels_of(bg.align(posterior, reference, "cross-entropy")))
     assert "align_note" not in bg.align(posterior, reference).attrs
-    with pytest.raises(bg.InputError, match="kullback-leibler needs the observed rows"):
+    with pytest.raises(bg.errors.InputError, match="kullback-leibler needs the observed rows"):
         bg.align(bare, reference, "kullback-leibler")
 
 
 def test_what_cannot_be_relabelled_is_refused(overlapping):
     posterior, reference = overlapping
-    with pytest.raises(bg.InputError, match="method must be one of ecr, kullback-leibler, cross-entropy"):
+    with pytest.raises(bg.errors.InputError, match="method must be one of ecr, kullback-leibler, cross-entropy"):
         bg.align(posterior, reference, "ECR")
-    with pytest.raises(bg.InputError, match="max_rows"):
+    with pytest.raises(bg.errors.InputError, match="max_rows"):
         bg.align(posterior, reference, max_rows=0)
     broken = posterior.copy(deep=True)
     broken["posterior"]["weights"][0, 3] = np.nan
-    with pytest.raises(bg.InputError, match="NaN or infinity in 1 of 30 draws"):
+    with pytest.raises(bg.errors.InputError, match="NaN or infinity in 1 of 30 draws"):
         bg.align(broken, reference)
     broken = posterior.copy(deep=True)
     broken["posterior"]["covariances"][0, 3] = 0.0
-    with pytest.raises(bg.InputError, match="not positive definite"):
+    with pytest.raises(bg.errors.InputError, match="not positive definite"):
         bg.align(broken, reference)
 
 
@@ -433,7 +433,7 @@ def test_labels_that_still_change_at_the_limit_of_iterations_are_reported(monkey
     scrambled = scramble(posterior, rng)
     assert bg.align(scrambled, elsewhere, "kullback-leibler").attrs["align_iterations"] > 1
     monkeypatch.setattr(relabelling, "_MAX_ITERATIONS", 1)
-    with pytest.warns(bg.BayesgmmWarning, match="still changed labels after 1 iterations"):
+    with pytest.warns(bg.errors.BayesgmmWarning, match="still changed labels after 1 iterations"):
         bg.align(scrambled, elsewhere, "kullback-leibler")
 
 
@@ -473,7 +473,7 @@ def test_the_report_counts_what_was_planted():
     assert (report.table["margin_q05"] <= report.table["margin_median"]).all()
     for word in ("ecr", "150 rows", "20.0%", "5 % margin", "expected rows"):
         assert word in report.summary()
-    with pytest.raises(bg.InputError, match="no labels"):
+    with pytest.raises(bg.errors.InputError, match="no labels"):
         bg.label_report(posterior)
 
 

@@ -294,20 +294,20 @@ def test_results_are_read_only(small):
 def test_wrong_arguments_are_refused(small):
     draws, X = small
     posterior = posterior_of(*draws, X)
-    with pytest.raises(bg.InputError, match=r"loss must be 'vi'.*received 'VI'"):
+    with pytest.raises(bg.errors.InputError, match=r"loss must be 'vi'.*received 'VI'"):
         bg.point_partition(posterior, loss="VI")
-    with pytest.raises(bg.InputError, match="ci_prob"):
+    with pytest.raises(bg.errors.InputError, match="ci_prob"):
         bg.point_partition(posterior, ci_prob=95)
-    with pytest.raises(bg.InputError, match="X has 3 columns"):
+    with pytest.raises(bg.errors.InputError, match="X has 3 columns"):
         bg.co_clustering(posterior, np.zeros((5, 3)))
-    with pytest.raises(bg.InputError, match="max_rows must be a whole number of at least 2"):
+    with pytest.raises(bg.errors.InputError, match="max_rows must be a whole number of at least 2"):
         bg.co_clustering(posterior, max_rows=1)
     del posterior["observed_data"]
-    with pytest.raises(bg.InputError, match=r"holds no rows\. Pass them as X"):
+    with pytest.raises(bg.errors.InputError, match=r"holds no rows\. Pass them as X"):
         bg.co_clustering(posterior)
     bare = posterior_of(*draws, X)
     bare["posterior"] = bare["posterior"].to_dataset().drop_vars("covariances")
-    with pytest.raises(bg.InputError, match="no variable covariances"):
+    with pytest.raises(bg.errors.InputError, match="no variable covariances"):
         bg.co_clustering(bare)
 
 

@@ -118,7 +118,7 @@ def test_labels_matter_to_the_components_and_not_to_the_density():
     np.testing.assert_allclose(
         bg.predict_density(unaligned, X).log_density, bg.predict(right, X).log_density, rtol=1e-12
     )
-    with pytest.raises(bg.InputError, match="not aligned"):
+    with pytest.raises(bg.errors.InputError, match="not aligned"):
         bg.predict(unaligned, X)
     unaligned.attrs["aligned"] = 1  # what the refusal is for
     assert np.abs(bg.predict(unaligned, X).probabilities - bg.predict(right, X).probabilities).max() > 0.1
@@ -161,15 +161,15 @@ def test_rows_that_cannot_be_predicted_are_refused(faithful, faithful_posterior)
     }
     for message, X in bad_rows.items():
         for function in (bg.predict, bg.predict_density):
-            with pytest.raises(bg.InputError, match=message):
+            with pytest.raises(bg.errors.InputError, match=message):
                 function(faithful_posterior, X)
     for option, value in {"ci_prob": 1.0, "n_draws": 0}.items():
-        with pytest.raises(bg.InputError, match=option):
+        with pytest.raises(bg.errors.InputError, match=option):
             bg.predict(faithful_posterior, faithful, **{option: value})
-    with pytest.raises(bg.InputError, match="posterior must be a DataTree"):
+    with pytest.raises(bg.errors.InputError, match="posterior must be a DataTree"):
         bg.predict_density(faithful_posterior["posterior"].to_dataset(), faithful)
     without = xr.DataTree.from_dict({"posterior": faithful_posterior["posterior"].to_dataset().drop_vars("means")})
-    with pytest.raises(bg.InputError, match="no variable means"):
+    with pytest.raises(bg.errors.InputError, match="no variable means"):
         bg.predict_density(without, faithful)
 
 
@@ -232,17 +232,19 @@ def test_conditionals_and_marginals_of_a_posterior_are_posteriors(faithful_em, f
 
 
 def test_features_that_there_are_not_are_refused(faithful_posterior):
-    with pytest.raises(bg.InputError, match="no feature 'wait'; this mixture has eruptions, waiting"):
+    with pytest.raises(bg.errors.InputError, match="no feature 'wait'; this mixture has eruptions, waiting"):
         bg.marginal(faithful_posterior, ["wait"])
-    with pytest.raises(bg.InputError, match="features must be a list"):
+    with pytest.raises(bg.errors.InputError, match="features must be a list"):
         bg.marginal(faithful_posterior, "waiting")
-    with pytest.raises(bg.InputError, match="at least one feature"):
+    with pytest.raises(bg.errors.InputError, match="at least one feature"):
         bg.marginal(faithful_posterior, [])
-    with pytest.raises(bg.InputError, match="no feature 7"):
+    with pytest.raises(bg.errors.InputError, match="no feature 7"):
         bg.conditional(faithful_posterior, {7: 1.0})
-    with pytest.raises(bg.InputError, match="must leave at least one"):
+    with pytest.raises(bg.errors.InputError, match="must leave at least one"):
         bg.conditional(faithful_posterior, {"eruptions": 1.0, "waiting": 1.0})
-    with pytest.raises(bg.InputError, match="given must map"):
+    with pytest.raises(bg.errors.InputError, match="given must map"):
         bg.conditional(faithful_posterior, ["eruptions"])
-    with pytest.raises(bg.InputError, match="given holds 1 value that is NaN or infinite, in column\\(s\\) waiting"):
+    with pytest.raises(
+        bg.errors.InputError, match="given holds 1 value that is NaN or infinite, in column\\(s\\) waiting"
+    ):
         bg.conditional(faithful_posterior, {"waiting": np.nan})

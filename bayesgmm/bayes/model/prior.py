@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.bayes.model.std_priors import LogNormal, StdPrior
 from bayesgmm.display.cards import Card, Displayed, Grid, hidden_in_words, rows_shown
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.frozen import freeze
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
@@ -43,7 +43,7 @@ class Prior(Displayed):
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.load_faithful()
-    >>> std = bg.LogNormal(median=[0.5, 5.0])  # minutes, as the features are
+    >>> std = bg.priors.LogNormal(median=[0.5, 5.0])  # minutes, as the features are
     >>> prior = bg.Prior(mean_location=[3.0, 70.0], mean_scale=[2.0, 20.0], std=std, concentration=2.0)
     >>> posterior = bg.sample_posterior(X, 2, prior=prior, draws=200, rng=1, progress=False)
     >>> sorted(posterior["posterior"]["weights"].mean(("chain", "draw")).values.round(1).tolist())

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
 from bayesgmm.display.cards import rows_shown
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.frozen import freeze
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_numbers
@@ -128,7 +128,7 @@ class HalfNormal(StdPrior):
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.simulate(50, 1, 1, rng=1).X  # no two rows are equal
-    >>> prior = bg.Prior.for_data(X, std=bg.HalfNormal(5.0))
+    >>> prior = bg.Prior.for_data(X, std=bg.priors.HalfNormal(5.0))
     >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
     >>> bool(abs(posterior["posterior"]["stds"].mean() - X.std()) < 0.1)
     True
@@ -156,7 +156,7 @@ class Gamma(StdPrior):
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.load_galaxies()
-    >>> prior = bg.Prior.for_data(X, std=bg.Gamma(alpha=4.0, beta=1.0))
+    >>> prior = bg.Prior.for_data(X, std=bg.priors.Gamma(alpha=4.0, beta=1.0))
     >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
     >>> round(float(posterior["posterior"]["stds"].mean()))
     5
@@ -184,7 +184,7 @@ class InverseGamma(StdPrior):
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.load_faithful()
-    >>> prior = bg.Prior.for_data(X, std=bg.InverseGamma(alpha=3.0, beta=[1.0, 10.0]))  # beta: one for each feature
+    >>> prior = bg.Prior.for_data(X, std=bg.priors.InverseGamma(alpha=3.0, beta=[1.0, 10.0]))  # beta: one for each feature
     >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
     >>> (posterior["posterior"]["stds"].mean(("chain", "draw", "component")).values / X.std().values).round(1).tolist()
     [1.0, 1.0]
@@ -211,7 +211,7 @@ class Uniform(StdPrior):
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.load_galaxies()
-    >>> prior = bg.Prior.for_data(X, std=bg.Uniform(lower=0.5, upper=4.0))
+    >>> prior = bg.Prior.for_data(X, std=bg.priors.Uniform(lower=0.5, upper=4.0))
     >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
     >>> bool(posterior["posterior"]["stds"].max() < 4.0), X["velocity"].std().round(1).item()
     (True, 4.6)
@@ -247,7 +247,7 @@ class Exponential(StdPrior):
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.simulate(50, 1, 1, rng=1).X  # no two rows are equal
-    >>> prior = bg.Prior.for_data(X, std=bg.Exponential(mean=2.0))
+    >>> prior = bg.Prior.for_data(X, std=bg.priors.Exponential(mean=2.0))
     >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
     >>> bool(abs(posterior["posterior"]["stds"].mean() - X.std()) < 0.1)
     True
@@ -275,7 +275,7 @@ class Fixed(StdPrior):
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.load_galaxies()
-    >>> prior = bg.Prior.for_data(X, std=bg.Fixed(4.5))
+    >>> prior = bg.Prior.for_data(X, std=bg.priors.Fixed(4.5))
     >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
     >>> round(float(posterior["posterior"]["means"].std()), 1), round(4.5 / len(X) ** 0.5, 1)
     (0.5, 0.5)

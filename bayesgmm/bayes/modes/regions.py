@@ -24,7 +24,7 @@ from bayesgmm.bayes.modes.find import (
     evidence_of_draws,
 )
 from bayesgmm.convergence import converged, label_free_r_hat
-from bayesgmm.exceptions import SamplingError
+from bayesgmm.errors import SamplingError
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.types import FloatArray
 

@@ -19,7 +19,7 @@ from bayesgmm.bayes.sampling.target import Target
 from bayesgmm.bayes.sampling.way import Way
 from bayesgmm.bayes.sampling.ways import AUTO, SamplerOption, ways_named
 from bayesgmm.convergence import converged
-from bayesgmm.exceptions import SamplingError
+from bayesgmm.errors import SamplingError
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.validation import check_count
 

@@ -9,7 +9,7 @@ from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.bayes.sampling.pilots import run_pilots
 from bayesgmm.bayes.sampling.target import Target
 from bayesgmm.bayes.sampling.way import Way
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from bayesgmm.bayes.sampling.draws import Draws
 from bayesgmm.bayes.sampling.proposal import Proposal
 from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.bayes.sampling.target import Target
-from bayesgmm.exceptions import SamplingError
+from bayesgmm.errors import SamplingError
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import structure_named

@@ -15,7 +15,7 @@ from bayesgmm.bayes.sampling.draws import Draws
 from bayesgmm.bayes.sampling.interrupts import deferred_interrupts
 from bayesgmm.bayes.sampling.run import RunSettings
 from bayesgmm.bayes.sampling.starts import StartingPoint
-from bayesgmm.exceptions import SamplingError
+from bayesgmm.errors import SamplingError
 from bayesgmm.types import FloatArray
 
 try:

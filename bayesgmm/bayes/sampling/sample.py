@@ -17,7 +17,7 @@ from bayesgmm.bayes.sampling.default_target import DefaultTarget
 from bayesgmm.bayes.sampling.numerics import reproducible
 from bayesgmm.bayes.sampling.way import Way
 from bayesgmm.bayes.sampling.ways import SamplerOption
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.types import CovarianceName, Seed

@@ -10,7 +10,7 @@ from bayesgmm.bayes.modes.curvature import curvature_at, find_mode
 from bayesgmm.bayes.sampling.around_mode import SamplingOptions, sample_around_mode
 from bayesgmm.bayes.sampling.numerics import reproducible
 from bayesgmm.bayes.sampling.ways import SamplerOption
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.types import Seed

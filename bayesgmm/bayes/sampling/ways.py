@@ -6,7 +6,7 @@ from bayesgmm.bayes.sampling.gibbs import Gibbs
 from bayesgmm.bayes.sampling.independent import Independent
 from bayesgmm.bayes.sampling.nuts_ways import DiagonalNUTS, WhitenedNUTS
 from bayesgmm.bayes.sampling.way import SamplerName, Way
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 
 type SamplerOption = Literal["auto"] | SamplerName
 

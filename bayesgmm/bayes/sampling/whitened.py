@@ -9,7 +9,7 @@ from bayesgmm.bayes.model.density import natural_values
 from bayesgmm.bayes.model.pymc_model import AUXILIARY
 from bayesgmm.mixture.covariance import STRUCTURES
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.types import FloatArray
+from bayesgmm.types import CovarianceName, FloatArray
 from bayesgmm.validation import Table
 
 CENTRE, SCALE = "whitening_centre", "whitening_scale"
@@ -76,7 +76,9 @@ def starting_points(model: pm.Model, start: MixtureParameters | None, rng: np.ra
 def _unconstrained(model: pm.Model, start: MixtureParameters) -> dict[str, FloatArray]:
     """Values of the model's value variables at a mixture, for the variables that the default model has too."""
     names = {variable.name for variable in model.free_RVs}
-    covariance = "tied" if "tied_stds" in names else "spherical" if "spherical_stds" in names else "full"
+    covariance: CovarianceName = (
+        "tied" if "tied_stds" in names else "spherical" if "spherical_stds" in names else "full"
+    )
     if "lkj_vine" not in names and covariance == "full":
         covariance = "diag"
     natural = natural_values(start, STRUCTURES[covariance])

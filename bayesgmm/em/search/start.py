@@ -13,7 +13,7 @@ from scipy.linalg import solve_triangular
 
 from bayesgmm.em.search.steps import Point
 from bayesgmm.em.search.task import Task
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.mixture.data_covariance import split_into_equal_volumes

@@ -11,7 +11,7 @@ from scipy.linalg import null_space
 
 from bayesgmm.em.search import moves
 from bayesgmm.em.search.steps import Point
-from bayesgmm.exceptions import FitError
+from bayesgmm.errors import FitError
 from bayesgmm.kernel.passes import KernelParameters
 from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters
 from bayesgmm.mixture.covariance import CovarianceStructure

@@ -15,7 +15,7 @@ from bayesgmm.em.search.collapse import bounds_of
 from bayesgmm.em.search.steps import Bounds, Point
 from bayesgmm.em.uncertainty import ascent
 from bayesgmm.em.uncertainty.curvature import Maximum
-from bayesgmm.exceptions import FitError, InputError
+from bayesgmm.errors import FitError, InputError
 from bayesgmm.kernel.rows import Rows, multiplications
 from bayesgmm.mixture.matching import are_permutations, best_assignments, distances_to_reference, label_costs
 from bayesgmm.mixture.scalars import scalar_values

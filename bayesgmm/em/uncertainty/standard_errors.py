@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,12 +27,10 @@ from bayesgmm.em.uncertainty.resampling import (
     positive_rows,
     simulated_rows,
 )
-from bayesgmm.exceptions import FitError, InputError
+from bayesgmm.errors import FitError, InputError
 from bayesgmm.mixture.scalars import PARAMETERS, scalar_values
-from bayesgmm.types import FloatArray, Seed
+from bayesgmm.types import FloatArray, Seed, StandardErrorMethod
 from bayesgmm.validation import as_generator, check_count, check_fraction
-
-type MethodName = Literal["information", "sandwich", "bootstrap", "weighted", "parametric", "jackknife"]
 
 # Replicates of a bootstrap, unless the user asks for another number.
 _N_REPLICATES = 999
@@ -112,7 +110,7 @@ class StandardErrors(Displayed):
 
     table: pd.DataFrame
     covariance: FloatArray
-    method: MethodName
+    method: StandardErrorMethod
     ci_prob: float
     n_replicates: int
     n_failed: int
@@ -233,7 +231,7 @@ def _by_jackknife(maximum: Maximum, root: FloatArray, options: _Options) -> _Est
     return _Estimate(covariance, replicates, f"Left out: {left_out}.")
 
 
-METHODS: dict[MethodName, _Method] = {
+METHODS: dict[StandardErrorMethod, _Method] = {
     "information": _Method(_by_information, has_replicates=False),
     "sandwich": _Method(_by_sandwich, has_replicates=False),
     "bootstrap": _Method(_by_bootstrap, has_replicates=True),
@@ -244,7 +242,13 @@ METHODS: dict[MethodName, _Method] = {
 
 
 def standard_errors(
-    maximum: Maximum, method: MethodName, *, ci_prob: float, n_replicates: int | None, rng: Seed, progress: bool
+    maximum: Maximum,
+    method: StandardErrorMethod,
+    *,
+    ci_prob: float,
+    n_replicates: int | None,
+    rng: Seed,
+    progress: bool,
 ) -> StandardErrors:
     """See `EMFit.standard_errors`, which also warns: see `warning_about`."""
     if not isinstance(method, str) or method not in METHODS:
@@ -271,7 +275,7 @@ def warning_about(errors: StandardErrors) -> str | None:
     )
 
 
-def _result(maximum: Maximum, method: MethodName, ci_prob: float, estimate: _Estimate) -> StandardErrors:
+def _result(maximum: Maximum, method: StandardErrorMethod, ci_prob: float, estimate: _Estimate) -> StandardErrors:
     covariance, replicates, note = estimate
     table = _table(maximum, covariance, ci_prob)
     if not np.isfinite(table.select_dtypes(float).to_numpy()).all():

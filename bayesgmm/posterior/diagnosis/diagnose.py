@@ -9,7 +9,7 @@ import xarray as xr
 from bayesgmm.convergence import convergence, label_free_quantities
 from bayesgmm.display.cards import Card, Displayed, Grid, Listing
 from bayesgmm.draw_statistics import e_bfmi
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.posterior.diagnosis.problems import Measurements, Problem, find_problems, shares_in_words
 from bayesgmm.posterior.draws import posterior_entries
 from bayesgmm.posterior.labels.report import label_report

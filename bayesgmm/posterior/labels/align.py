@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.matching import are_permutations

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from bayesgmm.exceptions import BayesgmmWarning, InputError
+from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
 from bayesgmm.mixture.matching import best_assignments, distances_to_reference, label_costs
 from bayesgmm.mixture.parameters import MixtureParameters

@@ -8,7 +8,7 @@ import xarray as xr
 
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.tables import to_grid
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.types import BoolArray
 from bayesgmm.wording import count
 

@@ -2,3 +2,7 @@
 
 It needs only the responsibilities of the rows under each draw.
 """
+
+from bayesgmm.compile_cache import ensure_writable
+
+ensure_writable()

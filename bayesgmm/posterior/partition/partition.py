@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.display.cards import Card, Displayed
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters

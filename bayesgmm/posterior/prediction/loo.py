@@ -7,7 +7,7 @@ import xarray as xr
 
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.draw_statistics import LeaveOneOut, effective_draws, smoothed_leave_one_out
-from bayesgmm.exceptions import InputError
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.posterior.draws import check_memory, log_mean, mixture_dataset, mixture_draws, observed_rows, with_group
 from bayesgmm.types import FloatArray, RowArray

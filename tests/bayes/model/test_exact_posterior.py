@@ -25,11 +25,11 @@ POINTS = np.array([-3.0, -1.2, 0.1, 1.1, 2.4])
 LOCATION, SCALE = 0.3, 2.0
 # Ours and SciPy's. Half-normal and gamma are proper under at most one and four equal rows.
 STDS = {
-    "log-normal": (bg.LogNormal(0.8, 0.5), stats.lognorm(0.5, scale=0.8)),
-    "gamma": (bg.Gamma(4.0, 4.0), stats.gamma(4.0, scale=0.25)),
-    "uniform": (bg.Uniform(0.3, 3.0), stats.uniform(0.3, 2.7)),
-    "half-normal": (bg.HalfNormal(1.5), stats.halfnorm(scale=1.5)),
-    "inverse-gamma": (bg.InverseGamma(6.0, 5.0), stats.invgamma(6.0, scale=5.0)),
+    "log-normal": (bg.priors.LogNormal(0.8, 0.5), stats.lognorm(0.5, scale=0.8)),
+    "gamma": (bg.priors.Gamma(4.0, 4.0), stats.gamma(4.0, scale=0.25)),
+    "uniform": (bg.priors.Uniform(0.3, 3.0), stats.uniform(0.3, 2.7)),
+    "half-normal": (bg.priors.HalfNormal(1.5), stats.halfnorm(scale=1.5)),
+    "inverse-gamma": (bg.priors.InverseGamma(6.0, 5.0), stats.invgamma(6.0, scale=5.0)),
 }
 # The two samplers: NUTS, and Gibbs with allocations.
 WAYS = (DiagonalNUTS, Gibbs)
@@ -157,7 +157,7 @@ def importance_sampled_evidence(x, prior, n):
     density = MixtureDensity.of(prepared(x), 2, structure_named("full"), prior)
     draws = bg.sample_posterior(x, 2, prior=prior, draws=1000, rng=1, progress=False)["posterior"].to_dataset()
     w, means, stds = (draws[name].values.reshape(4000, 2) for name in ("weights", "means", "stds"))
-    if isinstance(prior.std, bg.Uniform):
+    if isinstance(prior.std, bg.priors.Uniform):
         share = (stds - prior.std.lower) / (prior.std.upper - prior.std.lower)
         logs = np.log(share / (1 - share))
     else:

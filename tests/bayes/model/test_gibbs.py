@@ -12,7 +12,7 @@ from scipy import stats
 import bayesgmm as bg
 
 LOCATION, SCALE, MEDIAN, LOG_SD, ALPHA, ETA = 0.0, 3.0, 1.0, 0.5, 2.0, 2.0
-PRIOR = bg.Prior(LOCATION, SCALE, bg.LogNormal(MEDIAN, LOG_SD), ALPHA, ETA)
+PRIOR = bg.Prior(LOCATION, SCALE, bg.priors.LogNormal(MEDIAN, LOG_SD), ALPHA, ETA)
 ARGUMENTS = {"location": LOCATION, "scale": SCALE, "log_median": np.log(MEDIAN), "log_sd": LOG_SD, "alpha": ALPHA}
 NAMES = ("weights", "means", "stds", "correlations")
 

@@ -21,13 +21,13 @@ from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 FAST = "FAST_COMPILE"
 
 STD_PRIORS = {
-    "log-normal": bg.LogNormal(1.3, 0.7),
-    "half-normal": bg.HalfNormal(2.0),
-    "gamma": bg.Gamma(2.0, 1.5),
-    "inverse-gamma": bg.InverseGamma(2.0, 3.0),
-    "uniform": bg.Uniform(0.2, 4.0),
-    "exponential": bg.Exponential(2.0),
-    "fixed": bg.Fixed(1.5),
+    "log-normal": bg.priors.LogNormal(1.3, 0.7),
+    "half-normal": bg.priors.HalfNormal(2.0),
+    "gamma": bg.priors.Gamma(2.0, 1.5),
+    "inverse-gamma": bg.priors.InverseGamma(2.0, 3.0),
+    "uniform": bg.priors.Uniform(0.2, 4.0),
+    "exponential": bg.priors.Exponential(2.0),
+    "fixed": bg.priors.Fixed(1.5),
 }
 
 
@@ -192,8 +192,8 @@ def test_build_model_names_its_variables_and_dims(faithful):
 
 
 def test_a_prior_of_the_wrong_shape_is_refused(faithful):
-    prior = bg.Prior(mean_location=[0.0, 0.0, 0.0], mean_scale=1.0, std=bg.LogNormal(1.0))
-    with pytest.raises(bg.InputError, match=r"mean_location.*shape \(2,\)"):
+    prior = bg.Prior(mean_location=[0.0, 0.0, 0.0], mean_scale=1.0, std=bg.priors.LogNormal(1.0))
+    with pytest.raises(bg.errors.InputError, match=r"mean_location.*shape \(2,\)"):
         build_model(faithful, 2, prior=prior)
-    with pytest.raises(bg.InputError, match="spherical"):
+    with pytest.raises(bg.errors.InputError, match="spherical"):
         build_model(faithful, 2, "spherical", prior=bg.Prior.for_data(faithful))

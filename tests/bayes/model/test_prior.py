@@ -17,19 +17,19 @@ SPHERICAL, FULL = STRUCTURES["spherical"], STRUCTURES["full"]
 # Each family with parameters that differ between two features, and SciPy's distribution of a standard deviation.
 FAMILIES = {
     "LogNormal": (
-        bg.LogNormal(median=[0.5, 3e4], log_sd=[1.0, 0.3]),
+        bg.priors.LogNormal(median=[0.5, 3e4], log_sd=[1.0, 0.3]),
         [stats.lognorm(s=1.0, scale=0.5), stats.lognorm(s=0.3, scale=3e4)],
     ),
-    "HalfNormal": (bg.HalfNormal([2.0, 1e-3]), [stats.halfnorm(scale=2.0), stats.halfnorm(scale=1e-3)]),
+    "HalfNormal": (bg.priors.HalfNormal([2.0, 1e-3]), [stats.halfnorm(scale=2.0), stats.halfnorm(scale=1e-3)]),
     "Gamma": (
-        bg.Gamma(alpha=[2.5, 0.7], beta=[3.0, 1e-2]),
+        bg.priors.Gamma(alpha=[2.5, 0.7], beta=[3.0, 1e-2]),
         [stats.gamma(2.5, scale=1 / 3.0), stats.gamma(0.7, scale=1e2)],
     ),
     "InverseGamma": (
-        bg.InverseGamma(alpha=[2.5, 0.7], beta=[3.0, 1e-2]),
+        bg.priors.InverseGamma(alpha=[2.5, 0.7], beta=[3.0, 1e-2]),
         [stats.invgamma(2.5, scale=3.0), stats.invgamma(0.7, scale=1e-2)],
     ),
-    "Exponential": (bg.Exponential([2.0, 1e5]), [stats.expon(scale=2.0), stats.expon(scale=1e5)]),
+    "Exponential": (bg.priors.Exponential([2.0, 1e5]), [stats.expon(scale=2.0), stats.expon(scale=1e5)]),
 }
 
 
@@ -106,7 +106,7 @@ def test_pymc_has_the_same_density_under_the_names_that_arguments_gives(family):
 
 @pytest.mark.parametrize(
     "prior",
-    [bg.Prior.for_data(ROWS).std, bg.LogNormal(1.0), bg.InverseGamma(0.5, 1e-3)],
+    [bg.Prior.for_data(ROWS).std, bg.priors.LogNormal(1.0), bg.priors.InverseGamma(0.5, 1e-3)],
     ids=["default", "LogNormal", "InvGamma"],
 )
 def test_the_default_prior_of_a_standard_deviation_vanishes_faster_than_any_power_near_0(prior):
@@ -118,11 +118,13 @@ def test_the_default_prior_of_a_standard_deviation_vanishes_faster_than_any_powe
 
 
 @pytest.mark.parametrize(
-    "prior", [bg.HalfNormal(1.0), bg.Exponential(1.0), bg.Gamma(2.0, 1.0)], ids=lambda p: type(p).__name__
+    "prior",
+    [bg.priors.HalfNormal(1.0), bg.priors.Exponential(1.0), bg.priors.Gamma(2.0, 1.0)],
+    ids=lambda p: type(p).__name__,
 )
 def test_the_priors_said_to_be_improper_under_ties_vanish_like_a_power(prior):
     slope = np.diff(log_density_of_log_sd(prior, np.array([-40.0, -41.0])), axis=0)[0, 0]
-    power = float(np.asarray(prior.alpha)) if isinstance(prior, bg.Gamma) else 1.0
+    power = float(np.asarray(prior.alpha)) if isinstance(prior, bg.priors.Gamma) else 1.0
     assert -slope == pytest.approx(power, rel=1e-12)
 
 
@@ -133,7 +135,7 @@ def test_defaults_are_the_middle_the_range_and_half_the_standard_deviation():
     prior = bg.Prior.for_data(ROWS)
     assert_allclose(prior.mean_location, [3.35, 69.5], rtol=1e-15)  # eruptions 1.6 to 5.1, waiting 43 to 96
     assert_allclose(prior.mean_scale, [3.5, 53.0], rtol=1e-15)
-    assert isinstance(prior.std, bg.LogNormal)
+    assert isinstance(prior.std, bg.priors.LogNormal)
     assert_allclose(prior.std.median, ROWS.std(axis=0) / 2, rtol=1e-13)
     assert_array_equal(prior.std.log_sd, 1.0)
     assert (prior.concentration, prior.correlation_eta) == (1.0, 1.0)
@@ -177,9 +179,9 @@ def test_defaults_keep_their_digits_far_from_the_origin():
 
 
 def test_changes_replace_defaults_and_leave_the_others():
-    prior = bg.Prior.for_data(ROWS, concentration=2, correlation_eta=3.0, std=bg.HalfNormal(1.0))
+    prior = bg.Prior.for_data(ROWS, concentration=2, correlation_eta=3.0, std=bg.priors.HalfNormal(1.0))
     assert (prior.concentration, prior.correlation_eta) == (2.0, 3.0)
-    assert isinstance(prior.std, bg.HalfNormal)
+    assert isinstance(prior.std, bg.priors.HalfNormal)
     assert_array_equal(prior.mean_scale, bg.Prior.for_data(ROWS).mean_scale)
 
 
@@ -187,7 +189,7 @@ def test_changes_replace_defaults_and_leave_the_others():
 
 
 def test_one_number_serves_all_features():
-    prior = bg.Prior(0.0, 2.0, bg.Gamma(1.5, [1.0, 2.0, 3.0])).for_features(3, FULL)
+    prior = bg.Prior(0.0, 2.0, bg.priors.Gamma(1.5, [1.0, 2.0, 3.0])).for_features(3, FULL)
     assert_array_equal(prior.mean_location, [0.0, 0.0, 0.0])
     assert_array_equal(prior.mean_scale, [2.0, 2.0, 2.0])
     assert_array_equal(prior.std.alpha, [1.5, 1.5, 1.5])
@@ -195,29 +197,34 @@ def test_one_number_serves_all_features():
 
 
 def test_a_spherical_structure_takes_one_number_or_equal_ones():
-    prior = bg.Prior(0.0, 2.0, bg.LogNormal([3.0, 3.0])).for_features(2, SPHERICAL)
+    prior = bg.Prior(0.0, 2.0, bg.priors.LogNormal([3.0, 3.0])).for_features(2, SPHERICAL)
     assert prior.std.median.shape == () and prior.std.median == 3.0
-    with pytest.raises(bg.InputError, match=r"LogNormal.median differs between features.*spherical.*Pass one number"):
-        bg.Prior(0.0, 2.0, bg.LogNormal([3.0, 4.0])).for_features(2, SPHERICAL)
+    with pytest.raises(
+        bg.errors.InputError, match=r"LogNormal.median differs between features.*spherical.*Pass one number"
+    ):
+        bg.Prior(0.0, 2.0, bg.priors.LogNormal([3.0, 4.0])).for_features(2, SPHERICAL)
 
 
 WRONG_LENGTHS = {
-    "mean_location": (bg.Prior([0.0, 1.0, 2.0], 1.0, bg.LogNormal(1.0)), r"mean_location must be .* \(2,\).*\(3,\)"),
-    "mean_scale": (bg.Prior(0.0, [1.0, 2.0, 3.0], bg.LogNormal(1.0)), r"mean_scale must be .* \(2,\).*\(3,\)"),
-    "std": (bg.Prior(0.0, 1.0, bg.Gamma([1.0, 2.0, 3.0], 1.0)), r"Gamma must have one value, or 2, .*\(3,\)"),
+    "mean_location": (
+        bg.Prior([0.0, 1.0, 2.0], 1.0, bg.priors.LogNormal(1.0)),
+        r"mean_location must be .* \(2,\).*\(3,\)",
+    ),
+    "mean_scale": (bg.Prior(0.0, [1.0, 2.0, 3.0], bg.priors.LogNormal(1.0)), r"mean_scale must be .* \(2,\).*\(3,\)"),
+    "std": (bg.Prior(0.0, 1.0, bg.priors.Gamma([1.0, 2.0, 3.0], 1.0)), r"Gamma must have one value, or 2, .*\(3,\)"),
 }
 
 
 @pytest.mark.parametrize("field", WRONG_LENGTHS)
 def test_values_for_other_features_are_refused(field):
     prior, message = WRONG_LENGTHS[field]
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         prior.for_features(2, FULL)
 
 
 # What is no prior.
 
-MAKE = {"mean_location": 0.0, "mean_scale": 1.0, "std": bg.LogNormal(1.0)}
+MAKE = {"mean_location": 0.0, "mean_scale": 1.0, "std": bg.priors.LogNormal(1.0)}
 NO_NUMBER = "must be real numbers; received "
 NO_PRIORS = {
     "NaN location": ({"mean_location": np.nan}, "Prior.mean_location must be finite.*received nan"),
@@ -234,62 +241,65 @@ NO_PRIORS = {
     "negative eta": ({"correlation_eta": -1.0}, "Prior.correlation_eta must be above 0; received -1.0"),
     "text for eta": ({"correlation_eta": "a"}, f"Prior.correlation_eta {NO_NUMBER}str"),
     "a number for the family": ({"std": 1.0}, r"Prior.std must be a prior .*LogNormal\(median=1.0\); received 1.0"),
-    "a class for the family": ({"std": bg.LogNormal}, "Prior.std must be a prior of standard deviations"),
+    "a class for the family": ({"std": bg.priors.LogNormal}, "Prior.std must be a prior of standard deviations"),
 }
 
 
 @pytest.mark.parametrize("problem", NO_PRIORS)
 def test_what_is_no_prior_is_refused_by_its_field(problem):
     changes, message = NO_PRIORS[problem]
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         bg.Prior(**(MAKE | changes))
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         bg.Prior.for_data(ROWS, **changes)
 
 
 def test_an_unknown_field_is_refused_with_the_fields_there_are():
     with pytest.raises(
-        bg.InputError, match=r"no field alpha, concentrate; its fields are mean_location, .*concentration"
+        bg.errors.InputError, match=r"no field alpha, concentrate; its fields are mean_location, .*concentration"
     ):
         bg.Prior.for_data(ROWS, concentrate=1.0, alpha=2.0)
 
 
 NO_FAMILIES = {
-    "median of 0": (partial(bg.LogNormal, 0.0), "LogNormal.median must be finite and above 0.*received 0.0"),
-    "negative log_sd": (partial(bg.LogNormal, 1.0, -1.0), "LogNormal.log_sd must be finite and above 0"),
-    "infinite median": (partial(bg.LogNormal, np.inf), "LogNormal.median must be finite"),
-    "NaN sigma": (partial(bg.HalfNormal, [1.0, np.nan]), "HalfNormal.sigma must be finite"),
-    "text": (partial(bg.Exponential, "a"), f"Exponential.mean {NO_NUMBER}str"),
-    "None": (partial(bg.Fixed, None), "Fixed.value must be finite"),
-    "empty": (partial(bg.Fixed, []), r"Fixed.value must be finite and above 0, .* received \[\]"),
-    "two dimensions": (partial(bg.Fixed, [[1.0]]), r"Fixed.value must be .* received \[\[1.0\]\]"),
+    "median of 0": (partial(bg.priors.LogNormal, 0.0), "LogNormal.median must be finite and above 0.*received 0.0"),
+    "negative log_sd": (partial(bg.priors.LogNormal, 1.0, -1.0), "LogNormal.log_sd must be finite and above 0"),
+    "infinite median": (partial(bg.priors.LogNormal, np.inf), "LogNormal.median must be finite"),
+    "NaN sigma": (partial(bg.priors.HalfNormal, [1.0, np.nan]), "HalfNormal.sigma must be finite"),
+    "text": (partial(bg.priors.Exponential, "a"), f"Exponential.mean {NO_NUMBER}str"),
+    "None": (partial(bg.priors.Fixed, None), "Fixed.value must be finite"),
+    "empty": (partial(bg.priors.Fixed, []), r"Fixed.value must be finite and above 0, .* received \[\]"),
+    "two dimensions": (partial(bg.priors.Fixed, [[1.0]]), r"Fixed.value must be .* received \[\[1.0\]\]"),
     "lengths that disagree": (
-        partial(bg.Gamma, [1.0, 2.0, 3.0], [4.0, 5.0]),
+        partial(bg.priors.Gamma, [1.0, 2.0, 3.0], [4.0, 5.0]),
         r"Gamma must have one value.*\(3,\).*\(2,\)",
     ),
     "bounds of lengths that disagree": (
-        partial(bg.Uniform, [1.0, 2.0, 3.0], [4.0, 5.0]),
+        partial(bg.priors.Uniform, [1.0, 2.0, 3.0], [4.0, 5.0]),
         "Uniform must have one value",
     ),
-    "lower bound of 0": (partial(bg.Uniform, 0.0, 1.0), "Uniform.lower must be finite and above 0"),
+    "lower bound of 0": (partial(bg.priors.Uniform, 0.0, 1.0), "Uniform.lower must be finite and above 0"),
     "bounds exchanged": (
-        partial(bg.Uniform, 2.0, 1.0),
+        partial(bg.priors.Uniform, 2.0, 1.0),
         "Uniform.lower must be below Uniform.upper; received 2.0 and 1.0",
     ),
-    "bounds that are equal": (partial(bg.Uniform, [1.0, 2.0], [3.0, 2.0]), "Uniform.lower must be below Uniform.upper"),
+    "bounds that are equal": (
+        partial(bg.priors.Uniform, [1.0, 2.0], [3.0, 2.0]),
+        "Uniform.lower must be below Uniform.upper",
+    ),
 }
 
 
 @pytest.mark.parametrize("problem", NO_FAMILIES)
 def test_what_is_no_family_is_refused_by_its_parameter(problem):
     make, message = NO_FAMILIES[problem]
-    with pytest.raises(bg.InputError, match=message):
+    with pytest.raises(bg.errors.InputError, match=message):
         make()
 
 
 def test_a_prior_keeps_its_own_read_only_copies():
     scale, median = np.array([1.0, 2.0]), np.array([3.0, 4.0])
-    prior = bg.Prior(0.0, scale, bg.LogNormal(median))
+    prior = bg.Prior(0.0, scale, bg.priors.LogNormal(median))
     scale[0] = median[0] = 99.0
     assert_array_equal(prior.mean_scale, [1.0, 2.0])
     assert_array_equal(prior.std.median, [3.0, 4.0])

@@ -24,12 +24,12 @@ FAST = "FAST_COMPILE"
 ETA, ALPHA, LOCATION, SCALE, K = 1.5, 2.0, 1.0, 3.0, 3
 # Ours and SciPy's.
 STDS = {
-    "log-normal": (bg.LogNormal(2.0, 0.5), stats.lognorm(0.5, scale=2.0)),
-    "gamma": (bg.Gamma(2.0, 1.5), stats.gamma(2.0, scale=1 / 1.5)),
-    "uniform": (bg.Uniform(0.2, 4.0), stats.uniform(0.2, 3.8)),
-    "inverse-gamma": (bg.InverseGamma(3.0, 2.0), stats.invgamma(3.0, scale=2.0)),
-    "half-normal": (bg.HalfNormal(2.0), stats.halfnorm(scale=2.0)),
-    "exponential": (bg.Exponential(2.0), stats.expon(scale=2.0)),
+    "log-normal": (bg.priors.LogNormal(2.0, 0.5), stats.lognorm(0.5, scale=2.0)),
+    "gamma": (bg.priors.Gamma(2.0, 1.5), stats.gamma(2.0, scale=1 / 1.5)),
+    "uniform": (bg.priors.Uniform(0.2, 4.0), stats.uniform(0.2, 3.8)),
+    "inverse-gamma": (bg.priors.InverseGamma(3.0, 2.0), stats.invgamma(3.0, scale=2.0)),
+    "half-normal": (bg.priors.HalfNormal(2.0), stats.halfnorm(scale=2.0)),
+    "exponential": (bg.priors.Exponential(2.0), stats.expon(scale=2.0)),
 }
 CASES = [(2, "log-normal"), (3, "gamma"), (4, "uniform"), (5, "inverse-gamma"), (2, "half-normal"), (3, "exponential")]
 

@@ -13,12 +13,12 @@ from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.scalars import scalars_of
 
 STDS = {
-    "log-normal": (bg.LogNormal([1.0, 2.0], 0.5), stats.lognorm(0.5, scale=2.0)),
-    "half-normal": (bg.HalfNormal([1.0, 2.0]), stats.halfnorm(scale=2.0)),
-    "gamma": (bg.Gamma(2.0, [1.0, 1.5]), stats.gamma(2.0, scale=1 / 1.5)),
-    "inverse-gamma": (bg.InverseGamma(3.0, [1.0, 2.0]), stats.invgamma(3.0, scale=2.0)),
-    "uniform": (bg.Uniform([0.1, 0.2], [1.0, 4.0]), stats.uniform(0.2, 3.8)),
-    "exponential": (bg.Exponential([1.0, 2.0]), stats.expon(scale=2.0)),
+    "log-normal": (bg.priors.LogNormal([1.0, 2.0], 0.5), stats.lognorm(0.5, scale=2.0)),
+    "half-normal": (bg.priors.HalfNormal([1.0, 2.0]), stats.halfnorm(scale=2.0)),
+    "gamma": (bg.priors.Gamma(2.0, [1.0, 1.5]), stats.gamma(2.0, scale=1 / 1.5)),
+    "inverse-gamma": (bg.priors.InverseGamma(3.0, [1.0, 2.0]), stats.invgamma(3.0, scale=2.0)),
+    "uniform": (bg.priors.Uniform([0.1, 0.2], [1.0, 4.0]), stats.uniform(0.2, 3.8)),
+    "exponential": (bg.priors.Exponential([1.0, 2.0]), stats.expon(scale=2.0)),
 }
 
 
@@ -39,18 +39,18 @@ def test_a_standard_deviation_has_scipys_density(family):
 
 def test_features_that_share_a_standard_deviation_have_one_density():
     x = np.array([0.3, 1.0, 2.0])
-    density = of(bg.Prior(0.0, 1.0, bg.LogNormal(2.0, 0.5)), "stds", x, covariance="spherical")
+    density = of(bg.Prior(0.0, 1.0, bg.priors.LogNormal(2.0, 0.5)), "stds", x, covariance="spherical")
     np.testing.assert_allclose(density, stats.lognorm(0.5, scale=2.0).pdf(x))
 
 
 def test_means_have_their_own_location_and_scale():
     x = np.linspace(-3, 5, 9)
-    density = of(bg.Prior([0.0, 2.0], [1.0, 3.0], bg.LogNormal(1.0)), "means", x)
+    density = of(bg.Prior([0.0, 2.0], [1.0, 3.0], bg.priors.LogNormal(1.0)), "means", x)
     np.testing.assert_allclose(density, stats.norm(2, 3).pdf(x))
 
 
 def test_a_weight_is_one_of_a_dirichlets():
-    prior = bg.Prior(0.0, 1.0, bg.LogNormal(1.0), concentration=1.7)
+    prior = bg.Prior(0.0, 1.0, bg.priors.LogNormal(1.0), concentration=1.7)
     drawn = np.random.default_rng(1).dirichlet(np.full(4, 1.7), 20_000)[:, -1]
     edges = np.linspace(0, 0.9, 19)
     expected = [quad(lambda w: of(prior, "weights", [w], K=4)[0], a, b)[0] for a, b in pairwise(edges)]
@@ -60,7 +60,7 @@ def test_a_weight_is_one_of_a_dirichlets():
 
 
 def test_a_correlation_of_two_features_is_a_power_of_the_determinant():
-    prior = bg.Prior(0.0, 1.0, bg.LogNormal(1.0), correlation_eta=2.5)
+    prior = bg.Prior(0.0, 1.0, bg.priors.LogNormal(1.0), correlation_eta=2.5)
     r = np.linspace(-0.9, 0.9, 7)
     total = quad(lambda r: (1 - r**2) ** 1.5, -1, 1)[0]
     np.testing.assert_allclose(of(prior, "correlations", r), (1 - r**2) ** 1.5 / total, rtol=1e-7)
@@ -68,7 +68,7 @@ def test_a_correlation_of_two_features_is_a_power_of_the_determinant():
 
 def test_of_three_features_every_correlation_matrix_is_as_probable():
     """At eta = 1: the density of one correlation is the share of the other two that make a positive definite matrix."""
-    prior, side = bg.Prior(0.0, 1.0, bg.LogNormal(1.0)), np.linspace(-1, 1, 801)
+    prior, side = bg.Prior(0.0, 1.0, bg.priors.LogNormal(1.0)), np.linspace(-1, 1, 801)
     p, q = np.meshgrid(side, side)
     r = np.array([-0.8, -0.3, 0.0, 0.6])
     area = np.array([(1 + 2 * p * q * each - p**2 - q**2 - each**2 > 0).mean() for each in r])
@@ -78,5 +78,5 @@ def test_of_three_features_every_correlation_matrix_is_as_probable():
 
 @pytest.mark.parametrize("parameter", SUPPORTS)
 def test_densities_integrate_to_one_over_their_support(parameter):
-    prior = bg.Prior(1.0, 2.0, bg.Gamma(2.0, 1.5), 1.3, 1.4)
+    prior = bg.Prior(1.0, 2.0, bg.priors.Gamma(2.0, 1.5), 1.3, 1.4)
     assert quad(lambda x: of(prior, parameter, [x], D=3)[0], *SUPPORTS[parameter])[0] == pytest.approx(1, abs=1e-6)

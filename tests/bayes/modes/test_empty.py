@@ -19,7 +19,7 @@ MODEL = Model(stats.lognorm(s=0.7, scale=1.5), 0.5, 3.0, 1.3)
 def of_two_components(n):
     """Laplace's log evidence of the allocations of n rows to one of two components, and the exact one."""
     x = np.sort(np.random.default_rng(n).normal(1.0, 2.0, n))
-    prior = bg.Prior(MODEL.location, MODEL.scale, bg.LogNormal(1.5, 0.7), MODEL.a)
+    prior = bg.Prior(MODEL.location, MODEL.scale, bg.priors.LogNormal(1.5, 0.7), MODEL.a)
     density = MixtureDensity.of(prepared(x), 2, FULL, prior)
     start = density.unconstrain(bg.fit_em(x, 2, rng=1).parameters)
     modes = find_modes(density, [[start]], np.random.default_rng(1))

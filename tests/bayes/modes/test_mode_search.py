@@ -11,7 +11,7 @@ from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.modes.curvature import find_each, find_mode, negative_hessian
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 
-STDS = {"log-normal": None, "uniform": bg.Uniform(0.05, 20.0), "fixed": bg.Fixed(1.0)}
+STDS = {"log-normal": None, "uniform": bg.priors.Uniform(0.05, 20.0), "fixed": bg.priors.Fixed(1.0)}
 WORTH_THREADS = 10**9
 
 

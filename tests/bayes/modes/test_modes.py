@@ -72,7 +72,7 @@ def line(middle=0.15, n=8):
 
 
 MODEL = Model(stats.lognorm(1.0, scale=0.7), 0.0, 4.0, 1.5)
-PRIOR = bg.Prior(0.0, 4.0, bg.LogNormal(0.7, 1.0), concentration=1.5)
+PRIOR = bg.Prior(0.0, 4.0, bg.priors.LogNormal(0.7, 1.0), concentration=1.5)
 
 
 def split(x, n_left):
@@ -220,7 +220,7 @@ def test_a_mode_that_cannot_be_sampled_is_kept_in_mind(square_em, monkeypatch):
     def failing(*arguments):
         calls.append(1)
         if len(calls) > 1:
-            raise bg.SamplingError("The sampler stopped.")
+            raise bg.errors.SamplingError("The sampler stopped.")
         return run(*arguments)
 
     monkeypatch.setattr(around_mode, "run_until", failing)
@@ -345,7 +345,7 @@ def test_the_optima_are_distinct_and_the_fit_is_the_first(square_em):
     np.testing.assert_allclose(second.parameters.means[order[0]][:, ::-1], first.parameters.means[order[1]], atol=0.01)
     likelihoods = [optimum.log_likelihood for optimum in square_em.optima]
     assert (np.diff(likelihoods) <= 1e-6).all()
-    ended = [run for run in square_em.restarts if run.status is bg.Status.CONVERGED]
+    ended = [run for run in square_em.restarts if run.status is bg.results.Status.CONVERGED]
     assert sum(optimum.n_runs for optimum in square_em.optima) == len(ended)
 
 
@@ -366,16 +366,16 @@ def test_a_large_table_finds_its_planted_optimum_on_a_sample():
 
 def test_the_optima_are_saved_and_files_from_before_still_load(square_em):
     values = json.loads(json.dumps(square_em.to_dict()))
-    loaded = bg.EMFit.from_dict(values)
+    loaded = bg.results.EMFit.from_dict(values)
     assert [o[1:] for o in loaded.optima] == [o[1:] for o in square_em.optima]
     np.testing.assert_array_equal(loaded.optima[1].parameters.means, square_em.optima[1].parameters.means)
     del values["optima"]
-    assert bg.EMFit.from_dict(values).optima == ()
+    assert bg.results.EMFit.from_dict(values).optima == ()
 
 
 @pytest.mark.parametrize("start", [[], [1.0], "k-means++", [[0.5, 0.5]]])
 def test_starts_that_are_no_mixtures_are_refused(faithful, start):
-    with pytest.raises(bg.InputError, match="start must be a MixtureParameters"):
+    with pytest.raises(bg.errors.InputError, match="start must be a MixtureParameters"):
         bg.sample_posterior(faithful, 2, start=start, progress=False)
 
 

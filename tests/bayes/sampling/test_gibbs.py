@@ -28,13 +28,13 @@ from bayesgmm.mixture.covariance import structure_named
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 STDS = {
-    "log-normal": bg.LogNormal(0.8, 0.5),
-    "half-normal": bg.HalfNormal(1.5),
-    "gamma": bg.Gamma(4.0, 4.0),
-    "inverse-gamma": bg.InverseGamma(6.0, 5.0),
-    "exponential": bg.Exponential(1.2),
-    "uniform": bg.Uniform(0.3, 3.0),
-    "fixed": bg.Fixed(0.9),
+    "log-normal": bg.priors.LogNormal(0.8, 0.5),
+    "half-normal": bg.priors.HalfNormal(1.5),
+    "gamma": bg.priors.Gamma(4.0, 4.0),
+    "inverse-gamma": bg.priors.InverseGamma(6.0, 5.0),
+    "exponential": bg.priors.Exponential(1.2),
+    "uniform": bg.priors.Uniform(0.3, 3.0),
+    "fixed": bg.priors.Fixed(0.9),
 }
 
 
@@ -271,7 +271,7 @@ def test_what_nuts_alone_has_is_absent_and_missed_nowhere(galaxies, tmp_path):
     assert "no E-BFMI" in repr(diagnosis)
     assert not {"energy", "divergences"} & {problem.kind for problem in diagnosis.problems}
     assert bg.compare(em, aligned).verdict
-    with pytest.raises(bg.InputError, match="has no energy to draw"):
+    with pytest.raises(bg.errors.InputError, match="has no energy to draw"):
         bg.plots.plot_energy(aligned)
     assert bg.plots.plot_trace(aligned).axes
     bg.Analysis(em, aligned, diagnosis, bg.compare(em, aligned)).save(tmp_path / "saved")

@@ -28,7 +28,7 @@ from bayesgmm.bayes.sampling.proposal import GROUP, Proposal, _rings, effective_
 from bayesgmm.bayes.sampling.run import RunSettings
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 
-STDS = {"log-normal": None, "half-normal": bg.HalfNormal(3.0), "inverse-gamma": bg.InverseGamma(2.0, 2.0)}
+STDS = {"log-normal": None, "half-normal": bg.priors.HalfNormal(3.0), "inverse-gamma": bg.priors.InverseGamma(2.0, 2.0)}
 
 
 def at_mode(X, K, structure="full", std=None):
@@ -78,7 +78,7 @@ def test_proposals_are_near_the_posterior_of_components_apart(structure, std):
         assert effective_share(log_weights) < 0.83
 
 
-@pytest.mark.parametrize("std", [bg.Uniform(0.1, 30.0), bg.Fixed(1.0)], ids=["uniform", "fixed"])
+@pytest.mark.parametrize("std", [bg.priors.Uniform(0.1, 30.0), bg.priors.Fixed(1.0)], ids=["uniform", "fixed"])
 def test_bounded_standard_deviations_have_no_proposals(std):
     assert Proposal.at(*at_mode(apart(), 2, std=std)) is None
 

@@ -18,7 +18,7 @@ from bayesgmm.bayes.modes.curvature import curvature_at, negative_hessian
 from bayesgmm.bayes.sampling import nuts, nuts_ways
 from bayesgmm.bayes.sampling.draws import Draws
 from bayesgmm.bayes.sampling.nuts_ways import WhitenedNUTS
-from bayesgmm.exceptions import SamplingError
+from bayesgmm.errors import SamplingError
 from bayesgmm.mixture.covariance import structure_named
 
 # posteriordb's low_dim_gauss_mix: means and sds of 10,000 reference draws, and the means' Monte Carlo errors.
@@ -29,7 +29,7 @@ REFERENCE = {
     "sigma2": (1.02382, 0.04048, 0.00041),
     "theta": (0.62155, 0.01548, 0.00015),
 }
-REFERENCE_PRIOR = bg.Prior(mean_location=0.0, mean_scale=2.0, std=bg.HalfNormal(2.0), concentration=5.0)
+REFERENCE_PRIOR = bg.Prior(mean_location=0.0, mean_scale=2.0, std=bg.priors.HalfNormal(2.0), concentration=5.0)
 
 
 def low_dim_quantities(posterior):
@@ -133,14 +133,16 @@ def test_every_structure_samples_and_keeps_its_shape(covariance, faithful):
 
 
 @pytest.mark.parametrize(
-    "std", [bg.HalfNormal(1.0), bg.Uniform(0.05, 5.0), bg.Fixed(0.5)], ids=lambda s: type(s).__name__
+    "std",
+    [bg.priors.HalfNormal(1.0), bg.priors.Uniform(0.05, 5.0), bg.priors.Fixed(0.5)],
+    ids=lambda s: type(s).__name__,
 )
 def test_other_priors_sample(std):
     X = bg.datasets.simulate(150, 2, 1, separation=6, rng=3).X
     prior = bg.Prior.for_data(X, std=std)
     posterior = bg.sample_posterior(X, 2, prior=prior, draws=300, rng=1, progress=False)
     assert np.isfinite(posterior["posterior"]["means"].values).all()
-    if isinstance(std, bg.Fixed):
+    if isinstance(std, bg.priors.Fixed):
         np.testing.assert_allclose(posterior["posterior"]["stds"].values, 0.5, rtol=1e-12)
         assert not any(name.startswith("stds") for name in bg.diagnose(posterior).parameters.index)
 
@@ -148,7 +150,7 @@ def test_other_priors_sample(std):
 def test_one_component_has_its_conjugate_posterior():
     """Known sd: mean ~ Normal with precision 1/scale^2 + n/sd^2. Means within 5 errors: once in 1e6 seeds."""
     X = np.random.default_rng(0).normal(3.0, 2.0, size=40)
-    prior = bg.Prior(mean_location=1.0, mean_scale=0.7, std=bg.Fixed(2.0))
+    prior = bg.Prior(mean_location=1.0, mean_scale=0.7, std=bg.priors.Fixed(2.0))
     posterior = bg.sample_posterior(X, 1, prior=prior, rng=4, progress=False)
     precision = 1 / 0.7**2 + len(X) / 4
     mean = (1.0 / 0.7**2 + X.sum() / 4) / precision
@@ -220,9 +222,9 @@ def test_a_model_that_the_user_changed_samples_through_pytensor(low_dim_gauss_mi
 
 
 def test_rows_and_models_have_a_function_each(faithful):
-    with pytest.raises(bg.InputError, match=r"model must be a pymc.Model.*received DataFrame.*sample_posterior"):
+    with pytest.raises(bg.errors.InputError, match=r"model must be a pymc.Model.*received DataFrame.*sample_posterior"):
         bg.sample_model(faithful)
-    with pytest.raises(bg.InputError, match=r"a pymc.Model is sampled by sample_model"):
+    with pytest.raises(bg.errors.InputError, match=r"a pymc.Model is sampled by sample_model"):
         bg.sample_posterior(bg.build_model(faithful, 2), 2)
 
 
@@ -258,7 +260,7 @@ def test_a_flat_direction_has_no_whitening():
 
 
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
-@pytest.mark.parametrize("std", [None, bg.Uniform(0.05, 100.0)], ids=["log-normal", "uniform"])
+@pytest.mark.parametrize("std", [None, bg.priors.Uniform(0.05, 100.0)], ids=["log-normal", "uniform"])
 def test_log_posterior_less_prior_is_the_sum_over_the_rows(covariance, std, faithful):
     prior = bg.Prior.for_data(faithful, covariance, **({} if std is None else {"std": std}))
     posterior = bg.sample_posterior(faithful, 2, covariance, prior=prior, draws=25, chains=2, rng=1, progress=False)
@@ -417,13 +419,17 @@ def test_a_sampler_can_be_asked_for(sampler, faithful):
 
 
 def test_an_unknown_sampler_is_refused(faithful):
-    with pytest.raises(bg.InputError, match=r"sampler must be one of 'auto', 'independent', 'nuts', 'gibbs'; received"):
+    with pytest.raises(
+        bg.errors.InputError, match=r"sampler must be one of 'auto', 'independent', 'nuts', 'gibbs'; received"
+    ):
         bg.sample_posterior(faithful, 2, sampler="hmc")
 
 
 def test_a_sampler_that_does_not_apply_is_refused_with_a_remedy(faithful):
-    prior = bg.Prior.for_data(faithful, std=bg.Uniform(0.05, 50.0))
-    with pytest.raises(bg.InputError, match=r"sampler='independent' cannot sample this model. Pass sampler='auto'"):
+    prior = bg.Prior.for_data(faithful, std=bg.priors.Uniform(0.05, 50.0))
+    with pytest.raises(
+        bg.errors.InputError, match=r"sampler='independent' cannot sample this model. Pass sampler='auto'"
+    ):
         bg.sample_posterior(faithful, 2, prior=prior, sampler="independent", rng=1)
 
 

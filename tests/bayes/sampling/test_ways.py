@@ -39,7 +39,7 @@ def posterior_and_quantities(name, way, draws):
     """A posterior sampled in one way, or in the way that is chosen, and its label-free quantities."""
     data, K = FAR_FROM_GAUSSIAN[name]
     X = data()
-    std = bg.LogNormal(X.std(axis=0) / 2, 0.3)
+    std = bg.priors.LogNormal(X.std(axis=0) / 2, 0.3)
     prior = bg.Prior.for_data(X, std=std, correlation_eta=4.0, concentration=2.0)
     if way == "auto":
         posterior = bg.sample_posterior(X, K, prior=prior, draws=draws, tune=TUNE, rng=1, progress=False)

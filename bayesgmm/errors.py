@@ -1,22 +1,24 @@
-"""What bayesgmm raises and warns with."""
+"""Errors and warnings that bayesgmm raises on purpose."""
+
+__all__ = ["BayesgmmError", "InputError", "FitError", "SamplingError", "BayesgmmWarning"]
 
 
 class BayesgmmError(Exception):
-    """Base of every error that bayesgmm raises on purpose.
+    """Base class of every error that bayesgmm raises on purpose.
 
     Examples
     --------
     >>> import bayesgmm as bg
     >>> try:
     ...     bg.fit_em([1.0, 2.0, 3.0], 4)
-    ... except bg.BayesgmmError as error:
+    ... except bg.errors.BayesgmmError as error:
     ...     print(type(error).__name__)
     InputError
     """
 
 
 class InputError(BayesgmmError, ValueError):
-    """An argument, a file or a table cannot be used; the message names it, the rule and the remedy.
+    """An argument, a file or a table cannot be used. The message names it, the rule, the value and the remedy.
 
     Examples
     --------
@@ -24,23 +26,23 @@ class InputError(BayesgmmError, ValueError):
     >>> bg.datasets.simulate(0, 2, 2)
     Traceback (most recent call last):
         ...
-    bayesgmm.exceptions.InputError: n_samples must be a whole number of at least 1; received 0.
+    bayesgmm.errors.InputError: n_samples must be a whole number of at least 1; received 0.
     """
 
 
 class FitError(BayesgmmError):
-    """No start of EM led to a usable fit, or a fit has no standard errors.
+    """No start of EM led to a usable fit, or the standard errors of a fit cannot be computed.
 
     Attributes
     ----------
-    restarts : the record of every run; empty when it is the standard errors that there are none of.
+    restarts : tuple of `results.Restart`, one per start of EM; empty if the error is about standard errors.
 
     Examples
     --------
     >>> import bayesgmm as bg
     >>> try:
     ...     bg.fit_em([0.0, 0.0, 0.0, 1.0, 1.0, 1.0], 2, rng=1)
-    ... except bg.FitError as error:
+    ... except bg.errors.FitError as error:
     ...     print({run.status.text for run in error.restarts})
     {'collapsed'}
     """
@@ -51,19 +53,19 @@ class FitError(BayesgmmError):
 
 
 class SamplingError(BayesgmmError):
-    """The sampler could not start, or its draws are no mixtures.
+    """The sampler could not start, or its draws are not valid mixtures.
 
     Attributes
     ----------
-    draws : what the sampler left, as a DataTree, or None.
+    draws : xarray.DataTree with the draws made before the error, or None.
 
     Examples
     --------
     >>> import bayesgmm as bg
-    >>> prior = bg.Prior(mean_location=1e12, mean_scale=1e-12, std=bg.LogNormal(1e-12))  # far from any data
+    >>> prior = bg.Prior(mean_location=1e12, mean_scale=1e-12, std=bg.priors.LogNormal(1e-12))  # far from any data
     >>> try:
     ...     bg.sample_posterior(bg.datasets.load_faithful(), 1, prior=prior, draws=10, rng=1, progress=False)
-    ... except bg.SamplingError as error:
+    ... except bg.errors.SamplingError as error:
     ...     print(str(error).split(":")[0])
     Some draws have covariances that are singular to machine precision
     """
@@ -74,7 +76,7 @@ class SamplingError(BayesgmmError):
 
 
 class BayesgmmWarning(UserWarning):
-    """The result is usable but not what was asked for in full; the message says what and why.
+    """The result is usable, but not in full what was asked for. The message says what is missing, and why.
 
     Examples
     --------
