@@ -55,6 +55,13 @@ class Restart(NamedTuple):
     history : (n_iterations + 1,) log-likelihood at each iteration, in nats.
     sampled : whether the log-likelihoods are those of a sample of the rows.
     n_failed : passes over the rows at points that were rejected because the log-likelihood is lower there.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+    >>> len(em.restarts), em.restarts[0].start, em.restarts[0].status.text
+    (100, 'k-means++', 'converged')
     """
 
     start: str
@@ -89,6 +96,13 @@ class Optimum(NamedTuple):
     parameters : the mixture at the maximum.
     log_likelihood : float, at `parameters`, in nats.
     n_runs : number of runs that converged to it.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit_em(bg.datasets.load_faithful(), 2, rng=1)
+    >>> em.optima[0].log_likelihood == em.log_likelihood
+    True
     """
 
     parameters: MixtureParameters

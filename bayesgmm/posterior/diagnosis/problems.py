@@ -27,6 +27,14 @@ class Problem:
     kind : "interrupted", "chains disagree", "labels", "few draws", "divergences", "energy", "modes" or
         "empty component".
     text : a sentence that says what is wrong, and what to do about it.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_galaxies()
+    >>> posterior = bg.sample_posterior(X, 1, draws=50, rng=1, progress=False)
+    >>> [problem.kind for problem in bg.diagnose(posterior).problems]
+    ['few draws']
     """
 
     kind: ProblemKind
