@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bayesgmm.analysis import analyze as analyze
     from bayesgmm.analysis import load as load
     from bayesgmm.bayes.model.prior import Prior as Prior
-    from bayesgmm.bayes.model.pymc_model import build_model as build_model
+    from bayesgmm.bayes.pymc.model import build_model as build_model
     from bayesgmm.bayes.model.std_priors import Exponential as Exponential
     from bayesgmm.bayes.model.std_priors import Fixed as Fixed
     from bayesgmm.bayes.model.std_priors import Gamma as Gamma
@@ -90,7 +90,7 @@ _HOMES = {
     "LOO": "posterior.prediction.loo",
     "add_log_likelihood": "posterior.prediction.loo",
     "loo": "posterior.prediction.loo",
-    "build_model": "bayes.model.pymc_model",
+    "build_model": "bayes.pymc.model",
     "Prediction": "posterior.prediction.predict",
     "PredictiveDensity": "posterior.prediction.predict",
     "predict": "posterior.prediction.predict",

@@ -12,8 +12,8 @@ from scipy.special import gammaln
 
 import bayesgmm as bg
 from bayesgmm.bayes.model.density import MixtureDensity, natural_values
-from bayesgmm.bayes.model.pymc_model import build_model
-from bayesgmm.bayes.model.pytensor_op import MixtureLogLikelihood
+from bayesgmm.bayes.pymc.model import build_model
+from bayesgmm.bayes.pymc.op import MixtureLogLikelihood
 from bayesgmm.kernel.score import log_likelihood_and_gradient
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 

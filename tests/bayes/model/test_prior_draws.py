@@ -13,7 +13,7 @@ from scipy.integrate import quad
 
 import bayesgmm as bg
 from bayesgmm.bayes.model.density import MixtureDensity
-from bayesgmm.bayes.model.pymc_model import build_model
+from bayesgmm.bayes.pymc.model import build_model
 from bayesgmm.bayes.sampling import nuts
 from bayesgmm.bayes.sampling.run import starting_within
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
@@ -128,7 +128,7 @@ def test_the_sampler_without_data_draws_the_stated_prior(D, std):
 
 
 def log_integral(log_prior, n_dim):
-    """log of the integral of exp(log_prior(thetas (S, P))) over R^P, of a density that is a product over coordinates.
+    """Log of the integral of exp(log_prior(thetas (S, P))) over R^P, of a density that is a product over coordinates.
 
     That it is one is checked at random points.
     """

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from pymc.logprob.transforms import Transform
 
 from bayesgmm.bayes.model.prior import Prior, check_prior
-from bayesgmm.bayes.model.pytensor_op import MixtureLogLikelihood
 from bayesgmm.bayes.model.std_priors import Fixed, StdPrior
+from bayesgmm.bayes.pymc.op import MixtureLogLikelihood
 from bayesgmm.kernel.rows import rows_of
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.data_covariance import total_cholesky
