@@ -13,6 +13,12 @@ from bayesgmm.exceptions import InputError
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_numbers
 
+# The kinds of families, as compiled code tells them apart. LOG_SCALE: the unconstrained parameter is log sd. INTERVAL: it
+# is the logit of the position between two bounds. FIXED: there is no parameter.
+LOG_SCALE, INTERVAL, FIXED = 0, 1, 2
+# Rows of the table in which compiled code receives the `coefficients`; it has one column per feature.
+STD_ROWS = 7
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StdPrior:
@@ -22,6 +28,7 @@ class StdPrior:
     """
 
     distribution: ClassVar[str]
+    kind: ClassVar[int] = LOG_SCALE
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -54,6 +61,14 @@ class StdPrior:
         log p(log sd) = c0 + c1 u + c2 u^2 + c3 e^u + c4 e^-u + c5 e^2u with u = log sd - v0.
         """
         raise NotImplementedError
+
+    def coefficients(self) -> FloatArray:
+        """x"""
+        return self.log_scale_coefficients()
+
+    def known_value(self) -> FloatArray | None:
+        """x"""
+        return None
 
     def log_density(self, stds: FloatArray) -> FloatArray:
         """(...,) log density of standard deviations (..., K, D)."""
@@ -218,6 +233,7 @@ class Uniform(StdPrior):
     """
 
     distribution = "Uniform"
+    kind = INTERVAL
     lower: ArrayLike
     upper: ArrayLike
 
@@ -228,6 +244,9 @@ class Uniform(StdPrior):
                 f"Uniform.lower must be below Uniform.upper; received {np.asarray(self.lower).tolist()} and "
                 f"{np.asarray(self.upper).tolist()}."
             )
+
+    def coefficients(self) -> FloatArray:
+        return np.stack([np.asarray(self.lower), np.asarray(self.upper)])
 
     def log_density(self, stds: FloatArray) -> FloatArray:
         lower, upper = np.asarray(self.lower), np.asarray(self.upper)
@@ -282,7 +301,14 @@ class Fixed(StdPrior):
     """
 
     distribution = ""
+    kind = FIXED
     value: ArrayLike
+
+    def coefficients(self) -> FloatArray:
+        return np.log(np.asarray(self.value))[np.newaxis]
+
+    def known_value(self) -> FloatArray:
+        return np.asarray(self.value)
 
     def log_density(self, stds: FloatArray) -> FloatArray:
         return np.zeros(stds.shape[:-2])

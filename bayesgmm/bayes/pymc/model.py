@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from pymc.logprob.transforms import Transform
 
 from bayesgmm.bayes.model.prior import Prior, check_prior
-from bayesgmm.bayes.model.std_priors import Fixed, StdPrior
+from bayesgmm.bayes.model.std_priors import StdPrior
 from bayesgmm.bayes.pymc.op import MixtureLogLikelihood
 from bayesgmm.kernel.rows import rows_of
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
@@ -132,9 +132,9 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
 
 def _stds(prior: StdPrior, structure: CovarianceStructure, K: int, D: int) -> Any:
     """Standard deviations (K, D), registered in the model as `stds`."""
-    if isinstance(prior, Fixed):
-        value = np.broadcast_to(np.asarray(prior.value), (K, D))
-        return pm.Deterministic("stds", pt.as_tensor(value), dims=("component", "feature"))
+    known = prior.known_value()
+    if known is not None:
+        return pm.Deterministic("stds", pt.as_tensor(np.broadcast_to(known, (K, D))), dims=("component", "feature"))
     family = getattr(pm, prior.distribution)
     arguments = {name: np.asarray(value) for name, value in prior.arguments().items()}
     if structure.shared:

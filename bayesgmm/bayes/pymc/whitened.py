@@ -5,8 +5,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.graph.replace import graph_replace
 
-from bayesgmm.bayes.model.density import natural_values
-from bayesgmm.bayes.pymc.model import AUXILIARY
+from bayesgmm.bayes.model.variables import AUXILIARY, SPHERICAL_STDS, TIED_STDS, VINE, natural_values
 from bayesgmm.mixture.covariance import DIAG, FULL, SPHERICAL, TIED, CovarianceStructure
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray
@@ -82,8 +81,8 @@ def unconstrained_values(model: pm.Model, mixture: MixtureParameters) -> dict[st
 def _structure_of(model: pm.Model) -> CovarianceStructure:
     """Covariance structure that the names of the model's free variables imply."""
     names = {variable.name for variable in model.free_RVs}
-    if "tied_stds" in names:
+    if TIED_STDS in names:
         return TIED
-    if "spherical_stds" in names:
+    if SPHERICAL_STDS in names:
         return SPHERICAL
-    return FULL if "lkj_vine" in names else DIAG
+    return FULL if VINE in names else DIAG

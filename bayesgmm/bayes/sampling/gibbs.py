@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from bayesgmm.bayes.model.arguments import ModelArguments
 from bayesgmm.bayes.model.density import MixtureDensity
-from bayesgmm.bayes.sampling.gibbs_sweep import Model, advance
+from bayesgmm.bayes.sampling.gibbs_sweep import advance
 from bayesgmm.bayes.sampling.run import StartingPoint
 from bayesgmm.bayes.sampling.threads import ThreadedChains
 from bayesgmm.types import FloatArray
@@ -36,7 +37,7 @@ class AllocationChains(ThreadedChains):
             centre, scale, work=work, most=_MOST_DRAWS, tune=tune, limit=limit, chains=chains, progress=progress
         )
         self._density = density
-        self._model = Model(density.n_components, *density.switches, *density.arrays)
+        self._model = ModelArguments(density.n_components, *density.switches, *density.arrays)
         self._rows = density.values.view()
         self._rows.flags.writeable = False  # so that it is compiled for one kind of array, whatever the caller's
         seeds = np.random.SeedSequence(seed).spawn(chains)

@@ -28,7 +28,7 @@ from typing import Self
 import numpy as np
 
 from bayesgmm.bayes.model.density import MixtureDensity
-from bayesgmm.bayes.model.log_posterior import LOG_SCALE
+from bayesgmm.bayes.model.std_priors import LOG_SCALE
 from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.types import FloatArray
 
@@ -63,17 +63,18 @@ class BartlettCoordinates:
         phi = np.zeros(self.density.n_dim)
         phi[: K - 1] = mode[: K - 1]
         scales = phi[K - 1 + K * D :]
-        diagonal, shared, spherical, _ = self.density.switches
-        if diagonal or spherical:
+        switches = self.density.switches
+        if switches.diagonal or switches.spherical:
             scales[:] = 1.0
         else:
-            scales[:] = np.tile(np.eye(D)[np.triu_indices(D)], 1 if shared else K)
+            scales[:] = np.tile(np.eye(D)[np.triu_indices(D)], 1 if switches.shared else K)
         return phi
 
     def thetas(self, phis: FloatArray) -> tuple[FloatArray, FloatArray]:
         """theta (S, P) at phi (S, P), and log |d theta / d phi| (S,) up to a constant: -inf where phi is no mixture."""
         S, (K, D) = len(phis), self.means.shape
-        diagonal, shared, spherical, _ = self.density.switches
+        switches = self.density.switches
+        diagonal, shared, spherical = switches.diagonal, switches.shared, switches.spherical
         groups = 1 if shared else K
         logits, deltas, rest = np.split(phis, [K - 1, K - 1 + K * D], axis=1)
         deltas = deltas.reshape(S, K, D)
@@ -105,8 +106,8 @@ class BartlettCoordinates:
                 log_jacobian = (0.5 - 1.5 * (D + 1)) * np.log(b).sum(axis=(1, 2))
                 log_jacobian -= np.log(lengths[..., rows, columns]).sum(axis=(1, 2))
             log_jacobian -= 1.5 * np.log(b).sum(axis=(1, 2)) * (K // groups)  # d mu = |L| d delta, L_ii = L_0ii / a_ii
-            _, location, mean_scale, *_ = self.density.arrays
-            standardised = (means - location) / mean_scale
+            arrays = self.density.arrays
+            standardised = (means - arrays.mean_location) / arrays.mean_scale
             thetas = np.concatenate([piece.reshape(S, -1) for piece in (logits, standardised, *scales)], axis=1)
         fine = (b > 0).all(axis=(1, 2)) & np.isfinite(thetas).all(axis=1)
         return thetas, np.where(fine, log_jacobian, -np.inf)
@@ -127,7 +128,7 @@ class Proposal:
         Around the mode of the density of theta the gradient of that of phi is the gradient g of the Jacobian alone. So
         the mode in phi is, to first order, the variance times g away.
         """
-        if curvature.whitening is None or density.switches[-1] != LOG_SCALE:
+        if curvature.whitening is None or density.switches.std_kind != LOG_SCALE:
             return None
         coordinates = BartlettCoordinates.around(density, curvature.mode)
         phi = coordinates.of_mode(curvature.mode)

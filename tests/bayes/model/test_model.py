@@ -11,7 +11,8 @@ from helpers.data import prepared
 from scipy.special import gammaln
 
 import bayesgmm as bg
-from bayesgmm.bayes.model.density import MixtureDensity, natural_values
+from bayesgmm.bayes.model.density import MixtureDensity
+from bayesgmm.bayes.model.variables import natural_values
 from bayesgmm.bayes.pymc.model import build_model
 from bayesgmm.bayes.pymc.op import MixtureLogLikelihood
 from bayesgmm.kernel.score import log_likelihood_and_gradient
