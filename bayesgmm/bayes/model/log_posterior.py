@@ -172,7 +172,7 @@ def _scratch(address: int, K: int, D: int, P: int) -> Scratch:
 
 @step()
 def _fill_theta(z: FloatArray, centre: FloatArray, scale: FloatArray, theta: FloatArray) -> None:
-    """theta (P,) = centre + scale z; scale holds P numbers, or the P P of a matrix row by row."""
+    """Fill theta (P,) = centre + scale z; scale holds P numbers, or the P P of a matrix row by row."""
     P = len(theta)
     for i in range(P):
         theta[i] = centre[i]

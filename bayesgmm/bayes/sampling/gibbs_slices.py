@@ -16,8 +16,8 @@ from bayesgmm.types import FloatArray
 
 # Most steps by which an interval is widened, and most times that it is narrowed.
 _MOST_STEPS, _MOST_CUTS = 100, 200
-# First width of the interval, relative to 1 / sqrt(rows), for log standard deviations and for the vine's logits. Another
-# width would change the number of evaluations, not the distribution.
+# First width of the interval, relative to 1 / sqrt(rows), for log standard deviations and for the vine's logits.
+# Another width would change the number of evaluations, not the distribution.
 _STD_WIDTH, _VINE_WIDTH = 2.0, 6.0
 
 

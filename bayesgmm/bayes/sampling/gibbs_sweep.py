@@ -161,7 +161,7 @@ def _draw_move(rng: np.random.Generator, factor: FloatArray, move: FloatArray) -
 
 @inner()
 def _unpack(model: ModelArguments, theta: FloatArray, workspace: Workspace) -> int:
-    """Fill the mixture at theta and the kernel's input; return where the vine begins in theta. Whiteners are 0 before."""
+    """Fill the mixture at theta and the kernel's input, whose whiteners are 0; return where theta's vine begins."""
     log_stds, factors = workspace.log_stds, workspace.factors
     fill_log_weights(theta, workspace.log_weights)
     fill_means(theta, model.mean_location, model.mean_scale, workspace.means)
@@ -270,7 +270,7 @@ def _sweep(
 def advance(
     rng: np.random.Generator, X: RowArray, model: ModelArguments, sweeps: int, theta: FloatArray, draws: FloatArray
 ) -> None:
-    """Move a chain from theta (P,), in place, and fill draws (S, P): each row follows `sweeps` sweeps after the last."""
+    """Move a chain from theta (P,), in place; fill draws (S, P), with `sweeps` sweeps from each draw to the next."""
     workspace = make_workspace(model.n_components, model.origin.size)
     for s in range(draws.shape[0]):
         for _ in range(sweeps):

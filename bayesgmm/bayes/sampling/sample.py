@@ -17,7 +17,7 @@ from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.modes.curvature import Curvature, curvature_at, find_mode
 from bayesgmm.bayes.modes.empty_component import empty_component_share
 from bayesgmm.bayes.modes.find import Mode, find_modes, mode_table
-from bayesgmm.bayes.modes.regions import Drawn, Known, explore
+from bayesgmm.bayes.modes.regions import KnownMode, ModeChains, explore
 from bayesgmm.bayes.sampling.choice import Choice, choose
 from bayesgmm.bayes.sampling.independent import PoorProposalsError
 from bayesgmm.bayes.sampling.run import Run, run_until
@@ -180,7 +180,7 @@ def _sample(target: Target, options: _Options, rng: np.random.Generator) -> xr.D
 
         usual = first.tree.attrs["preconditioning"] if first.tree.attrs["pilots"] else ""
 
-        def sample(mode: Mode, enough: Callable[[xr.DataTree], bool]) -> Drawn:
+        def sample(mode: Mode, enough: Callable[[xr.DataTree], bool]) -> ModeChains:
             return _chains(target, mode.curvature, options, rng, enough, usual)
 
         result = _with_modes(explore(target.density, modes, first, sample, rng))
@@ -196,7 +196,7 @@ def _chains(
     rng: np.random.Generator,
     enough: Callable[[xr.DataTree], bool] = converged,
     usual: str = "",
-) -> Drawn:
+) -> ModeChains:
     """Chains that start around a mode; without `draws`, until they are `enough`."""
     posterior, draws, clock = target.posterior, options.draws, [time.perf_counter()]
 
@@ -267,10 +267,10 @@ def _chains(
     thetas = np.empty((*result["sample_stats"].to_dataset()["lp"].shape, 0))
     if target.density is not None:
         thetas = thetas_of(run.tree, at).reshape(*thetas.shape[:2], posterior.n_dim)
-    return Drawn(result, thetas, run.partial)
+    return ModeChains(result, thetas, run.partial)
 
 
-def _with_modes(known: Sequence[Known]) -> xr.DataTree:
+def _with_modes(known: Sequence[KnownMode]) -> xr.DataTree:
     """The chains of the first mode, a table of all, and the chains of the others in groups of their own."""
     first = known[0][1]
     assert first is not None

@@ -142,14 +142,14 @@ def test_the_sampler_has_the_exact_posterior_of_eight_rows(std, data, way):
     ids=["alpha raised by 1", "half the rows dropped", "a Jacobian left out"],
 )
 def test_a_wrong_sampler_would_be_noticed(rows, prior, way):
-    """The broken twins of the tests above."""
+    """Deliberately broken versions of the tests above."""
     x = rows_of("distinct", 6)
     with pytest.raises(AssertionError, match=r"\d Monte Carlo errors"):
         assert_means(quantities(x[rows], x, prior, way), expected(x, model_of("log-normal")))
 
 
 def importance_sampled_evidence(x, prior, n):
-    """log of the integral of the density over unconstrained space, and its relative error.
+    """Return the log of the integral of the density over unconstrained space, and its relative error.
 
     Proposals are Student t around the components of an EM fit to a posterior sample, wider than it.
     """
@@ -201,6 +201,6 @@ def test_the_density_integrates_to_the_evidence(std, data):
     ids=["a Jacobian left out", "a wider prior of means"],
 )
 def test_a_wrong_density_would_be_noticed(prior):
-    """The broken twins of the test above; the Jacobian is worth 2 % here, eight errors of as many points."""
+    """Deliberately broken versions of the test above; the Jacobian is worth 2 % here, eight errors."""
     with pytest.raises(AssertionError, match="expected"):
         assert_evidence(rows_of("distinct", 6), prior, model_of("log-normal"), n=100_000)

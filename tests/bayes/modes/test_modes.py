@@ -84,7 +84,7 @@ def split(x, n_left):
 
 
 def exact_log_evidence(x, n_left, n_flips=2):
-    """log of the joint density summed over the allocations within `n_flips` rows of that split, both labels."""
+    """Return the log joint density summed over the allocations within `n_flips` rows of that split, both labels."""
     n, a, terms = len(x), MODEL.a, []
     for flips in (f for size in range(n_flips + 1) for f in combinations(range(n), size)):
         first = np.arange(n) < n_left
@@ -135,7 +135,7 @@ def test_the_diagnosis_and_the_verdict_tell_of_the_other_mode(square_analysis):
 
 
 def test_from_the_best_optimum_alone_nobody_would_know(square_em):
-    """The broken twin of the three tests above: without the other optimum, nothing is told and EM agrees."""
+    """Deliberately broken versions of the tests above: without the other optimum, nothing is told and EM agrees."""
     posterior = bg.align(sampled(square(1), 2, square_em.parameters), square_em.parameters)
     diagnosis = bg.diagnose(posterior)
     assert diagnosis.ok
@@ -274,7 +274,7 @@ def bridged(draws_of, log_density, rng):
 
 @pytest.mark.parametrize("df", [3, 30])
 def test_the_bridge_finds_the_mass_of_a_skewed_density_and_its_error(df):
-    """log of chi-squared variables, three of them; 20 repeats: root mean square of z between 0.6 and 1.5.
+    """Logs of chi-squared variables, three of them; 20 repeats: root mean square of z between 0.6 and 1.5.
 
     Its square is chi-squared of 20 in 20ths: outside once in 60 seeds for errors that are right; errors that are wrong
     by a factor of 2 are seen 19 times in 20.
