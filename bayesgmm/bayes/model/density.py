@@ -15,6 +15,7 @@ from scipy.special import betaln, expit, gammaln, logit, softmax
 from bayesgmm.bayes.model import log_posterior
 from bayesgmm.bayes.model.arguments import ModelArrays, Switches, make_header
 from bayesgmm.bayes.model.prior import Prior
+from bayesgmm.bayes.model.rows_pass import rows_function
 from bayesgmm.bayes.model.std_priors import FIXED, INTERVAL, STD_ROWS
 from bayesgmm.bayes.model.variables import VINE, natural_values, std_name
 from bayesgmm.kernel.rows import Rows
@@ -171,7 +172,7 @@ class MixtureDensity:
             self.switches,
             self.arrays,
             rows,
-            log_posterior.rows_function(rows.dtype).address,
+            rows_function(rows.dtype).address,
             centre,
             scale,
             value_only=value_only,

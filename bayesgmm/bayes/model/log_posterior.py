@@ -1,21 +1,26 @@
-"""The default model's log posterior and its gradient as C functions, compiled once for every N, K and D.
+"""The default model's log posterior and its gradient as a C function, compiled once for every N, K and D.
 
-There are two C functions, each compiled when it is first needed. One passes over the rows; it exists once per type of
-the rows' numbers. The other is the log posterior. It calls the first through its address, because Numba would otherwise
-compile and optimise the pass a second time inside the log posterior.
-
-`transforms` says what the unconstrained parameters theta are.
+`transforms` says what the unconstrained parameters theta are, `arguments` what the C function receives. The pass over
+the rows is a C function of its own, in `rows_pass`.
 """
 
-from collections.abc import Callable
-from functools import cache, partial
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numba import carray, cfunc, njit, types
 
-from bayesgmm.bayes.model.arguments import Header, ModelArguments, read_header, read_model
-from bayesgmm.bayes.model.native_calls import call_density, call_rows, doubles_at, singles_at
+from bayesgmm.bayes.model.arguments import ModelArguments, read_header, read_model
+from bayesgmm.bayes.model.buffers import (
+    BYTES,
+    Scratch,
+    kernel_buffers,
+    make_scratch,
+    scratch_size,
+    step,
+    vector_at,
+)
+from bayesgmm.bayes.model.native_calls import call_density, call_rows
 from bayesgmm.bayes.model.std_priors import FIXED, INTERVAL
 from bayesgmm.bayes.model.transforms import (
     fill_choleskys,
@@ -26,148 +31,11 @@ from bayesgmm.bayes.model.transforms import (
     log_logistic,
     log_scale_prior,
 )
-from bayesgmm.kernel import passes
 from bayesgmm.kernel.score import add_gradient, fill_kernel_parameters
-from bayesgmm.types import FloatArray, RowArray
-
-# Decorator of the steps of one evaluation. Numba inlines them before it compiles, so that each is optimised once.
-step = partial(njit, error_model="numpy", inline="always")
+from bayesgmm.types import FloatArray
 
 # Results of the C function, by nutpie's convention.
 _FINE, _GRADIENT_NOT_FINITE, _VALUE_NOT_FINITE = 0, 3, 4
-_BYTES = 8  # of a float64
-
-
-class KernelBuffers(NamedTuple):
-    """What the pass over the rows reads (log_scales (K,), centred (K, D), whiteners (K, D, D)) and adds to.
-
-    counts (K,), first (K, D), second (K, D, D) are N_k, t_k and T_k of `SufficientStatistics`.
-    """
-
-    log_scales: FloatArray
-    centred: FloatArray
-    whiteners: FloatArray
-    counts: FloatArray
-    first: FloatArray
-    second: FloatArray
-
-
-@step()
-def _kernel_buffers(address: int, K: int, D: int) -> KernelBuffers:
-    """Return views of the 2 K (1 + D + D^2) numbers at the address."""
-    half = K * (1 + D + D * D)
-    return KernelBuffers(
-        _vector(address, 0, K),
-        _matrix(address, K, K, D),
-        _matrices(address, K + K * D, K, D),
-        _vector(address, half, K),
-        _matrix(address, half + K, K, D),
-        _matrices(address, half + K + K * D, K, D),
-    )
-
-
-@step()
-def _vector(address: int, offset: int, n: int) -> FloatArray:
-    """Return a view (n,) of the numbers that begin `offset` numbers after the address."""
-    return carray(doubles_at(address + _BYTES * offset), (n,))
-
-
-@step()
-def _matrix(address: int, offset: int, n: int, m: int) -> FloatArray:
-    """Return a view (n, m), as `_vector`."""
-    return carray(doubles_at(address + _BYTES * offset), (n, m))
-
-
-@step()
-def _matrices(address: int, offset: int, K: int, D: int) -> FloatArray:
-    """Return a view (K, D, D), as `_vector`."""
-    return carray(doubles_at(address + _BYTES * offset), (K, D, D))
-
-
-@step()
-def _pass(X: RowArray, header: Header, kernel_address: int) -> float:
-    """Return the log-likelihood; one pass from the first half of the kernel's buffers to the second."""
-    buffers = _kernel_buffers(kernel_address, header.n_components, header.n_features)
-    counts = buffers.counts
-    if header.value_only != 0:
-        counts = counts[:0]
-    return passes.statistics_of_rows(
-        X,
-        np.empty(0),
-        np.int64(0),  # a literal 0 would have a type of its own, and the kernel be compiled for it
-        header.n_rows,
-        carray(doubles_at(header.origin), (header.n_features,)),
-        buffers.log_scales,
-        buffers.centred,
-        buffers.whiteners,
-        header.diagonal != 0,
-        counts,
-        buffers.first,
-        buffers.second,
-    )
-
-
-def _rows_of_doubles(user_data: int, kernel_address: int) -> float:
-    header = read_header(user_data)
-    return _pass(carray(doubles_at(header.rows), (header.n_rows, header.n_features)), header, kernel_address)
-
-
-def _rows_of_singles(user_data: int, kernel_address: int) -> float:
-    header = read_header(user_data)
-    return _pass(carray(singles_at(header.rows), (header.n_rows, header.n_features)), header, kernel_address)
-
-
-@cache
-def rows_function(dtype: np.dtype[Any]) -> Any:
-    """Return the C function double(void *user_data, int64 kernel_address) for rows of float64 or float32."""
-    function: Callable[..., Any] = {"f8": _rows_of_doubles, "f4": _rows_of_singles}[dtype.str[1:]]
-    return cfunc(types.float64(types.voidptr, types.int64), cache=True, error_model="numpy")(function)
-
-
-class Scratch(NamedTuple):
-    """Intermediate values of one evaluation, all 0 at first.
-
-    theta, slope (P,): the parameters and the gradient with respect to them; log_weights (K,); means, log_stds, d_means
-    (K, D); factors, partial, residual (K, D, D): see `fill_vine_choleskys`; choleskys, d_choleskys (K, D, D): factors
-    of the covariances. d_means and d_choleskys are derivatives of the log-likelihood.
-    """
-
-    theta: FloatArray
-    slope: FloatArray
-    log_weights: FloatArray
-    means: FloatArray
-    log_stds: FloatArray
-    d_means: FloatArray
-    factors: FloatArray
-    partial: FloatArray
-    residual: FloatArray
-    choleskys: FloatArray
-    d_choleskys: FloatArray
-
-
-@step()
-def _scratch_size(K: int, D: int, P: int) -> int:
-    return 2 * P + K + 3 * K * D + 5 * K * D * D
-
-
-@step()
-def _scratch(address: int, K: int, D: int, P: int) -> Scratch:
-    """Return views of the `_scratch_size` numbers at the address."""
-    tables = 2 * P + K
-    matrices, size = tables + 3 * K * D, K * D * D
-    return Scratch(
-        _vector(address, 0, P),
-        _vector(address, P, P),
-        _vector(address, 2 * P, K),
-        _matrix(address, tables, K, D),
-        _matrix(address, tables + K * D, K, D),
-        _matrix(address, tables + 2 * K * D, K, D),
-        _matrices(address, matrices, K, D),
-        _matrices(address, matrices + size, K, D),
-        _matrices(address, matrices + 2 * size, K, D),
-        _matrices(address, matrices + 3 * size, K, D),
-        _matrices(address, matrices + 4 * size, K, D),
-    )
 
 
 @step()
@@ -347,6 +215,49 @@ def _add_prior_of_vine(
     return value
 
 
+@step()
+def _fill_mixture(model: ModelArguments, scratch: Scratch) -> int:
+    """Fill the mixture at scratch.theta; return where the vine begins in theta."""
+    theta, log_stds, factors = scratch.theta, scratch.log_stds, scratch.factors
+    fill_log_weights(theta, scratch.log_weights)
+    fill_means(theta, model.mean_location, model.mean_scale, scratch.means)
+    vine_start = fill_log_stds(theta, model.shared, model.spherical, model.std_kind, model.std_table, log_stds)
+    fill_vine_choleskys(theta, vine_start, model.diagonal, model.shared, factors, scratch.partial, scratch.residual)
+    fill_choleskys(log_stds, factors, scratch.choleskys)
+    return vine_start
+
+
+@step()
+def _add_priors(
+    value: float, vine_start: int, with_gradient: bool, model: ModelArguments, counts: FloatArray, scratch: Scratch
+) -> float:
+    """Return value plus the log prior; fill scratch.slope, of prior and likelihood."""
+    K, D = scratch.means.shape
+    theta, slope, log_stds, partial_correlations = scratch.theta, scratch.slope, scratch.log_stds, scratch.partial
+    stds_start = K - 1 + K * D
+    value = _add_weights(value, model.constants[0], scratch.log_weights, counts, slope)
+    value = _add_means(value, K - 1, model.mean_scale, theta, scratch.d_means, slope)
+    if model.std_kind != FIXED:
+        if with_gradient:
+            _add_slopes_of_stds(stds_start, model, theta, log_stds, scratch.choleskys, scratch.d_choleskys, slope)
+        value = _add_prior_of_stds(value, stds_start, vine_start, model, theta, slope)
+    if not model.diagonal:
+        if with_gradient:
+            _add_slopes_of_vine(
+                vine_start,
+                model.shared,
+                log_stds,
+                scratch.factors,
+                partial_correlations,
+                scratch.residual,
+                scratch.d_choleskys,
+                slope,
+            )
+        n_vines, eta = 1 if model.shared else K, model.constants[1]
+        value = _add_prior_of_vine(value, vine_start, n_vines, eta, partial_correlations, theta, slope)
+    return value
+
+
 def _whitened_log_posterior(
     n_dim: int, z_pointer: Any, gradient_pointer: Any, value_pointer: Any, user_data: Any
 ) -> int:
@@ -355,57 +266,31 @@ def _whitened_log_posterior(
     K, D, P = header.n_components, header.n_features, header.n_dim
     with_gradient = header.value_only == 0
     # One allocation for everything: with few rows, each would cost as much as the arithmetic.
-    size = _scratch_size(K, D, P)
+    size = scratch_size(K, D, P)
     memory = np.zeros(size + 2 * K * (1 + D + D * D))
-    scratch, kernel_address = _scratch(memory.ctypes.data, K, D, P), memory.ctypes.data + _BYTES * size
-    scale = _vector(header.scale, 0, P * P if header.dense_scale != 0 else P)
-    theta, slope, log_stds, factors = scratch.theta, scratch.slope, scratch.log_stds, scratch.factors
-    partial, residual, choleskys, d_choleskys = (
-        scratch.partial,
-        scratch.residual,
-        scratch.choleskys,
-        scratch.d_choleskys,
-    )
+    scratch, kernel_address = make_scratch(memory.ctypes.data, K, D, P), memory.ctypes.data + BYTES * size
+    scale = vector_at(header.scale, 0, P * P if header.dense_scale != 0 else P)
+    _fill_theta(carray(z_pointer, (P,)), vector_at(header.centre, 0, P), scale, scratch.theta)
+    vine_start = _fill_mixture(model, scratch)
 
-    _fill_theta(carray(z_pointer, (P,)), _vector(header.centre, 0, P), scale, theta)
-    fill_log_weights(theta, scratch.log_weights)
-    fill_means(theta, model.mean_location, model.mean_scale, scratch.means)
-    vine_start = fill_log_stds(theta, model.shared, model.spherical, model.std_kind, model.std_table, log_stds)
-    fill_vine_choleskys(theta, vine_start, model.diagonal, model.shared, factors, partial, residual)
-    fill_choleskys(log_stds, factors, choleskys)
-
-    buffers = _kernel_buffers(kernel_address, K, D)
+    kernel = kernel_buffers(kernel_address, K, D)
     fill_kernel_parameters(
         scratch.log_weights,
         scratch.means,
         scratch.choleskys,
         model.origin,
-        buffers.log_scales,
-        buffers.centred,
-        buffers.whiteners,
+        kernel.log_scales,
+        kernel.centred,
+        kernel.whiteners,
     )
     user_address = carray(user_data, (1,), np.int64).ctypes.data
     value = model.constants[2] + call_rows(header.rows_function, user_address, kernel_address)
     if with_gradient:
-        add_gradient(
-            buffers.counts, buffers.first, buffers.second, buffers.whiteners, scratch.d_means, scratch.d_choleskys
-        )
+        add_gradient(kernel.counts, kernel.first, kernel.second, kernel.whiteners, scratch.d_means, scratch.d_choleskys)
 
-    means_start, stds_start = K - 1, K - 1 + K * D
-    value = _add_weights(value, model.constants[0], scratch.log_weights, buffers.counts, slope)
-    value = _add_means(value, means_start, model.mean_scale, theta, scratch.d_means, slope)
-    if model.std_kind != FIXED:
-        if with_gradient:
-            _add_slopes_of_stds(stds_start, model, theta, log_stds, choleskys, d_choleskys, slope)
-        value = _add_prior_of_stds(value, stds_start, vine_start, model, theta, slope)
-    if not model.diagonal:
-        if with_gradient:
-            _add_slopes_of_vine(vine_start, model.shared, log_stds, factors, partial, residual, d_choleskys, slope)
-        n_vines = 1 if model.shared else K
-        value = _add_prior_of_vine(value, vine_start, n_vines, model.constants[1], partial, theta, slope)
-
+    value = _add_priors(value, vine_start, with_gradient, model, kernel.counts, scratch)
     carray(value_pointer, (1,))[0] = value
-    finite = not with_gradient or _fill_gradient_of_z(slope, scale, carray(gradient_pointer, (P,)))
+    finite = not with_gradient or _fill_gradient_of_z(scratch.slope, scale, carray(gradient_pointer, (P,)))
     memory[0] = value  # the views above do not keep the memory alive; this does
     if not finite:
         return _GRADIENT_NOT_FINITE
