@@ -7,7 +7,7 @@ from . import results as results
 from .analysis import Analysis as Analysis
 from .analysis import analyze as analyze
 from .bayes.model.prior import Prior as Prior
-from .bayes.model.pymc_model import build_model as build_model
+from .bayes.pymc.model import build_model as build_model
 from .bayes.sampling.sample import sample_posterior as sample_posterior
 from .bayes.sampling.sample_model import sample_model as sample_model
 from .comparison.compare import compare as compare

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from bayesgmm.bayes.model.pymc_model import build_model
+from bayesgmm.bayes.pymc.model import build_model
 from bayesgmm.bayes.sampling.sample import sample_posterior
 from bayesgmm.bayes.sampling.sample_model import sample_model
 from bayesgmm.comparison.compare import compare

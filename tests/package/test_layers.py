@@ -30,23 +30,14 @@ FLOORS = {
         "__init__ __main__",
     ),
     "em": ("runs", "search", "uncertainty", "result", "fit", "path", "__init__"),
-    "bayes": ("model", "modes", "sampling", "__init__"),
+    "bayes": ("model", "pymc modes", "sampling", "__init__"),
     "posterior": ("draws", "labels partition prediction", "diagnosis", "__init__"),
 }
 # Where each heavy library may be imported: a module, or every module of a folder.
 DOORS = {
-    "pymc": (
-        "bayes/model/pymc_model.py",
-        "bayes/sampling/pymc_target.py",
-        "bayes/sampling/whitened.py",
-        "bayes/sampling/sample_model.py",
-    ),
-    "pytensor": (
-        "bayes/model/pymc_model.py",
-        "bayes/model/pytensor_op.py",
-        "bayes/sampling/pymc_target.py",
-        "bayes/sampling/whitened.py",
-    ),
+    # The other two only name the type of a model.
+    "pymc": ("bayes/pymc/", "bayes/sampling/pymc_target.py", "bayes/sampling/sample_model.py"),
+    "pytensor": ("bayes/pymc/",),
     "nutpie": ("bayes/sampling/nuts.py",),
     "arviz": ("draw_statistics.py", "plots/sampling.py"),
     "arviz_stats": ("draw_statistics.py",),
@@ -215,6 +206,8 @@ WRONG = {
     "a name of the whole package": ("em/fit.py", "from bayesgmm import analyze"),
     "the kernel to the mixture": ("kernel/rows.py", "from bayesgmm.mixture.parameters import MixtureParameters"),
     "PyMC outside bayes": ("em/fit.py", "import pymc as pm"),
+    "PyMC beside its door": ("bayes/sampling/pymc_target.py", "import pymc as pm"),
+    "the modes to PyMC's folder": ("bayes/modes/wrong.py", "from bayesgmm.bayes.pymc.model import build_model"),
     "PyTensor in the kernel": ("kernel/passes.py", "import pytensor.tensor as pt"),
     "nutpie beside its door": ("bayes/sampling/gibbs.py", "import nutpie"),
     "ArviZ beside its door": ("posterior/labels/align.py", "import arviz as az"),

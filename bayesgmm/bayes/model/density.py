@@ -1,70 +1,70 @@
-"""The default model's log posterior in unconstrained space, and the way there and back.
+"""The default model's log posterior of one data set, in unconstrained space, and the way there and back.
 
-The same density as `build_model`'s, in the same unconstrained space and parameter order (tests hold the two
-together), without PyTensor's compiler.
+It is the density of `build_model`, in the same unconstrained space and parameter order (tests compare the two), without
+PyTensor's compiler.
 """
 
 import ctypes
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammaln, logit, softmax
 
 from bayesgmm.bayes.model import log_posterior
-from bayesgmm.bayes.model.log_posterior import FIXED, INTERVAL, LOG_SCALE, STD_ROWS
+from bayesgmm.bayes.model.arguments import ModelArrays, Switches, make_header
 from bayesgmm.bayes.model.prior import Prior
-from bayesgmm.bayes.model.std_priors import Fixed, Uniform
-from bayesgmm.frozen import freeze
+from bayesgmm.bayes.model.rows_pass import rows_function
+from bayesgmm.bayes.model.std_priors import FIXED, INTERVAL, STD_ROWS
+from bayesgmm.bayes.model.variables import VINE, natural_values, std_name
 from bayesgmm.kernel.rows import Rows
-from bayesgmm.mixture.covariance import FULL, SPHERICAL, TIED, VINE_VARIABLE, CovarianceStructure, stds_and_correlations
+from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, RowArray
 
 _DOUBLES = ctypes.POINTER(ctypes.c_double)
+# `unconstrain` keeps standard deviations this far inside the bounds of a uniform prior, as a share of their distance:
+# a start on a bound would be at infinity.
+_INSIDE_BOUNDS = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class MixtureDensity:
-    """The posterior of a mixture given rows, in unconstrained space.
+    """The log posterior density of a mixture of n_components Gaussians given rows, in unconstrained space.
 
-    values (N, D) float64 or float32, C order; prior with one value a feature.
+    Rows hold (N, D) float64 or float32 values in C order; the prior has one value per feature (`MixtureDensity.of`
+    brings it there). A call returns the log density and its gradient. theta (P,) is laid out as `shapes` says.
     """
 
     rows: Rows
     n_components: int
     structure: CovarianceStructure
     prior: Prior
-    _std_kind: int = field(init=False, repr=False)
-    _arrays: tuple[FloatArray, ...] = field(init=False, repr=False)
+    _arrays: ModelArrays = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        prior, D = self.prior, self.rows.n_features
-        if isinstance(prior.std, Fixed):
-            kind, std = FIXED, np.log(np.asarray(prior.std.value))[np.newaxis]
-        elif isinstance(prior.std, Uniform):
-            kind, std = INTERVAL, np.stack([np.asarray(prior.std.lower), np.asarray(prior.std.upper)])
-        else:
-            kind, std = LOG_SCALE, prior.std.log_scale_coefficients()
-        padded = np.zeros((STD_ROWS, D))
-        padded[: len(std)] = std.reshape(len(std), -1)
-        arrays = (
-            self.rows.origin,
-            np.array(prior.mean_location, dtype=np.float64),
-            np.array(prior.mean_scale, dtype=np.float64),
-            padded,
-            np.array([prior.concentration, prior.correlation_eta, self._log_constant()]),
+        table = np.zeros((STD_ROWS, self.rows.n_features))
+        coefficients = self.prior.std.coefficients()
+        table[: len(coefficients)] = coefficients.reshape(len(coefficients), -1)
+        constants = np.array([self.prior.concentration, self.prior.correlation_eta, self._log_constant()])
+        arrays = ModelArrays(
+            np.array(self.rows.origin),  # a copy, writable as the other arrays are: compiled code knows one type
+            np.array(self.prior.mean_location, dtype=np.float64),
+            np.array(self.prior.mean_scale, dtype=np.float64),
+            table,
+            constants,
         )
-        freeze(self, _std_kind=kind, _arrays=arrays)
+        object.__setattr__(self, "_arrays", arrays)
 
     @classmethod
     def of(cls, rows: Rows, n_components: int, structure: CovarianceStructure, prior: Prior) -> "MixtureDensity":
+        """Return the density under a prior that may have one value for all features."""
         return cls(rows, n_components, structure, prior.for_features(rows.n_features, structure))
 
     @property
-    def values(self) -> NDArray[Any]:
+    def values(self) -> RowArray:
+        """The rows (N, D)."""
         return self.rows.values
 
     @property
@@ -73,78 +73,84 @@ class MixtureDensity:
         K, D = self.n_components, self.values.shape[1]
         pairs = D * (D - 1) // 2
         shapes: dict[str, tuple[int, ...]] = {"weights": (K - 1,), "means": (K, D)}
-        if self._std_kind != FIXED:
-            shapes[self.structure.std_variable] = (
+        if self.switches.std_kind != FIXED:
+            shapes[std_name(self.structure)] = (
                 (D,) if self.structure.shared else (K,) if self.structure.spherical else (K, D)
             )
-        if self.structure.vine_variable and pairs:
-            shapes[self.structure.vine_variable] = (pairs,) if self.structure.shared else (K, pairs)
+        if not self.structure.diagonal and pairs:
+            shapes[VINE] = (pairs,) if self.structure.shared else (K, pairs)
         return shapes
 
     @property
     def n_dim(self) -> int:
+        """P, the number of unconstrained parameters."""
         return sum(prod(shape) for shape in self.shapes.values())
 
     @property
-    def switches(self) -> tuple[bool, bool, bool, int]:
+    def switches(self) -> Switches:
+        """The structure and the kind of the prior of standard deviations, as compiled code reads them."""
         s = self.structure
-        return s.diagonal or self.values.shape[1] == 1, s.shared, s.spherical, self._std_kind
+        return Switches(s.diagonal or self.values.shape[1] == 1, s.shared, s.spherical, self.prior.std.kind)
 
     @property
-    def arrays(self) -> tuple[FloatArray, ...]:
-        """Origin (D,), prior's location and scale of means (D,), its table of standard deviations, and three numbers.
-
-        See `log_posterior.header`.
-        """
+    def arrays(self) -> ModelArrays:
+        """Origin, prior and constants, as compiled code reads them."""
         return self._arrays
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
-        """Log posterior density and gradient (P,) at theta (P,)."""
+        """Return the log posterior density and its gradient (P,) at theta (P,)."""
         P = self.n_dim
         header, _kept = self.user_data(np.zeros(P), np.ones(P))
         gradient = np.empty(P)
         return _evaluate(header, np.ascontiguousarray(theta, dtype=np.float64), gradient), gradient
 
     def widths(self, theta: FloatArray) -> FloatArray:
-        """(P,) about how wide the posterior is along each parameter: what it would be around a mode at theta (P,) if it
-        were known which component each row is from, the other parameters fixed.
+        """Return the approximate posterior width (P,) of each parameter around a mode at theta (P,).
 
-        Second derivatives of the log-likelihood of n_k = N w_k normal rows in each component: for the simplex
-        transform's numbers N (w_k + w_K - (w_k - w_K)^2); for means n_k (Sigma_k^-1)_dd; for log standard deviations
-        n_k (1 + (R_k^-1)_dd), R_k the correlations; for partial correlations p, as if there were two features,
-        n_k (1 + p^2) / (1 - p^2)^2.
+        These are the conditional standard deviations, the other parameters fixed, that the posterior would have if the
+        component of each row were known. They follow from the second derivatives of the log-likelihood with
+        n_k = N w_k normal rows in component k:
+
+        - simplex numbers: N (w_k + w_K - (w_k - w_K)^2);
+        - means: n_k (Sigma_k^-1)_dd;
+        - log standard deviations: n_k (1 + (R_k^-1)_dd), R_k the correlations;
+        - partial correlations p: n_k (1 + p^2) / (1 - p^2)^2, which is exact for two features.
         """
         values = {name: value[0] for name, value in self.constrain(theta[np.newaxis]).items()}
-        _, _, mean_scale, std, _ = self._arrays
-        w, stds, shapes = values["weights"], values["stds"], self.shapes
-        rows = len(self.values) * w
+        weights, stds, shapes = values["weights"], values["stds"], self.shapes
+        n_rows = len(self.values) * weights
         precisions = np.einsum("kdd->kd", np.linalg.inv(values["correlations"]))
-        information = [len(self.values) * (w[:-1] + w[-1] - np.square(w[:-1] - w[-1]))]
-        information.append(rows[:, np.newaxis] * precisions * np.square(mean_scale / stds))
-        if self._std_kind != FIXED:
-            of_stds = rows[:, np.newaxis] * (1 + precisions)
-            if self._std_kind == INTERVAL:
-                lower, upper = std[:2]
-                of_stds *= np.square((stds - lower) * (upper - stds) / (upper - lower) / stds)
-            shared, spherical = self.structure.shared, self.structure.spherical
-            information.append(of_stds.sum(axis=0) if shared else of_stds.sum(axis=1) if spherical else of_stds)
-        if VINE_VARIABLE in shapes:
-            n_vine = prod(shapes[VINE_VARIABLE])
-            p = np.tanh(0.5 * theta[len(theta) - n_vine :].reshape(shapes[VINE_VARIABLE]))
-            n = rows.sum() if self.structure.shared else rows[:, np.newaxis]
+        of_weights = len(self.values) * (weights[:-1] + weights[-1] - np.square(weights[:-1] - weights[-1]))
+        of_means = n_rows[:, np.newaxis] * precisions * np.square(self.arrays.mean_scale / stds)
+        information = [of_weights, of_means]
+        if self.switches.std_kind != FIXED:
+            information.append(self._information_of_stds(n_rows[:, np.newaxis] * (1 + precisions), stds))
+        if VINE in shapes:
+            p = np.tanh(0.5 * theta[len(theta) - prod(shapes[VINE]) :].reshape(shapes[VINE]))
+            n = n_rows.sum() if self.structure.shared else n_rows[:, np.newaxis]
             information.append(n * 0.25 * (1 + np.square(p)))  # dp / dtheta = (1 - p^2) / 2
-        # Of the priors, which the unconstrained space is scaled to, it is about 1.
+        # The prior contributes about 1 to each entry, because it standardises the unconstrained parameters.
         return 1 / np.sqrt(1 + np.concatenate([np.ravel(piece) for piece in information]))
 
+    def _information_of_stds(self, of_log_stds: FloatArray, stds: FloatArray) -> FloatArray:
+        """Return the information on theta's standard deviations, from that on log standard deviations (K, D)."""
+        information = of_log_stds
+        if self.switches.std_kind == INTERVAL:
+            lower, upper = self.arrays.std_table[:2]
+            information = information * np.square((stds - lower) * (upper - stds) / (upper - lower) / stds)
+        if self.structure.shared:
+            return np.asarray(information.sum(axis=0))
+        return np.asarray(information.sum(axis=1)) if self.structure.spherical else information
+
     def log_priors(self, thetas: FloatArray) -> FloatArray:
-        """(S,) what the log posterior is without its rows, Jacobian included, at thetas (S, P)."""
+        """Return the log prior densities (S,) at thetas (S, P), Jacobian included."""
         return self._values(thetas, self.values[:0])
 
     def log_posteriors(self, thetas: FloatArray) -> FloatArray:
-        """(S,) at thetas (S, P)."""
+        """Return the log posterior densities (S,) at thetas (S, P), Jacobian included."""
         return self._values(thetas, self.values)
 
-    def _values(self, thetas: FloatArray, rows: NDArray[Any]) -> FloatArray:
+    def _values(self, thetas: FloatArray, rows: RowArray) -> FloatArray:
         S, P = thetas.shape
         header, _kept = self.user_data(np.zeros(P), np.ones(P), rows, value_only=True)
         values = np.empty(S)
@@ -153,55 +159,70 @@ class MixtureDensity:
         return values
 
     def user_data(
-        self, centre: FloatArray, scale: FloatArray, rows: NDArray[Any] | None = None, *, value_only: bool = False
-    ) -> tuple[NDArray[np.int64], tuple[NDArray[Any], ...]]:
-        """The header for the C function at centre + scale z, and the arrays it points to, which must outlive it.
+        self, centre: FloatArray, scale: FloatArray, rows: RowArray | None = None, *, value_only: bool = False
+    ) -> tuple[NDArray[np.int64], tuple[RowArray, ...]]:
+        """Return the header for the C function at theta = centre + scale z, and the arrays that must outlive it.
 
-        centre (P,); scale (P,) or (P, P); rows: others than `values`; value_only: the gradient is not wanted.
+        centre (P,); scale (P,) or (P, P); rows: used instead of `values`; value_only: the gradient is not computed.
         """
         rows = self.values if rows is None else rows
         centre, scale = np.ascontiguousarray(centre), np.ascontiguousarray(scale)
-        header = log_posterior.header(
-            self.n_dim, self.n_components, self.switches, rows, self._arrays, centre, scale, value_only
+        header = make_header(
+            self.n_components,
+            self.switches,
+            self.arrays,
+            rows,
+            rows_function(rows.dtype).address,
+            centre,
+            scale,
+            value_only=value_only,
         )
-        return header, (rows, *self._arrays, centre, scale)
+        return header, (rows, *self.arrays, centre, scale)
 
     def constrain(self, thetas: FloatArray) -> dict[str, FloatArray]:
-        """Weights (S, K), means, stds (S, K, D), correlations, covariances (S, K, D, D) of draws thetas (S, P)."""
+        """Return the mixtures at thetas (S, P).
+
+        They are weights (S, K), means and stds (S, K, D), correlations and covariances (S, K, D, D).
+        """
         S, K, D = len(thetas), self.n_components, self.values.shape[1]
-        _, location, mean_scale, std, _ = self._arrays
         ends = np.cumsum([prod(shape) for shape in self.shapes.values()])[:-1]
         pieces = zip(self.shapes.items(), np.split(thetas, ends, axis=1), strict=True)
         free = {name: piece.reshape(S, *shape) for (name, shape), piece in pieces}
         u = free["weights"]
         weights = softmax(np.concatenate([u, -u.sum(axis=1, keepdims=True)], axis=1), axis=1)
-        if self._std_kind == FIXED:
-            of_std = np.exp(std[0])
-        else:
-            t = free[self.structure.std_variable]
-            t = t[:, np.newaxis] if self.structure.shared else t[..., np.newaxis] if self.structure.spherical else t
-            of_std = std[0] * expit(-t) + std[1] * expit(t) if self._std_kind == INTERVAL else np.exp(t)
-        stds = _of_shape(of_std, (S, K, D))
-        vine = free.get(VINE_VARIABLE)
-        if vine is None:
-            factors = np.eye(D)
-        else:
-            factors = _vine_choleskys(vine[:, np.newaxis] if self.structure.shared else vine, D)
-        # Small products are faster of arrays that lie in order.
-        of_correlations = factors @ np.ascontiguousarray(np.swapaxes(factors, -1, -2))
-        correlations = _of_shape(of_correlations, (S, K, D, D))
+        stds = _repeated(self._stds(free), (S, K, D))
+        correlations = _repeated(self._correlations(free.get(VINE)), (S, K, D, D))
         covariances = correlations * stds[..., :, np.newaxis]
         covariances *= stds[..., np.newaxis, :]
         return {
             "weights": weights,
-            "means": location + mean_scale * free["means"],
+            "means": self.arrays.mean_location + self.arrays.mean_scale * free["means"],
             "stds": stds,
             "correlations": correlations,
             "covariances": covariances,
         }
 
+    def _stds(self, free: dict[str, FloatArray]) -> FloatArray:
+        """Return standard deviations in a shape that broadcasts to (S, K, D)."""
+        table, std_kind = self.arrays.std_table, self.switches.std_kind
+        if std_kind == FIXED:
+            return np.asarray(np.exp(table[0]))
+        t = free[std_name(self.structure)]
+        t = t[:, np.newaxis] if self.structure.shared else t[..., np.newaxis] if self.structure.spherical else t
+        return np.asarray(table[0] * expit(-t) + table[1] * expit(t) if std_kind == INTERVAL else np.exp(t))
+
+    def _correlations(self, vine: FloatArray | None) -> FloatArray:
+        """Return correlations in a shape that broadcasts to (S, K, D, D)."""
+        D = self.values.shape[1]
+        if vine is None:
+            factors = np.eye(D)
+        else:
+            factors = _vine_choleskys(vine[:, np.newaxis] if self.structure.shared else vine, D)
+        # NumPy multiplies small matrices faster if both are contiguous.
+        return np.asarray(factors @ np.ascontiguousarray(np.swapaxes(factors, -1, -2)))
+
     def unconstrain(self, parameters: MixtureParameters) -> FloatArray:
-        """Theta (P,) of a mixture, its covariances brought to the structure first."""
+        """Return theta (P,) of a mixture, whose covariances are projected onto the structure first."""
         natural, pieces = natural_values(parameters, self.structure), []
         for name in self.shapes:
             value = natural[name]
@@ -210,18 +231,18 @@ class MixtureDensity:
                 value = (log_weights - log_weights.mean())[:-1]
             elif name == "means":
                 value = (value - np.asarray(self.prior.mean_location)) / np.asarray(self.prior.mean_scale)
-            elif name == VINE_VARIABLE:
+            elif name == VINE:
                 value = logit(value)
-            elif isinstance(self.prior.std, Uniform):
-                lower, upper = np.asarray(self.prior.std.lower), np.asarray(self.prior.std.upper)
-                value = logit(np.clip((value - lower) / (upper - lower), 1e-3, 1 - 1e-3))
+            elif self.switches.std_kind == INTERVAL:
+                lower, upper = self.prior.std.coefficients()
+                value = logit(np.clip((value - lower) / (upper - lower), _INSIDE_BOUNDS, 1 - _INSIDE_BOUNDS))
             else:
                 value = np.log(value)
             pieces.append(np.ravel(value))
         return np.concatenate(pieces) if pieces else np.empty(0)
 
     def _log_constant(self) -> float:
-        """What the densities of weights, means and partial correlations have that does not depend on theta."""
+        """Return the part of the log density of weights, means and partial correlations that theta does not change."""
         K, D = self.n_components, self.values.shape[1]
         a, eta = self.prior.concentration, self.prior.correlation_eta
         constant = gammaln(K * a) - K * gammaln(a) + np.log(K) - 0.5 * K * D * np.log(2 * np.pi)
@@ -232,7 +253,7 @@ class MixtureDensity:
 
 
 def _evaluate(header: NDArray[np.int64], theta: FloatArray, gradient: FloatArray) -> float:
-    """The value at theta (P,) by the C function that the sampler calls; its gradient (P,) into `gradient`."""
+    """Return the log density at theta (P,) and fill the gradient (P,), with the C function that nutpie calls."""
     value = ctypes.c_double()
     log_posterior.whitened_log_posterior().ctypes(
         len(theta),
@@ -244,42 +265,21 @@ def _evaluate(header: NDArray[np.int64], theta: FloatArray, gradient: FloatArray
     return value.value
 
 
-def _of_shape(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Values that may be fewer, which are repeated: what components or features share."""
+def _repeated(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """Return values of this shape; those that components or features share are repeated."""
     return values if values.shape == shape else np.array(np.broadcast_to(values, shape))
 
 
 def _vine_choleskys(t: FloatArray, n_features: int) -> FloatArray:
-    """Cholesky factors (..., D, D) of the correlations whose vine has the logits t (..., D (D - 1) / 2), row by row."""
+    """Return Cholesky factors (..., D, D) of correlations from the vine's logits t (..., D (D - 1) / 2), row by row."""
     half = np.exp(-0.5 * np.abs(t))
-    partial, rest = np.tanh(0.5 * t), 2 * half / (1 + np.square(half))  # rest = sqrt(1 - partial^2)
+    partial, complements = np.tanh(0.5 * t), 2 * half / (1 + np.square(half))  # complements = sqrt(1 - partial^2)
     factors = np.zeros((*t.shape[:-1], n_features, n_features))
     factors[..., 0, 0] = 1.0
     for i in range(1, n_features):
         row = slice(i * (i - 1) // 2, i * (i + 1) // 2)
-        left = np.cumprod(rest[..., row], axis=-1)
+        residual = np.cumprod(complements[..., row], axis=-1)
         factors[..., i, 0] = partial[..., row.start]
-        factors[..., i, 1:i] = partial[..., row][..., 1:] * left[..., :-1]
-        factors[..., i, i] = left[..., -1]
+        factors[..., i, 1:i] = partial[..., row][..., 1:] * residual[..., :-1]
+        factors[..., i, i] = residual[..., -1]
     return factors
-
-
-def natural_values(parameters: MixtureParameters, structure: CovarianceStructure) -> dict[str, FloatArray]:
-    """What each free variable of `build_model` is for a given mixture."""
-    weights = np.maximum(parameters.weights, 1e-8)
-    weights = weights / weights.sum()
-    covariances = structure.project(parameters.covariances * weights[:, np.newaxis, np.newaxis], weights)
-    stds, correlations = stds_and_correlations(covariances)
-    factors = np.linalg.cholesky(correlations)
-    rows, columns = np.tril_indices(parameters.n_features, -1)
-    squares = np.square(factors)
-    rest = np.sqrt(np.maximum(1 - np.cumsum(squares, axis=2) + squares, 1e-300))
-    vine = np.clip((1 + factors[:, rows, columns] / rest[:, rows, columns]) / 2, 1e-9, 1 - 1e-9)
-    return {
-        "weights": weights,
-        "means": np.asarray(parameters.means),
-        FULL.std_variable: stds,
-        TIED.std_variable: stds[0],
-        SPHERICAL.std_variable: stds[:, 0],
-        VINE_VARIABLE: vine[0] if structure.shared else vine,
-    }

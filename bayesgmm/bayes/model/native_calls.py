@@ -1,4 +1,6 @@
-"""Addresses in compiled code: numbers behind them, and C functions called by them."""
+"""Addresses in compiled code: pointers to the numbers at an address, and calls of the C functions at an address."""
+
+from typing import Any
 
 from llvmlite import ir
 from numba import types
@@ -6,39 +8,45 @@ from numba.extending import intrinsic
 
 
 @intrinsic
-def doubles_at(typingctx, address):
-    def codegen(context, builder, signature, arguments):
+def doubles_at(typingctx: Any, address: Any) -> Any:
+    """Return the address as a pointer to float64, for `numba.carray`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], ir.DoubleType().as_pointer())
 
     return types.CPointer(types.float64)(types.int64), codegen
 
 
 @intrinsic
-def singles_at(typingctx, address):
-    def codegen(context, builder, signature, arguments):
+def singles_at(typingctx: Any, address: Any) -> Any:
+    """Return the address as a pointer to float32, for `numba.carray`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], ir.FloatType().as_pointer())
 
     return types.CPointer(types.float32)(types.int64), codegen
 
 
 @intrinsic
-def call_rows(typingctx, function, first, second):
-    """Double function(void *first, void *second), all three given as addresses: `log_posterior.rows_function`."""
+def call_rows(typingctx: Any, function: Any, user_data: Any, kernel_address: Any) -> Any:
+    """Call `log_posterior.rows_function`, double(void *user_data, int64 kernel_address); all three are addresses."""
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.DoubleType(), [pointer, pointer])
+        kind = ir.FunctionType(ir.DoubleType(), [pointer, ir.IntType(64)])
         function = builder.inttoptr(arguments[0], kind.as_pointer())
-        return builder.call(function, [builder.inttoptr(argument, pointer) for argument in arguments[1:]])
+        return builder.call(function, [builder.inttoptr(arguments[1], pointer), arguments[2]])
 
     return types.float64(types.int64, types.int64, types.int64), codegen
 
 
 @intrinsic
-def call_density(typingctx, function, n_dim, theta, gradient, value, user_data):
-    """`log_posterior.whitened_log_posterior` by its address; arrays and `user_data` as addresses."""
+def call_density(
+    typingctx: Any, function: Any, n_dim: Any, theta: Any, gradient: Any, value: Any, user_data: Any
+) -> Any:
+    """Call `log_posterior.whitened_log_posterior`; the function, the arrays and `user_data` are addresses."""
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         integer, double, pointer = ir.IntType(64), ir.DoubleType().as_pointer(), ir.IntType(8).as_pointer()
         kinds = [integer, double, double, double, pointer]
         function = builder.inttoptr(arguments[0], ir.FunctionType(integer, kinds).as_pointer())

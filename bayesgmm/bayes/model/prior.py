@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from bayesgmm.bayes.model.std_priors import LogNormal, StdPrior
 from bayesgmm.display.cards import Card, Displayed, Grid, hidden_in_words, rows_shown
 from bayesgmm.errors import InputError
-from bayesgmm.frozen import freeze
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
@@ -19,13 +18,28 @@ from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_numbers
 
 
+class PriorFields(TypedDict, total=False):
+    """The fields of `Prior`, as keyword arguments that change some of the defaults."""
+
+    mean_location: ArrayLike
+    mean_scale: ArrayLike
+    std: StdPrior
+    concentration: float
+    correlation_eta: float
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Prior(Displayed):
     """Prior of a Gaussian mixture, in the units of the data; the same for every component.
 
-    weights ~ Dirichlet(concentration); means ~ Normal(mean_location, mean_scale), features independent;
-    covariance = diag(sd) R diag(sd) with sd ~ `std` and R ~ LKJ(correlation_eta) (Lewandowski, Kurowicka and Joe 2009,
-    doi:10.1016/j.jmva.2009.04.008).
+    weights ~ Dirichlet(a, ..., a) with a = `concentration`;
+
+    means: mu_kd ~ Normal(`mean_location`_d, `mean_scale`_d), independent;
+
+    covariances: Sigma_k = diag(sd_k) R_k diag(sd_k), with sd_kd ~ `std` and R_k ~ LKJ(eta), eta = `correlation_eta`,
+    whose density is proportional to det(R)^(eta - 1) (Lewandowski, Kurowicka and Joe 2009,
+    doi:10.1016/j.jmva.2009.04.008). Tied covariances are one Sigma for all components, diagonal ones have R = I, and
+    spherical ones have one sd per component too.
 
     Parameters
     ----------
@@ -37,7 +51,7 @@ class Prior(Displayed):
     Raises
     ------
     InputError
-        A value is not finite or, where it must be, not positive.
+        A value is not finite, or not positive where it has to be.
 
     Examples
     --------
@@ -58,30 +72,34 @@ class Prior(Displayed):
 
     def __post_init__(self) -> None:
         for name in ("mean_location", "mean_scale", "concentration", "correlation_eta"):
-            value = np.array(as_numbers(getattr(self, name), f"Prior.{name}"))
-            scalar = name in ("concentration", "correlation_eta")
-            if value.ndim > (0 if scalar else 1) or value.size == 0 or not np.isfinite(value).all():
-                raise InputError(
-                    f"Prior.{name} must be finite, one number{'' if scalar else ' or one a feature'}; "
-                    f"received {value.tolist()}."
-                )
-            if name != "mean_location" and not (value > 0).all():
-                raise InputError(f"Prior.{name} must be above 0; received {value.tolist()}.")
-            freeze(self, **{name: float(value) if scalar else value})
+            self._check(name, is_number=name in ("concentration", "correlation_eta"))
         if not isinstance(self.std, StdPrior):
             raise InputError(
                 f"Prior.std must be a prior of standard deviations such as LogNormal(median=1.0); "
                 f"received {self.std!r}."
             )
 
+    def _check(self, name: str, *, is_number: bool) -> None:
+        """Check a numeric field, and replace it by a float or a read-only copy."""
+        value = np.array(as_numbers(getattr(self, name), f"Prior.{name}"))
+        if value.ndim > (0 if is_number else 1) or value.size == 0 or not np.isfinite(value).all():
+            raise InputError(
+                f"Prior.{name} must be finite, one number{'' if is_number else ' or one per feature'}; "
+                f"received {value.tolist()}."
+            )
+        if name != "mean_location" and not (value > 0).all():
+            raise InputError(f"Prior.{name} must be above 0; received {value.tolist()}.")
+        value.flags.writeable = False
+        object.__setattr__(self, name, float(value) if is_number else value)
+
     def _card(self) -> Card:
         columns = {"mean's location": self.mean_location, "mean's scale": self.mean_scale}
         columns |= {f"sd's {field.name}": getattr(self.std, field.name) for field in fields(self.std)}
         arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(value)) for value in columns.values()))
-        n, of_one = len(arrays[0]), all(np.ndim(value) == 0 for value in columns.values())
+        n, is_common = len(arrays[0]), all(np.ndim(value) == 0 for value in columns.values())
         shown = rows_shown(n)
         rows = [
-            ["every feature" if of_one else f"feature {i}", *(f"{array[i]:.5g}" for array in arrays)]
+            ["every feature" if is_common else f"feature {i}", *(f"{array[i]:.5g}" for array in arrays)]
             for i in range(shown)
         ]
         missing = [f"Not shown: {text}." for text in hidden_in_words(n, shown, "feature")]
@@ -93,9 +111,9 @@ class Prior(Displayed):
         )
 
     def expression(self) -> str:
-        """The call that makes this prior, every digit of it."""
+        """Return the Python call that makes this prior, with every digit."""
 
-        def call(value: Any) -> str:
+        def call(value: object) -> str:
             if not isinstance(value, Prior | StdPrior):
                 return repr(np.asarray(value).tolist())
             arguments = ", ".join(f"{field.name}={call(getattr(value, field.name))}" for field in fields(value))
@@ -104,18 +122,18 @@ class Prior(Displayed):
         return call(self)
 
     @classmethod
-    def for_data(cls, X: ArrayLike, covariance: str = "full", **changes: Any) -> "Prior":
+    def for_data(cls, X: ArrayLike, covariance: str = "full", **changes: Unpack[PriorFields]) -> "Prior":
         """Weakly informative defaults from the data's location and spread.
 
         Means: Normal around the middle of each feature's range, with the range as standard deviation (Richardson and
-        Green 1997, doi:10.1111/1467-9868.00095). Standard deviations: log-normal with the median at half the
-        feature's standard deviation and a spread of e on either side. Weights and correlations: uniform.
+        Green 1997, doi:10.1111/1467-9868.00095). Standard deviations: log-normal with the median at half the feature's
+        standard deviation, and standard deviation 1 of the logarithm. Weights and correlations: uniform.
 
         Parameters
         ----------
         X : (n_samples, n_features) array or data frame.
-        covariance : structure; "spherical" has one standard deviation for all features.
-        **changes : fields of `Prior` to set otherwise.
+        covariance : "full", "tied", "diag" or "spherical"; "spherical" has one standard deviation for all features.
+        **changes : fields of `Prior` that replace the defaults.
 
         Returns
         -------
@@ -136,26 +154,29 @@ class Prior(Displayed):
         return cls.for_rows(as_rows(X), structure_named(covariance), **changes)
 
     @classmethod
-    def for_rows(cls, rows: Rows, structure: CovarianceStructure, **changes: Any) -> "Prior":
-        """`for_data` of rows that were checked before."""
+    def for_rows(cls, rows: Rows, structure: CovarianceStructure, **changes: Unpack[PriorFields]) -> "Prior":
+        """Return the defaults of `for_data` for rows that have been checked."""
         low, high = (np.asarray(f(rows.values, axis=0), dtype=np.float64) for f in (np.min, np.max))
         span = high - low
         middle = low + span / 2
         stds = np.sqrt(np.diagonal(total_covariance(rows)))
-        median = np.sqrt(np.mean(np.square(stds))) / 2 if _is_spherical(structure) else stds / 2
-        values: dict[str, Any] = {"mean_location": middle, "mean_scale": span, "std": LogNormal(median)}
+        median = np.sqrt(np.mean(np.square(stds))) / 2 if structure.spherical else stds / 2
         unknown = set(changes) - {field.name for field in fields(cls)}
         if unknown:
             raise InputError(
                 f"Prior has no field {', '.join(sorted(unknown))}; its fields are "
                 f"{', '.join(f.name for f in fields(cls))}."
             )
-        return cls(**(values | changes))
+        defaults = PriorFields(mean_location=middle, mean_scale=span, std=LogNormal(median))
+        return cls(**(defaults | changes))
 
     def for_features(self, n: int, structure: CovarianceStructure) -> "Prior":
-        """The same prior with one value a feature where it has one a feature, checked against `structure`."""
+        """Return the same prior with one value per feature, checked against the structure.
 
-        def one_a_feature(name: str, numbers: ArrayLike) -> FloatArray:
+        Under spherical covariances the prior of standard deviations has single numbers instead.
+        """
+
+        def one_per_feature(name: str, numbers: ArrayLike) -> FloatArray:
             value = np.asarray(numbers, dtype=np.float64)
             if value.ndim and value.shape != (n,):
                 raise InputError(f"Prior.{name} must be one number or have shape ({n},); it has shape {value.shape}.")
@@ -163,16 +184,20 @@ class Prior(Displayed):
 
         return replace(
             self,
-            mean_location=one_a_feature("mean_location", self.mean_location),
-            mean_scale=one_a_feature("mean_scale", self.mean_scale),
-            std=self.std.common() if _is_spherical(structure) else self.std.for_features(n),
+            mean_location=one_per_feature("mean_location", self.mean_location),
+            mean_scale=one_per_feature("mean_scale", self.mean_scale),
+            std=self.std.common() if structure.spherical else self.std.for_features(n),
         )
 
     def log_density(self, values: Mapping[str, FloatArray], structure: CovarianceStructure) -> FloatArray:
-        """(...,) log prior density of the weights, means, standard deviations and correlations, up to a constant.
+        """Return the log prior density (...,) of weights, means, standard deviations and correlations.
 
-        values: weights (..., K), means, stds (..., K, D), correlations (..., K, D, D); of what components or features
-        share, the first counts. Fixed standard deviations add nothing.
+        It is up to a constant; fixed standard deviations add nothing.
+
+        Parameters
+        ----------
+        values : weights (..., K), means and stds (..., K, D), correlations (..., K, D, D).
+        structure : of values that components or features share, only the first counts.
         """
         means, stds, correlations = values["means"], values["stds"], values["correlations"]
         if structure.shared:
@@ -188,10 +213,7 @@ class Prior(Displayed):
         return np.asarray(density)
 
 
-def check_prior(prior: Any) -> None:
+def check_prior(prior: object) -> None:
+    """Raise InputError unless the argument is a Prior or None."""
     if prior is not None and not isinstance(prior, Prior):
         raise InputError(f"prior must be a Prior, such as Prior.for_data(X); received {type(prior).__name__}.")
-
-
-def _is_spherical(structure: CovarianceStructure) -> bool:
-    return structure.name == "spherical"

@@ -1,4 +1,4 @@
-"""The prior's density of one number of a mixture."""
+"""The prior's marginal density of one number of a mixture."""
 
 from dataclasses import fields, replace
 
@@ -10,6 +10,7 @@ from bayesgmm.bayes.model.std_priors import StdPrior
 from bayesgmm.mixture.scalars import Scalar
 from bayesgmm.types import FloatArray
 
+# The interval in which each parameter lies.
 SUPPORTS = {
     "weights": (0.0, 1.0),
     "means": (-np.inf, np.inf),
@@ -19,11 +20,11 @@ SUPPORTS = {
 
 
 def marginal_density(prior: Prior, entry: Scalar, x: FloatArray, n_components: int, n_features: int) -> FloatArray:
-    """Density (n,) of a number of a mixture at the points x (n,), inside its support; prior as `for_features` makes it.
+    """Return the prior density (n,) of one number of a mixture at points x (n,) inside its support.
 
-    A weight of a symmetric Dirichlet(a) is Beta(a, (K - 1) a); a correlation of LKJ(eta) is Beta(b, b) on (-1, 1) with
+    A weight of a symmetric Dirichlet(a) is Beta(a, (K - 1) a). A correlation of LKJ(eta) is Beta(b, b) on (-1, 1) with
     b = eta - 1 + D / 2 (Lewandowski, Kurowicka and Joe 2009, section 1, doi:10.1016/j.jmva.2009.04.008). Means and
-    standard deviations are independent of each other.
+    standard deviations are independent of each other. prior: from `Prior.for_features`.
     """
     if entry.parameter == "weights":
         a = prior.concentration
@@ -38,6 +39,6 @@ def marginal_density(prior: Prior, entry: Scalar, x: FloatArray, n_components: i
 
 
 def _of_feature(std: StdPrior, d: int) -> StdPrior:
-    """The prior of one feature's standard deviation, or of that which the features share."""
+    """Return the prior of feature d's standard deviation, or of the one that all features share."""
     values = {field.name: np.ravel(getattr(std, field.name)) for field in fields(std)}
     return replace(std, **{name: value[d if value.size > 1 else 0] for name, value in values.items()})

@@ -10,61 +10,82 @@ from scipy.special import gammaln
 
 from bayesgmm.display.cards import rows_shown
 from bayesgmm.errors import InputError
-from bayesgmm.frozen import freeze
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_numbers
+
+# The kinds of families, as compiled code tells them apart. LOG_SCALE: the unconstrained parameter is log sd. INTERVAL:
+# it is the logit of the position between two bounds. FIXED: there is no parameter.
+LOG_SCALE, INTERVAL, FIXED = 0, 1, 2
+# Rows of the table in which compiled code receives the `coefficients`; it has one column per feature.
+STD_ROWS = 7
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StdPrior:
-    """Prior of a standard deviation; each parameter a number, or (n_features,) one a feature.
+    """Prior of a standard deviation sd, in the units of the data; features and components are independent.
 
-    `distribution` is PyMC's name of the family, `arguments()` its parameters there. Fields are positive.
+    Each parameter is one number, or an array (n_features,) with one number per feature; all are positive. A family
+    sets `distribution`, the name of its PyMC distribution, and overrides `log_scale_coefficients`; a family whose
+    unconstrained parameter is not log sd sets `kind` and overrides `coefficients`.
     """
 
     distribution: ClassVar[str]
+    kind: ClassVar[int] = LOG_SCALE
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = np.array(as_numbers(getattr(self, field.name), f"{type(self).__name__}.{field.name}"))
             if value.ndim > 1 or value.size == 0 or not (np.isfinite(value) & (value > 0)).all():
                 raise InputError(
-                    f"{type(self).__name__}.{field.name} must be finite and above 0, one number or one a feature; "
+                    f"{type(self).__name__}.{field.name} must be finite and above 0, one number or one per feature; "
                     f"received {value.tolist()}."
                 )
-            freeze(self, **{field.name: value})
+            value.flags.writeable = False
+            object.__setattr__(self, field.name, value)
         shapes = {field.name: getattr(self, field.name).shape for field in fields(self)}
         if len({shape for shape in shapes.values() if shape not in ((), (1,))}) > 1:
             raise InputError(
-                f"{type(self).__name__} must have one value, or one a feature, for each parameter; it has shapes "
+                f"{type(self).__name__} must have one value, or one per feature, for each parameter; it has shapes "
                 f"{shapes}."
             )
 
     def __repr__(self) -> str:
-        parts = [f"{name}={_written(getattr(self, name))}" for name in (field.name for field in fields(self))]
+        parts = [f"{name}={_shown(getattr(self, name))}" for name in (field.name for field in fields(self))]
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def arguments(self) -> Mapping[str, FloatArray]:
-        """Keyword arguments of the PyMC distribution."""
+        """Return the keyword arguments of the PyMC distribution."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def log_scale_coefficients(self) -> FloatArray:
-        """The family's density of log sd, for `density.py`: rows v0, c0, c1, c2, c3, c4, c5, one column a feature.
+        """Return the coefficients (7, n_features), or (7,), of the family's log density of log sd.
 
-        log p(log sd) = c0 + c1 u + c2 u^2 + c3 e^u + c4 e^-u + c5 e^2u with u = log sd - v0.
+        The rows are v0, c0, ..., c5 of log p(log sd) = c0 + c1 u + c2 u^2 + c3 e^u + c4 e^-u + c5 e^2u with
+        u = log sd - v0. Compiled code evaluates every family on the log scale by this one formula.
         """
         raise NotImplementedError
 
+    def coefficients(self) -> FloatArray:
+        """Return the table from which compiled code evaluates the density, at most STD_ROWS rows.
+
+        LOG_SCALE: `log_scale_coefficients`; INTERVAL: lower and upper bound; FIXED: the log standard deviation.
+        """
+        return self.log_scale_coefficients()
+
+    def known_value(self) -> FloatArray | None:
+        """Return the standard deviation if the prior fixes it, else None."""
+        return None
+
     def log_density(self, stds: FloatArray) -> FloatArray:
-        """(...,) log density of standard deviations (..., K, D)."""
+        """Return the log density (...,) of standard deviations (..., K, D)."""
         v0, c0, c1, c2, c3, c4, c5 = self.log_scale_coefficients()
         log_stds = np.log(stds)
         u = log_stds - v0
-        of_logs = c0 + c1 * u + c2 * u**2 + c3 * np.exp(u) + c4 * np.exp(-u) + c5 * np.exp(2 * u)
-        return np.asarray((of_logs - log_stds).sum(axis=(-2, -1)))
+        on_log_scale = c0 + c1 * u + c2 * u**2 + c3 * np.exp(u) + c4 * np.exp(-u) + c5 * np.exp(2 * u)
+        return np.asarray((on_log_scale - log_stds).sum(axis=(-2, -1)))
 
     def for_features(self, n: int) -> "StdPrior":
-        """The same prior with every parameter of shape (n,)."""
+        """Return the same prior with every parameter of shape (n,)."""
         try:
             return replace(self, **{f.name: np.broadcast_to(getattr(self, f.name), (n,)) for f in fields(self)})
         except ValueError as error:
@@ -74,7 +95,7 @@ class StdPrior:
             ) from error
 
     def common(self) -> "StdPrior":
-        """The same prior with every parameter a single number, for a standard deviation that features share."""
+        """Return the same prior with single numbers as parameters, for a standard deviation that all features share."""
         values = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -89,7 +110,11 @@ class StdPrior:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LogNormal(StdPrior):
-    """log(sd) ~ Normal(log(median), log_sd). Vanishes at 0 faster than any power of sd.
+    """Log-normal prior: log(sd) ~ Normal(log(median), log_sd).
+
+    p(sd) = exp(-(log(sd / median))^2 / (2 log_sd^2)) / (sd log_sd sqrt(2 pi)) (Johnson, Kotz and Balakrishnan 1994,
+    Continuous univariate distributions 1, chapter 14). It vanishes at 0 faster than any power of sd, so the posterior
+    is proper however many rows are equal.
 
     Parameters
     ----------
@@ -109,16 +134,21 @@ class LogNormal(StdPrior):
     log_sd: ArrayLike = 1.0
 
     def arguments(self) -> Mapping[str, FloatArray]:
+        """Return the keyword arguments of the PyMC distribution."""
         return {"mu": np.log(np.asarray(self.median)), "sigma": np.asarray(self.log_sd)}
 
     def log_scale_coefficients(self) -> FloatArray:
+        """Return the coefficients of the log density of log sd."""
         sigma = np.asarray(self.log_sd)
-        return _rows(np.log(np.asarray(self.median)), c0=-np.log(sigma) - 0.5 * np.log(2 * np.pi), c2=-0.5 / sigma**2)
+        return _table(np.log(np.asarray(self.median)), c0=-np.log(sigma) - 0.5 * np.log(2 * np.pi), c2=-0.5 / sigma**2)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HalfNormal(StdPrior):
-    """sd ~ abs(Normal(0, sigma)). Positive at 0: with two equal rows the posterior is improper.
+    """Half-normal prior: sd = abs(Normal(0, sigma)).
+
+    p(sd) = sqrt(2 / pi) exp(-sd^2 / (2 sigma^2)) / sigma (Johnson, Kotz and Balakrishnan 1994, Continuous univariate
+    distributions 1, chapter 13). It is positive at 0: with two equal rows the posterior is improper.
 
     Parameters
     ----------
@@ -138,14 +168,17 @@ class HalfNormal(StdPrior):
     sigma: ArrayLike
 
     def log_scale_coefficients(self) -> FloatArray:
-        return _rows(np.log(np.asarray(self.sigma)), c0=0.5 * np.log(2 / np.pi), c1=1.0, c5=-0.5)
+        """Return the coefficients of the log density of log sd."""
+        return _table(np.log(np.asarray(self.sigma)), c0=0.5 * np.log(2 / np.pi), c1=1.0, c5=-0.5)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Gamma(StdPrior):
-    """sd ~ Gamma(alpha, beta), mean alpha / beta.
+    """Gamma prior: sd ~ Gamma(alpha, beta), with mean alpha / beta.
 
-    The posterior is improper when more than alpha rows are equal in a feature.
+    p(sd) = beta^alpha sd^(alpha - 1) exp(-beta sd) / G(alpha), G the gamma function (Johnson, Kotz and Balakrishnan
+    1994, Continuous univariate distributions 1, chapter 17). The posterior is improper if more than alpha rows are
+    equal in a feature.
 
     Parameters
     ----------
@@ -167,13 +200,18 @@ class Gamma(StdPrior):
     beta: ArrayLike
 
     def log_scale_coefficients(self) -> FloatArray:
+        """Return the coefficients of the log density of log sd."""
         alpha = np.asarray(self.alpha)
-        return _rows(-np.log(np.asarray(self.beta)), c0=-gammaln(alpha), c1=alpha, c3=-1.0)
+        return _table(-np.log(np.asarray(self.beta)), c0=-gammaln(alpha), c1=alpha, c3=-1.0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class InverseGamma(StdPrior):
-    """sd ~ InverseGamma(alpha, beta), mode beta / (alpha + 1). Vanishes at 0 faster than any power of sd.
+    """Inverse-gamma prior: 1 / sd ~ Gamma(alpha, beta), with the mode of sd at beta / (alpha + 1).
+
+    p(sd) = beta^alpha sd^(-alpha - 1) exp(-beta / sd) / G(alpha), G the gamma function (Gelman et al. 2013, Bayesian
+    data analysis, table A.1). It vanishes at 0 faster than any power of sd, so the posterior is proper however many
+    rows are equal.
 
     Parameters
     ----------
@@ -184,7 +222,7 @@ class InverseGamma(StdPrior):
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.load_faithful()
-    >>> prior = bg.Prior.for_data(X, std=bg.priors.InverseGamma(alpha=3.0, beta=[1.0, 10.0]))  # beta: one for each feature
+    >>> prior = bg.Prior.for_data(X, std=bg.priors.InverseGamma(alpha=3.0, beta=[1.0, 10.0]))  # beta: one per feature
     >>> posterior = bg.sample_posterior(X, 1, prior=prior, draws=200, rng=1, progress=False)
     >>> (posterior["posterior"]["stds"].mean(("chain", "draw", "component")).values / X.std().values).round(1).tolist()
     [1.0, 1.0]
@@ -195,13 +233,17 @@ class InverseGamma(StdPrior):
     beta: ArrayLike
 
     def log_scale_coefficients(self) -> FloatArray:
+        """Return the coefficients of the log density of log sd."""
         alpha = np.asarray(self.alpha)
-        return _rows(np.log(np.asarray(self.beta)), c0=-gammaln(alpha), c1=-alpha, c4=-1.0)
+        return _table(np.log(np.asarray(self.beta)), c0=-gammaln(alpha), c1=-alpha, c4=-1.0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Uniform(StdPrior):
-    """sd ~ Uniform(lower, upper). lower is above 0: a uniform that reaches 0 has an improper posterior under ties.
+    """Uniform prior: sd ~ Uniform(lower, upper).
+
+    p(sd) = 1 / (upper - lower) between the bounds. lower is above 0, because with two equal rows the posterior under a
+    uniform prior that reaches 0 is improper.
 
     Parameters
     ----------
@@ -218,6 +260,7 @@ class Uniform(StdPrior):
     """
 
     distribution = "Uniform"
+    kind = INTERVAL
     lower: ArrayLike
     upper: ArrayLike
 
@@ -229,7 +272,12 @@ class Uniform(StdPrior):
                 f"{np.asarray(self.upper).tolist()}."
             )
 
+    def coefficients(self) -> FloatArray:
+        """Return the lower and the upper bound, as a table of two rows."""
+        return np.stack([np.asarray(self.lower), np.asarray(self.upper)])
+
     def log_density(self, stds: FloatArray) -> FloatArray:
+        """Return the log density (...,), minus infinity outside the bounds, of standard deviations (..., K, D)."""
         lower, upper = np.asarray(self.lower), np.asarray(self.upper)
         inside = (stds >= lower) & (stds <= upper)
         return np.asarray(np.where(inside, -np.log(upper - lower), -np.inf).sum(axis=(-2, -1)))
@@ -237,7 +285,10 @@ class Uniform(StdPrior):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Exponential(StdPrior):
-    """sd ~ Exponential with this mean. Positive at 0: with two equal rows the posterior is improper.
+    """Exponential prior: sd ~ Exponential(1 / mean).
+
+    p(sd) = exp(-sd / mean) / mean (Johnson, Kotz and Balakrishnan 1994, Continuous univariate distributions 1, chapter
+    19). It is positive at 0: with two equal rows the posterior is improper.
 
     Parameters
     ----------
@@ -257,15 +308,17 @@ class Exponential(StdPrior):
     mean: ArrayLike
 
     def arguments(self) -> Mapping[str, FloatArray]:
+        """Return the keyword arguments of the PyMC distribution."""
         return {"scale": np.asarray(self.mean)}
 
     def log_scale_coefficients(self) -> FloatArray:
-        return _rows(np.log(np.asarray(self.mean)), c1=1.0, c3=-1.0)
+        """Return the coefficients of the log density of log sd."""
+        return _table(np.log(np.asarray(self.mean)), c1=1.0, c3=-1.0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Fixed(StdPrior):
-    """The standard deviation is known, and the same in every component.
+    """A known standard deviation, the same in every component.
 
     Parameters
     ----------
@@ -282,13 +335,23 @@ class Fixed(StdPrior):
     """
 
     distribution = ""
+    kind = FIXED
     value: ArrayLike
 
+    def coefficients(self) -> FloatArray:
+        """Return the log standard deviation, as a table of one row."""
+        return np.log(np.asarray(self.value))[np.newaxis]
+
+    def known_value(self) -> FloatArray:
+        """Return the standard deviation."""
+        return np.asarray(self.value)
+
     def log_density(self, stds: FloatArray) -> FloatArray:
+        """Return zeros (...,): a fixed value has no density."""
         return np.zeros(stds.shape[:-2])
 
 
-def _rows(
+def _table(
     v0: ArrayLike,
     *,
     c0: ArrayLike = 0.0,
@@ -298,11 +361,12 @@ def _rows(
     c4: ArrayLike = 0.0,
     c5: ArrayLike = 0.0,
 ) -> FloatArray:
+    """Return the coefficients as a table with one row each."""
     return np.stack(np.broadcast_arrays(v0, c0, c1, c2, c3, c4, c5))
 
 
-def _written(value: ArrayLike) -> str:
-    """A number, or the first of several."""
+def _shown(value: ArrayLike) -> str:
+    """Return a number as text, or the first numbers of an array."""
     array = np.asarray(value)
     if array.ndim == 0:
         return f"{array:.5g}"

@@ -1,4 +1,4 @@
-"""The modes of a log posterior: finding them, their curvature, and how much of the posterior each holds.
+"""The modes of a log posterior: finding them, their curvature, and the share of the posterior around each.
 
 It takes densities and draws as arrays, and starts no sampler.
 """

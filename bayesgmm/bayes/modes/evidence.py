@@ -1,4 +1,4 @@
-"""How much mass is under the log posterior around a mode: by Laplace's formula, or from draws."""
+"""The log evidence of a region of the posterior: by Laplace's formula at its mode, or by bridge sampling of draws."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,15 @@ from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.convergence import convergence
 from bayesgmm.types import FloatArray
 
+# The bridge is iterated until the log evidence changes by less than the tolerance, at most so often.
 _MOST_STEPS, _TOLERANCE = 1000, 1e-9
+# exp of a larger number than this overflows.
+_LARGEST_EXPONENT = 700.0
+_UNKNOWN = float("nan"), float("inf")
 
 
 def laplace(log_posterior: float, curvature: Curvature) -> float:
-    """Log p(mode) + P/2 log 2 pi - log det(H) / 2 with H the negative Hessian at the mode; NaN where H has no inverse.
+    """Return log p(mode) + P/2 log 2 pi - log det(H) / 2, H the negative Hessian at the mode; NaN without a whitening.
 
     Tierney and Kadane (1986, doi:10.1080/01621459.1986.10478240), in unconstrained space.
     """
@@ -25,56 +29,78 @@ def laplace(log_posterior: float, curvature: Curvature) -> float:
 def bridge(
     log_posteriors: Callable[[FloatArray], FloatArray], thetas: FloatArray, values: FloatArray, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Log of the integral of the density that draws come from, and its standard error, by bridge sampling.
+    """Return the log of the integral of a density, estimated by bridge sampling from its draws, and its standard error.
 
-    log_posteriors: (S,) log of that density at (S, P), minus infinity where it is 0; thetas (chain, draw, P) the
-    draws, values (chain, draw) the log density there. The other density is the Gaussian with the mean and covariance
-    of the first half of the draws; the second half makes the bridge (Overstall and Forster 2010,
-    doi:10.1016/j.csda.2010.03.008), the optimal one of Meng and Wong (1996, Statistica Sinica 6, 831-860) with
-    effective in place of all draws. The error is that of Fruehwirth-Schnatter (2004,
-    doi:10.1111/j.1368-423X.2004.00125.x). NaN and infinity when the draws have no covariance or the bridge does not
-    settle.
+    The second density of the bridge is the Gaussian with the mean and covariance of the first half of the draws; the
+    second half of the draws makes the bridge (Overstall and Forster 2010, doi:10.1016/j.csda.2010.03.008). It is the
+    optimal bridge of Meng and Wong (1996, Statistica Sinica 6, 831-860), with effective numbers of draws. The error is
+    that of Fruehwirth-Schnatter (2004, doi:10.1111/j.1368-423X.2004.00125.x).
+
+    Parameters
+    ----------
+    log_posteriors : log density (S,) at points (S, P), minus infinity where the density is 0.
+    thetas : draws (chain, draw, P).
+    values : log density at the draws (chain, draw).
+    rng : for draws from the Gaussian.
+
+    Notes
+    -----
+    The result is NaN and infinity if the draws have no covariance or the iteration does not converge.
     """
-    draws, P = thetas.shape[1:]
-    first = thetas[:, : draws // 2].reshape(-1, P)
-    later, log_p = thetas[:, draws // 2 :], values[:, draws // 2 :]
+    n_draws, P = thetas.shape[1:]
+    first_half = thetas[:, : n_draws // 2].reshape(-1, P)
+    second_half, log_p = thetas[:, n_draws // 2 :], values[:, n_draws // 2 :]
     try:
-        mean, cholesky = first.mean(axis=0), np.linalg.cholesky(np.atleast_2d(np.cov(first, rowvar=False)))
+        mean, cholesky = first_half.mean(axis=0), np.linalg.cholesky(np.atleast_2d(np.cov(first_half, rowvar=False)))
     except np.linalg.LinAlgError:
-        return float("nan"), float("inf")
+        return _UNKNOWN
     log_volume = np.log(np.diagonal(cholesky)).sum() + 0.5 * P * np.log(2 * np.pi)
     z = rng.standard_normal((log_p.size, P))
-    of_gaussian = log_posteriors(mean + z @ cholesky.T) + 0.5 * np.square(z).sum(axis=1) + log_volume
-    z = np.linalg.solve(cholesky, (later.reshape(-1, P) - mean).T).T
-    of_draws = log_p.ravel() + 0.5 * np.square(z).sum(axis=1) + log_volume
+    at_gaussian = log_posteriors(mean + z @ cholesky.T) + 0.5 * np.square(z).sum(axis=1) + log_volume
+    z = np.linalg.solve(cholesky, (second_half.reshape(-1, P) - mean).T).T
+    at_draws = log_p.ravel() + 0.5 * np.square(z).sum(axis=1) + log_volume
+    # Log ratios minus their median, so that none overflows.
+    middle = float(np.median(at_draws))
+    log_ratio, error = _optimal_bridge(at_draws - middle, at_gaussian - middle, log_p.shape)
+    return (middle + log_ratio, error) if np.isfinite(log_ratio) else _UNKNOWN
 
-    # Ratios p / q relative to their middle, so that none overflows.
-    middle = float(np.median(of_draws))
-    of_draws, of_gaussian = of_draws - middle, of_gaussian - middle
-    n_effective = _effective(of_draws.reshape(log_p.shape))
-    n_gaussian = float(len(of_gaussian))
+
+def _optimal_bridge(
+    at_draws: FloatArray, at_gaussian: FloatArray, chains_and_draws: tuple[int, ...]
+) -> tuple[float, float]:
+    """Return log of the mean ratio p / q under q, and its standard error; NaN if the iteration does not converge.
+
+    at_draws, at_gaussian: log p / q at draws from p and from the Gaussian q.
+    """
+    n_effective, n_gaussian = _effective(at_draws.reshape(chains_and_draws)), float(len(at_gaussian))
     share = n_effective / (n_effective + n_gaussian)
-    ratio = 0.0  # log of the integral, relative to `middle`
+    log_ratio = 0.0
     for _ in range(_MOST_STEPS):
-        above = np.mean(1 / (share + (1 - share) * np.exp(np.minimum(ratio - of_gaussian, 700.0))))
-        below = np.mean(1 / (share * np.exp(np.minimum(of_draws - ratio, 700.0)) + (1 - share)))
-        step = float(np.log(above) - np.log(below))
-        ratio += step
-        if not np.isfinite(ratio) or abs(step) < _TOLERANCE:
+        of_gaussian, of_draws = _bridge_terms(at_draws, at_gaussian, share, log_ratio)
+        step = float(np.log(np.mean(of_gaussian)) - np.log(np.mean(of_draws)))
+        log_ratio += step
+        if not np.isfinite(log_ratio) or abs(step) < _TOLERANCE:
             break
     else:
-        return float("nan"), float("inf")
-    if not np.isfinite(ratio):
-        return float("nan"), float("inf")
-    at_gaussian = 1 / (share + (1 - share) * np.exp(np.minimum(ratio - of_gaussian, 700.0)))
-    at_draws = 1 / (share * np.exp(np.minimum(of_draws - ratio, 700.0)) + (1 - share))
-    n_draws = _effective(at_draws.reshape(log_p.shape))
-    square = np.var(at_gaussian) / np.mean(at_gaussian) ** 2 / n_gaussian
-    square += np.var(at_draws) / np.mean(at_draws) ** 2 / n_draws
-    return middle + ratio, float(np.sqrt(square))
+        return _UNKNOWN
+    if not np.isfinite(log_ratio):
+        return _UNKNOWN
+    of_gaussian, of_draws = _bridge_terms(at_draws, at_gaussian, share, log_ratio)
+    square = np.var(of_gaussian) / np.mean(of_gaussian) ** 2 / n_gaussian
+    square += np.var(of_draws) / np.mean(of_draws) ** 2 / _effective(of_draws.reshape(chains_and_draws))
+    return log_ratio, float(np.sqrt(square))
+
+
+def _bridge_terms(
+    at_draws: FloatArray, at_gaussian: FloatArray, share: float, log_ratio: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the summands of the bridge's numerator, at Gaussian points, and of its denominator, at draws."""
+    of_gaussian = 1 / (share + (1 - share) * np.exp(np.minimum(log_ratio - at_gaussian, _LARGEST_EXPONENT)))
+    of_draws = 1 / (share * np.exp(np.minimum(at_draws - log_ratio, _LARGEST_EXPONENT)) + (1 - share))
+    return of_gaussian, of_draws
 
 
 def _effective(values: FloatArray) -> float:
-    """Effective draws of values (chain, draw); one where they cannot be counted."""
-    found = float(convergence(values[..., np.newaxis], ["value"])["ess_bulk"].iloc[0])
-    return min(found, float(values.size)) if np.isfinite(found) else 1.0
+    """Return the number of effective draws of values (chain, draw), at most all and 1 if it cannot be computed."""
+    n_effective = float(convergence(values[..., np.newaxis], ["value"])["ess_bulk"].iloc[0])
+    return min(n_effective, float(values.size)) if np.isfinite(n_effective) else 1.0

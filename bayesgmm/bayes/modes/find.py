@@ -1,29 +1,29 @@
-"""The modes of a posterior that several starts lead to, and how much of it each holds."""
+"""The distinct modes of a posterior that several starts lead to, and the share of the posterior around each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.permutations import nearest_orders, relabelled
-from bayesgmm.bayes.modes.curvature import Curvature, curvature_at, find_each
+from bayesgmm.bayes.modes.curvature import Curvature, curvature_at, find_maxima
 from bayesgmm.bayes.modes.evidence import bridge, laplace
 from bayesgmm.kernel.rows import multiplications
 from bayesgmm.mixture.matching import MixtureArrays, equal_components, same_mixture
-from bayesgmm.types import FloatArray
+from bayesgmm.types import BoolArray, FloatArray, IntArray
 
-# A mode with a larger share than this, by Laplace's formula, gets chains of its own.
+# Modes whose share by Laplace's formula exceeds this get chains of their own.
 MIN_SHARE = 0.01
-# Of a share whose log evidence has a larger error than this nobody should speak.
+# Shares are reported as unknown above this standard error of the log evidence.
 MAX_ERROR = 0.5
-# Two searches that end at one mode differ by less than this in log posterior.
-_CLOSE = 1e-3
+# Two searches ended at the same mode if their log posteriors differ by at most this, and their mixtures agree.
+_SAME_LOG_POSTERIOR = 1e-3
 
-# What became of a mode. Those in the region of another are named with its number, those of unknown share with a reason.
+# Final state of a mode. JOINED and VISITED are followed by the number of the other mode; UNCLEAR and NOT_SAMPLED by the
+# reason.
 HEAVIEST, APART, LIGHT = "heaviest", "apart", "light"
 JOINED, VISITED = "joined the chains of", "visited by the chains of"
 UNCLEAR, NOT_SAMPLED = "unclear", "not sampled"
@@ -31,10 +31,10 @@ UNCLEAR, NOT_SAMPLED = "unclear", "not sampled"
 
 @dataclass(frozen=True, eq=False)
 class Mode:
-    """A mode of the log posterior in unconstrained space, and all that is one with it but the order of components.
+    """A mode of the log posterior in unconstrained space; its copies with components in other orders are included.
 
-    log_evidence: log of the integral of likelihood times prior around all its copies, by Laplace's formula, NaN where
-    the curvature has no inverse; n_starts: how many starts led to it.
+    log_evidence: log of the integral of likelihood times prior around all copies, by Laplace's formula, NaN if the
+    curvature has no inverse; n_starts: number of searches that ended here.
     """
 
     curvature: Curvature
@@ -47,60 +47,72 @@ class Mode:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """What is known of a mode in the end.
+    """A mode with its final state.
 
-    home: number of the mode whose region it is in, its own when that is no other's; detail: the reason of an unknown
-    share; log_evidence and its error: of the region, counted from draws, NaN where it was not.
+    merged_into: number of the mode to whose region it belongs, its own number if it has a region of its own; detail:
+    reason of an unknown share; log_evidence, error: of the region, from draws, NaN if there are none.
     """
 
     mode: Mode
     state: str
-    home: int
+    merged_into: int
     detail: str = ""
     log_evidence: float = float("nan")
     error: float = float("nan")
 
     def __str__(self) -> str:
-        named = f" mode {self.home}" if self.state in (JOINED, VISITED) else ""
-        return self.state + named + (f": {self.detail}" if self.detail else "")
+        other = f" mode {self.merged_into}" if self.state in (JOINED, VISITED) else ""
+        return self.state + other + (f": {self.detail}" if self.detail else "")
 
 
 def find_modes(density: MixtureDensity, searches: Sequence[list[FloatArray]], rng: np.random.Generator) -> list[Mode]:
-    """The distinct modes that the searches, each from some starts, end at, in decreasing order of evidence.
+    """Return the distinct modes at which the searches end, in decreasing order of `expected_evidences`.
 
-    Those whose evidence has no number come where the width of the best mode would put them.
+    Each search is a list of starts (P,), of which the highest maximum counts.
     """
     stds = density.rows.stds
     modes: list[Mode] = []
     work = multiplications(len(density.values), density.n_components, density.values.shape[1])
-    for theta in find_each(density, searches, work, density.widths):
-        components, log_posterior = _components(density, theta), density(theta)[0]
-        for i, known in enumerate(modes):
-            if abs(known.log_posterior - log_posterior) <= _CLOSE and same_mixture(components, known.components, stds):
-                modes[i] = replace(known, n_starts=known.n_starts + 1)
-                break
-        else:
+    for theta in find_maxima(density, searches, work, density.widths):
+        components, log_posterior = _components_at(density, theta), float(density.log_posteriors(theta[np.newaxis])[0])
+        number = _number_of_same_mode(modes, components, log_posterior, stds)
+        if number is None:
             curvature = curvature_at(density, theta, rng, work)
-            n_copies = _log_copies(components, stds)
             log_likelihood = log_posterior - float(density.log_priors(theta[np.newaxis])[0])
-            evidence = laplace(log_posterior, curvature) + n_copies
-            modes.append(Mode(curvature, components, log_posterior, log_likelihood, evidence, 1))
+            log_evidence = laplace(log_posterior, curvature) + _log_copies(components, stds)
+            modes.append(Mode(curvature, components, log_posterior, log_likelihood, log_evidence, 1))
+        else:
+            modes[number] = replace(modes[number], n_starts=modes[number].n_starts + 1)
     order = np.argsort(-expected_evidences(modes), kind="stable")
-    return [modes[i] for i in order]
+    return [modes[number] for number in order]
+
+
+def _number_of_same_mode(
+    modes: Sequence[Mode], components: MixtureArrays, log_posterior: float, stds: FloatArray
+) -> int | None:
+    """Return the number of the mode that a search has found again, None if it is a new one."""
+    for number, mode in enumerate(modes):
+        is_as_high = abs(mode.log_posterior - log_posterior) <= _SAME_LOG_POSTERIOR
+        if is_as_high and same_mixture(components, mode.components, stds):
+            return number
+    return None
 
 
 def expected_evidences(modes: Sequence[Mode]) -> FloatArray:
-    """(M,) log evidences; where there is none, what it would be with the width of the mode that has the largest."""
-    found = np.array([mode.log_evidence for mode in modes])
+    """Return log evidences (M,) by Laplace's formula.
+
+    A mode without one gets the value that it would have with the width of the mode of the largest evidence.
+    """
+    evidences = np.array([mode.log_evidence for mode in modes])
     heights = np.array([mode.log_posterior for mode in modes])
-    if not np.isfinite(found).any():
+    if not np.isfinite(evidences).any():
         return heights
-    best = int(np.nanargmax(found))
-    return np.where(np.isfinite(found), found, heights + found[best] - heights[best])
+    best = int(np.nanargmax(evidences))
+    return np.where(np.isfinite(evidences), evidences, heights + evidences[best] - heights[best])
 
 
-def are_heavy(modes: Sequence[Mode]) -> NDArray[np.bool_]:
-    """(M,) which modes may hold more than 1 %."""
+def are_heavy(modes: Sequence[Mode]) -> BoolArray:
+    """Return which modes (M,) may hold more than MIN_SHARE of the posterior."""
     evidences = expected_evidences(modes)
     return np.asarray(evidences - np.logaddexp.reduce(evidences) > np.log(MIN_SHARE))
 
@@ -108,47 +120,47 @@ def are_heavy(modes: Sequence[Mode]) -> NDArray[np.bool_]:
 def evidence_of_draws(
     density: MixtureDensity, mode: Mode, thetas: FloatArray, values: FloatArray, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Log evidence, and its error, of the region that draws thetas (chain, draw, P) are from; values (chain, draw).
+    """Return the log evidence of the region that the draws are from, and its standard error.
 
-    The draws' components are put in the order nearest to the mode's, and nothing is counted outside the part of the
-    space where that order is the nearest: K! such parts make up the whole, so chains may change labels as they like.
+    thetas (chain, draw, P) are the draws, values (chain, draw) their log posteriors. The draws' components are put in
+    the order nearest to the mode's, and the integral is over the part of the space in which that order is the nearest.
+    The whole space consists of K! such parts, so chains may exchange labels.
     """
     P, K = thetas.shape[-1], density.n_components
-    at, units = mode.curvature.mode, mode.curvature.units
+    theta_at_mode, units = mode.curvature.mode, mode.curvature.units
     flat = thetas.reshape(-1, P)
-    orders = nearest_orders(density, flat, at, units)
-    ours = relabelled(density, flat, orders).reshape(thetas.shape)
+    in_one_part = relabelled(density, flat, nearest_orders(density, flat, theta_at_mode, units)).reshape(thetas.shape)
 
     def log_posteriors(points: FloatArray) -> FloatArray:
-        inside = (nearest_orders(density, points, at, units) == np.arange(K)).all(axis=1)
-        found = np.full(len(points), -np.inf)
-        found[inside] = density.log_posteriors(points[inside])
-        return np.where(np.isfinite(found), found, -np.inf)
+        is_inside = (nearest_orders(density, points, theta_at_mode, units) == np.arange(K)).all(axis=1)
+        log_densities = np.full(len(points), -np.inf)
+        log_densities[is_inside] = density.log_posteriors(points[is_inside])
+        return np.where(np.isfinite(log_densities), log_densities, -np.inf)
 
-    value, error = bridge(log_posteriors, ours, values, rng)
+    value, error = bridge(log_posteriors, in_one_part, values, rng)
     return float(value + gammaln(K + 1)), error
 
 
 def mode_table(regions: Sequence[Region]) -> xr.Dataset:
-    """A row a mode, in the order given: what is known of it. The first is that whose chains are the posterior's.
+    """Return one row per mode, in the given order; the chains of the first are the posterior's.
 
-    A mode in the region of another has no share of its own. Where the share of some region is unknown, so are those of
-    all but the light ones.
+    A mode that is merged into another's region has no share. If the share of some region is unknown, the shares of all
+    regions but the light ones are.
     """
-    modes, homes = [region.mode for region in regions], np.array([region.home for region in regions])
-    evidences, errors = _evidences(regions, homes)
-    own = homes == np.arange(len(regions))
-    shares = np.where(own, np.exp(evidences - np.logaddexp.reduce(evidences[own])), np.nan)
-    light = np.array([region.state == LIGHT for region in regions])
-    unknown = np.array([region.state in (UNCLEAR, NOT_SAMPLED) for region in regions]) | ~(errors <= MAX_ERROR)
-    if (unknown & own).any():
-        shares, errors = np.where(light, shares, np.nan), np.where(light, 0.0, np.nan)
-    # d log share = (1 - share) d own - sum of the others' share d theirs
-    squares = np.square(np.where(own, shares * errors, 0.0))
+    modes, merged_into = [region.mode for region in regions], np.array([region.merged_into for region in regions])
+    evidences, errors = _evidences(regions, merged_into)
+    has_region = merged_into == np.arange(len(regions))
+    shares = np.where(has_region, np.exp(evidences - np.logaddexp.reduce(evidences[has_region])), np.nan)
+    is_light = np.array([region.state == LIGHT for region in regions])
+    is_unknown = np.array([region.state in (UNCLEAR, NOT_SAMPLED) for region in regions]) | ~(errors <= MAX_ERROR)
+    if (is_unknown & has_region).any():
+        shares, errors = np.where(is_light, shares, np.nan), np.where(is_light, 0.0, np.nan)
+    # d log share = (1 - share) d log evidence - sum over the other regions of their share d their log evidence.
+    squares = np.square(np.where(has_region, shares * errors, 0.0))
     share_errors = shares * np.sqrt(np.square((1 - shares) * errors) + squares.sum() - squares)
     columns = {
         "state": list(map(str, regions)),
-        "region": homes,
+        "region": merged_into,
         "share": shares,
         "share_error": share_errors,
         "log_evidence": evidences,
@@ -159,36 +171,41 @@ def mode_table(regions: Sequence[Region]) -> xr.Dataset:
     return xr.Dataset({name: ("mode", np.array(values)) for name, values in columns.items()})
 
 
-def _evidences(regions: Sequence[Region], homes: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
-    """(M,) log evidences and their errors: from draws, else by Laplace's formula, whose error is not known.
+def _evidences(regions: Sequence[Region], merged_into: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return log evidences (M,) and their errors: from draws if possible, else by Laplace's formula with error 0.
 
-    By Laplace's formula a region has what its modes have together; beside regions that draws have weighed, each has
-    what it is to the first.
+    Laplace's evidence of a region is the sum over its modes. If draws have weighed some regions, Laplace's evidences of
+    the others are shifted so that both kinds agree on the first region.
     """
-    by_laplace = expected_evidences([region.mode for region in regions])
-    together = by_laplace.copy()
-    for home in np.unique(homes):
-        together[home] = np.logaddexp.reduce(by_laplace[homes == home])
+    of_modes = expected_evidences([region.mode for region in regions])
+    by_laplace = of_modes.copy()
+    for number in np.unique(merged_into):
+        by_laplace[number] = np.logaddexp.reduce(of_modes[merged_into == number])
     by_draws = np.array([region.log_evidence for region in regions])
-    if np.isnan(by_draws).all():  # there is one region only
-        return together, np.zeros(len(regions))
-    shift = by_draws[0] - together[0] if np.isfinite(by_draws[0]) else 0.0
-    sampled = np.array([region.state in (HEAVIEST, APART) for region in regions])
-    errors = np.where(sampled, [region.error for region in regions], 0.0)
-    return np.where(np.isnan(by_draws), together + shift, by_draws), errors
+    if np.isnan(by_draws).all():  # there is only one region
+        return by_laplace, np.zeros(len(regions))
+    shift = by_draws[0] - by_laplace[0] if np.isfinite(by_draws[0]) else 0.0
+    is_sampled = np.array([region.state in (HEAVIEST, APART) for region in regions])
+    errors = np.where(is_sampled, [region.error for region in regions], 0.0)
+    return np.where(np.isnan(by_draws), by_laplace + shift, by_draws), errors
 
 
-def _components(density: MixtureDensity, theta: FloatArray) -> MixtureArrays:
+def _components_at(density: MixtureDensity, theta: FloatArray) -> MixtureArrays:
+    """Return the mixture at theta (P,)."""
     values = density.constrain(theta[np.newaxis])
     return MixtureArrays(values["weights"][0], values["means"][0], values["covariances"][0])
 
 
 def _log_copies(components: MixtureArrays, stds: FloatArray) -> float:
-    """Log of the number of different mixtures that reordering makes of this one: K! over that of every like group."""
-    left, log_copies = set(range(len(components.weights))), float(gammaln(len(components.weights) + 1))
-    fits = equal_components(components, components, stds)
-    while left:
-        group = {k for k in left if fits[min(left), k]}
+    """Return the log of the number of distinct orders of the components.
+
+    It is K!, divided by the factorial of the size of every group of equal components.
+    """
+    K = len(components.weights)
+    ungrouped, log_copies = set(range(K)), float(gammaln(K + 1))
+    are_equal = equal_components(components, components, stds)
+    while ungrouped:
+        group = {k for k in ungrouped if are_equal[min(ungrouped), k]}
         log_copies -= float(gammaln(len(group) + 1))
-        left -= group
+        ungrouped -= group
     return log_copies

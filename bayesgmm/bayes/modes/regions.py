@@ -1,7 +1,8 @@
 """Chains from every mode that matters, and whether they are in different regions of the posterior."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -28,128 +29,157 @@ from bayesgmm.errors import SamplingError
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.types import FloatArray
 
-# Chains are apart when R-hat over all of them is larger than the first, though each mode's own agree to the second.
+# Two sets of chains are in different regions if their pooled R-hat exceeds _APART while each set's own R-hat is below
+# _SETTLED.
 _APART, _SETTLED = 1.1, 1.05
-# A chain has visited a mode when this many of its draws are in the ellipsoid that would hold 99.9 % of the mode's mass
-# if it were Gaussian. Of modes in one region every chain has tens to thousands of draws there, of separate ones none.
-_VISITS, _ELLIPSOID = 10, 0.999
+# A chain has visited a mode if at least _N_VISITS of its draws are in the ellipsoid around it that holds this share of
+# the mode's Gaussian approximation; see docs/decisions/0032-visits-to-a-mode.md.
+_N_VISITS, _ELLIPSOID = 10, 0.999
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """Chains of one mode: the posterior, and in unconstrained space thetas (chain, draw, P), P = 0 for a PyMC model."""
+class ModeChains:
+    """Chains that start around one mode.
+
+    tree: their posterior; thetas (chain, draw, P): in unconstrained space, P = 0 for a PyMC model; interrupted: whether
+    Ctrl-C ended them early.
+    """
 
     tree: xr.DataTree
     thetas: FloatArray
-    partial: bool
+    interrupted: bool
 
 
-# Chains from a mode, until the function says of the draws so far that they are enough.
-type Sample = Callable[[Mode, Callable[[xr.DataTree], bool]], Drawn]
-type Known = tuple[Region, Drawn | None]
+class KnownMode(NamedTuple):
+    """A mode with its state, and its chains if it got some."""
+
+    region: Region
+    chains: ModeChains | None
+
+
+# Chains from a mode, which run until the function says that the draws so far are enough.
+type SampleMode = Callable[[Mode, Callable[[xr.DataTree], bool]], ModeChains]
 
 
 def explore(
     density: MixtureDensity,
     modes: Sequence[Mode],
-    first: Drawn,
-    sample: Sample,
+    first: ModeChains,
+    sample: SampleMode,
     rng: np.random.Generator,
     thresholds: Thresholds,
-) -> list[Known]:
-    """What is known of each mode, that whose region is the heaviest first; `first` are the chains of the first.
+) -> list[KnownMode]:
+    """Return every mode with its state and its chains, the one with the heaviest region first.
 
-    A mode that may hold 1 %, and that every chain of a mode before has not visited already, gets chains. They go on
-    until they have joined those of one before, or have converged apart from all of them.
+    A mode gets chains if it may hold 1 % of the posterior and no earlier set of chains has visited it with every chain.
+    Its chains run until they have either joined an earlier set or converged apart from all of them.
+
+    Parameters
+    ----------
+    density, modes : the posterior and its modes, from `find_modes`.
+    first : chains of the first mode.
+    sample : makes the chains of a mode.
+    rng : for the evidences of regions.
+    thresholds : limits of R-hat and effective draws that decide whether chains have joined or converged.
     """
-    known: list[Known] = [(Region(modes[0], HEAVIEST, 0), first)]
-    interrupted = first.partial
+    known = [KnownMode(Region(modes[0], HEAVIEST, 0), first)]
+    interrupted = first.interrupted
     for number, (mode, is_heavy) in enumerate(zip(modes[1:], are_heavy(modes)[1:], strict=True), 1):
-        before = {
-            region.home: drawn for region, drawn in known if drawn is not None and region.state in (HEAVIEST, APART)
-        }
-        visiting = [at for at, drawn in before.items() if is_heavy and _has_visited(density, mode, drawn)]
-        drawn, region = None, Region(mode, NOT_SAMPLED, number, "interrupted")
+        separate = _separate_chains(known)
+        visitors = [other for other, chains in separate.items() if is_heavy and _has_visited(density, mode, chains)]
+        chains, region = None, Region(mode, NOT_SAMPLED, number, "interrupted")
         if not is_heavy:
             region = Region(mode, LIGHT, number)
-        elif visiting:
-            region = Region(mode, VISITED, visiting[0])
+        elif visitors:
+            region = Region(mode, VISITED, visitors[0])
         elif not interrupted:
             try:
-                drawn = sample(mode, _decider([one.tree for one in before.values()], thresholds))
-                region, interrupted = _region(mode, number, drawn, before, thresholds), drawn.partial
+                chains = sample(mode, _stopping_rule([other.tree for other in separate.values()], thresholds))
+                region, interrupted = _region(mode, number, chains, separate, thresholds), chains.interrupted
             except SamplingError as error:
                 region = Region(mode, NOT_SAMPLED, number, str(error))
-            except KeyboardInterrupt:  # before there was a draw: what was drawn before is kept
+            except KeyboardInterrupt:  # before the first draw of this mode; the chains of the other modes are kept
                 interrupted = True
-        known.append((region, drawn))
+        known.append(KnownMode(region, chains))
     return _heaviest_first(_weighed(density, known, rng))
 
 
-def _has_visited(density: MixtureDensity, mode: Mode, drawn: Drawn) -> bool:
-    """Whether every chain has been around a mode, in whatever order of the components."""
-    curvature, (chains, draws, P) = mode.curvature, drawn.thetas.shape
+def _separate_chains(known: Sequence[KnownMode]) -> dict[int, ModeChains]:
+    """Return the sets of chains that have a region of their own, by the number of the mode."""
+    return {
+        region.merged_into: chains
+        for region, chains in known
+        if chains is not None and region.state in (HEAVIEST, APART)
+    }
+
+
+def _has_visited(density: MixtureDensity, mode: Mode, chains: ModeChains) -> bool:
+    """Return whether every chain has been around the mode, in whatever order of the components."""
+    curvature, (n_chains, n_draws, P) = mode.curvature, chains.thetas.shape
     if curvature.whitening is None:
         return False
-    thetas = drawn.thetas.reshape(-1, P)
+    thetas = chains.thetas.reshape(-1, P)
     thetas = relabelled(density, thetas, nearest_orders(density, thetas, curvature.mode, curvature.units))
     distances = np.square(np.linalg.solve(curvature.whitening, (thetas - curvature.mode).T)).sum(axis=0)
-    inside = distances <= 2 * gammaincinv(P / 2, _ELLIPSOID)  # the quantile of chi-squared
-    return bool((inside.reshape(chains, draws).sum(axis=1) >= _VISITS).all())
+    is_inside = distances <= 2 * gammaincinv(P / 2, _ELLIPSOID)  # the quantile of chi-squared
+    return bool((is_inside.reshape(n_chains, n_draws).sum(axis=1) >= _N_VISITS).all())
 
 
-def _decider(others: Sequence[xr.DataTree], thresholds: Thresholds) -> Callable[[xr.DataTree], bool]:
-    """Whether draws show that they are where one of the others is, or elsewhere."""
-    agreed = label_free_r_hat(others[:1]) <= _SETTLED
+def _stopping_rule(earlier: Sequence[xr.DataTree], thresholds: Thresholds) -> Callable[[xr.DataTree], bool]:
+    """Return the function that says whether draws are clearly in the region of earlier chains, or clearly elsewhere."""
+    first_agree = label_free_r_hat(earlier[:1]) <= _SETTLED
 
     def is_decided(tree: xr.DataTree) -> bool:
-        nearest = min(label_free_r_hat([tree, other]) for other in others)
-        return not agreed or nearest <= thresholds.max_r_hat or (nearest >= _APART and converged(tree, thresholds))
+        nearest = min(label_free_r_hat([tree, other]) for other in earlier)
+        if not first_agree or nearest <= thresholds.max_r_hat:
+            return True
+        return nearest >= _APART and converged(tree, thresholds)
 
     return is_decided
 
 
-def _region(mode: Mode, number: int, drawn: Drawn, before: dict[int, Drawn], thresholds: Thresholds) -> Region:
-    """What the chains of a mode are to those of the modes before, by number."""
-    together = {at: label_free_r_hat([drawn.tree, other.tree]) for at, other in before.items()}
-    nearest = min(together, key=lambda at: together[at])
-    if together[nearest] <= thresholds.max_r_hat:
+def _region(
+    mode: Mode, number: int, chains: ModeChains, earlier: Mapping[int, ModeChains], thresholds: Thresholds
+) -> Region:
+    """Return the state of a mode, by how its chains agree with those of the modes before it."""
+    pooled = {other: label_free_r_hat([chains.tree, earlier[other].tree]) for other in earlier}
+    nearest = min(pooled, key=lambda other: pooled[other])
+    if pooled[nearest] <= thresholds.max_r_hat:
         return Region(mode, JOINED, nearest)
-    if label_free_r_hat([before[0].tree]) > _SETTLED:
+    if label_free_r_hat([earlier[0].tree]) > _SETTLED:
         return Region(mode, UNCLEAR, number, "the chains of the first mode disagree with each other")
-    if label_free_r_hat([drawn.tree]) > _SETTLED:
+    if label_free_r_hat([chains.tree]) > _SETTLED:
         return Region(mode, UNCLEAR, number, "its chains disagree with each other")
-    if together[nearest] < _APART:
-        return Region(
-            mode, UNCLEAR, number, f"R-hat over its chains and those of another mode is {together[nearest]:.3f}"
-        )
+    if pooled[nearest] < _APART:
+        detail = f"R-hat over its chains and those of another mode is {pooled[nearest]:.3f}"
+        return Region(mode, UNCLEAR, number, detail)
     return Region(mode, APART, number)
 
 
-def _weighed(density: MixtureDensity, known: list[Known], rng: np.random.Generator) -> list[Known]:
-    """With the evidence, from draws, of every region that has chains to itself, where there are several."""
+def _weighed(density: MixtureDensity, known: Sequence[KnownMode], rng: np.random.Generator) -> list[KnownMode]:
+    """Return the modes with the evidence of each region that has chains of its own, if there are several."""
     if sum(region.state in (HEAVIEST, APART) for region, _ in known) < 2:
-        return known
-    weighed: list[Known] = []
-    for region, drawn in known:
-        if drawn is not None and region.state in (HEAVIEST, APART):
-            values = np.asarray(drawn.tree["sample_stats"].to_dataset()["lp"].values)
-            evidence, error = evidence_of_draws(density, region.mode, drawn.thetas, values, rng)
+        return list(known)
+    weighed: list[KnownMode] = []
+    for region, chains in known:
+        if chains is not None and region.state in (HEAVIEST, APART):
+            values = np.asarray(chains.tree["sample_stats"].to_dataset()["lp"].values)
+            evidence, error = evidence_of_draws(density, region.mode, chains.thetas, values, rng)
             region = replace(region, log_evidence=evidence, error=error)
             if not error <= MAX_ERROR:
                 region = replace(region, state=UNCLEAR, detail=f"its evidence from draws has an error of {error:.2g}")
-        weighed.append((region, drawn))
+        weighed.append(KnownMode(region, chains))
     return weighed
 
 
-def _heaviest_first(known: list[Known]) -> list[Known]:
-    """That region first which draws say is the heaviest: its chains are the posterior's."""
+def _heaviest_first(known: Sequence[KnownMode]) -> list[KnownMode]:
+    """Return the modes with that of the largest evidence from draws first: its chains are the posterior's."""
     evidences = [-np.inf if np.isnan(region.log_evidence) else region.log_evidence for region, _ in known]
     heaviest = int(np.argmax(evidences))
-    order = [heaviest, *(at for at in range(len(known)) if at != heaviest)]
-    moved: list[Known] = []
-    for at in order:
-        region, drawn = known[at]
-        state = HEAVIEST if at == heaviest else APART if region.state == HEAVIEST else region.state
-        moved.append((replace(region, state=state, home=order.index(region.home)), drawn))
-    return moved
+    order = [heaviest, *(number for number in range(len(known)) if number != heaviest)]
+    reordered: list[KnownMode] = []
+    for number in order:
+        region, chains = known[number]
+        state = HEAVIEST if number == heaviest else APART if region.state == HEAVIEST else region.state
+        reordered.append(KnownMode(replace(region, state=state, merged_into=order.index(region.merged_into)), chains))
+    return reordered

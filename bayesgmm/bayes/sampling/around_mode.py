@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bayesgmm.bayes.modes.curvature import Curvature
-from bayesgmm.bayes.modes.regions import Drawn
+from bayesgmm.bayes.modes.regions import ModeChains
 from bayesgmm.bayes.sampling.choice import Choice, choose
 from bayesgmm.bayes.sampling.independent import PoorProposalsError
 from bayesgmm.bayes.sampling.run import Run, RunSettings, run_until
@@ -93,7 +93,7 @@ def sample_around_mode(
     ways: Sequence[type[Way]],
     is_enough: Callable[[xr.DataTree], bool] | None = None,
     preferred: type[Way] | None = None,
-) -> tuple[Drawn, type[Way]]:
+) -> tuple[ModeChains, type[Way]]:
     """Chains around the mode of a curvature, and the way they were sampled.
 
     Parameters
@@ -139,7 +139,7 @@ def sample_around_mode(
                 ) from error
     seconds = {"seconds_pilot": chosen - began, "seconds_sampling": time.perf_counter() - chosen}
     run.posterior.attrs |= dict(target.attributes) | _run_attributes(choice, settings, run, options) | seconds
-    return Drawn(run.posterior, run.draws.theta, run.interrupted), type(way)
+    return ModeChains(run.posterior, run.draws.theta, run.interrupted), type(way)
 
 
 def _always(posterior: xr.DataTree) -> bool:

@@ -6,10 +6,11 @@ from typing import ClassVar, Self, override
 
 import numpy as np
 
+from bayesgmm.bayes.model.arguments import ModelArguments
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.bayes.sampling.draws import Draws
-from bayesgmm.bayes.sampling.gibbs_sweep import Model, advance
+from bayesgmm.bayes.sampling.gibbs_sweep import advance
 from bayesgmm.bayes.sampling.run import RunSettings
 from bayesgmm.bayes.sampling.starts import start_within
 from bayesgmm.bayes.sampling.target import Target
@@ -70,7 +71,7 @@ class GibbsChains(ThreadedChains):
         rows_per_draw = SWEEPS_PER_DRAW * density.n_components * density.rows.n_samples
         super().__init__(density.n_dim, settings, rows_per_draw=rows_per_draw, longest_piece=_LONGEST_PIECE)
         self._density = density
-        self._model = Model(density.n_components, *density.switches, *density.arrays)
+        self._model = ModelArguments(density.n_components, *density.switches, *density.arrays)
         seeds = np.random.SeedSequence(settings.seed).spawn(settings.chains)
         self._rngs = [np.random.default_rng(seed) for seed in seeds]
         start = start_within(density.n_dim)

@@ -32,7 +32,7 @@ from typing import Self
 import numpy as np
 
 from bayesgmm.bayes.model.density import MixtureDensity
-from bayesgmm.bayes.model.log_posterior import LOG_SCALE
+from bayesgmm.bayes.model.std_priors import LOG_SCALE
 from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.types import FloatArray
 
@@ -69,11 +69,11 @@ class BartlettCoordinates:
         phi = np.zeros(self.density.n_dim)
         phi[: K - 1] = mode[: K - 1]
         scales = phi[K - 1 + K * D :]
-        diagonal, shared, spherical, _ = self.density.switches
-        if diagonal or spherical:
+        switches = self.density.switches
+        if switches.diagonal or switches.spherical:
             scales[:] = 1.0
         else:
-            scales[:] = np.tile(np.eye(D)[np.triu_indices(D)], 1 if shared else K)
+            scales[:] = np.tile(np.eye(D)[np.triu_indices(D)], 1 if switches.shared else K)
         return phi
 
     def thetas(self, phis: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -82,7 +82,8 @@ class BartlettCoordinates:
         Returns theta and log |d theta / d phi| (S,) up to a constant, which is minus infinity where phi is no mixture.
         """
         S, (K, D) = len(phis), self.means.shape
-        diagonal, shared, spherical, _ = self.density.switches
+        switches = self.density.switches
+        diagonal, shared, spherical = switches.diagonal, switches.shared, switches.spherical
         groups = 1 if shared else K
         logits, deltas, rest = np.split(phis, [K - 1, K - 1 + K * D], axis=1)
         deltas = deltas.reshape(S, K, D)
@@ -114,8 +115,8 @@ class BartlettCoordinates:
                 log_jacobian = (0.5 - 1.5 * (D + 1)) * np.log(b).sum(axis=(1, 2))
                 log_jacobian -= np.log(lengths[..., rows, columns]).sum(axis=(1, 2))
             log_jacobian -= 1.5 * np.log(b).sum(axis=(1, 2)) * (K // groups)  # d mu = |L| d delta, L_ii = L_0ii / a_ii
-            _, location, mean_scale, *_ = self.density.arrays
-            standardised = (means - location) / mean_scale
+            arrays = self.density.arrays
+            standardised = (means - arrays.mean_location) / arrays.mean_scale
             thetas = np.concatenate([piece.reshape(S, -1) for piece in (logits, standardised, *scales)], axis=1)
         is_mixture = (b > 0).all(axis=(1, 2)) & np.isfinite(thetas).all(axis=1)
         return thetas, np.where(is_mixture, log_jacobian, -np.inf)
@@ -138,7 +139,7 @@ class Proposal:
         At the mode of the density of theta, the gradient of the log density of phi is that of the log Jacobian, g. So
         to first order the mode in phi lies at a distance of the covariance times g.
         """
-        if curvature.whitening is None or density.switches[-1] != LOG_SCALE:
+        if curvature.whitening is None or density.switches.std_kind != LOG_SCALE:
             return None
         coordinates = BartlettCoordinates.around(density, curvature.mode)
         phi = coordinates.of_mode(curvature.mode)

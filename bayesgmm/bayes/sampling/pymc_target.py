@@ -10,20 +10,14 @@ import xarray as xr
 
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.modes.curvature import Curvature
+from bayesgmm.bayes.pymc.whitened import CENTRE, FLAT, SCALE, initial_theta, reported_variables, whitened_model
 from bayesgmm.bayes.sampling import nuts, schema
 from bayesgmm.bayes.sampling.draws import Draws
 from bayesgmm.bayes.sampling.proposal import Proposal
 from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.bayes.sampling.target import Target
-from bayesgmm.bayes.sampling.whitened import (
-    CENTRE,
-    FLAT,
-    SCALE,
-    kept_variables,
-    observed_rows,
-    starting_points,
-    whitened_model,
-)
+from bayesgmm.kernel.rows import Rows
+from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.draws import log_densities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray
@@ -32,16 +26,17 @@ if TYPE_CHECKING:
     import pymc as pm
 
 _DOUBLES = ctypes.POINTER(ctypes.c_double)
+_N_RANDOM_STARTS = 10
 
 
 class PyMCTarget(Target):
     """The posterior of a PyMC model in its unconstrained space."""
 
     def __init__(self, model: "pm.Model", start: MixtureParameters | None, rng: np.random.Generator) -> None:
-        self._variables = kept_variables(model)
+        self._variables = reported_variables(model)
         self._compiled = nuts.compile_pymc(whitened_model(model), [FLAT, *self._variables])
-        self._table = observed_rows(model)
-        self.search = starting_points(model, start, rng)
+        self._rows = _observed_rows(model)
+        self.search = _searches(model, start, rng)
 
     @property
     @override
@@ -90,12 +85,32 @@ class PyMCTarget(Target):
     def read(self, draws: Draws) -> xr.DataTree:
         assert draws.variables is not None  # nutpie computes them for every PyMC model
         posterior, stats = draws.variables[self._variables], schema.sample_stats(draws)
-        if self._table is None:
+        if self._rows is None:
             return schema.posterior_tree(posterior, stats, None)
         if {"weights", "means", "covariances"} <= set(posterior.data_vars):
-            totals = _total_log_likelihoods(posterior, self._table.values)
+            totals = _total_log_likelihoods(posterior, self._rows.values)
             stats = stats.assign(total_log_likelihood=(("chain", "draw"), totals))
-        return schema.posterior_tree(posterior, stats, schema.observed_data(self._table.values, self._table.features))
+        return schema.posterior_tree(posterior, stats, schema.observed_data(self._rows.values, self._rows.features))
+
+
+def _observed_rows(model: "pm.Model") -> Rows | None:
+    """The model's observed `X` with its coordinate `feature`; None for a model without them."""
+    observed = {variable.name: variable for variable in model.observed_RVs}
+    features = model.coords.get("feature")
+    if "X" not in observed or features is None:
+        return None
+    values = np.asarray(model.rvs_to_values[observed["X"]].eval())
+    if values.ndim != 2 or len(features) != values.shape[1]:
+        return None
+    return as_rows(values, features=tuple(map(str, features)))
+
+
+def _searches(model: "pm.Model", start: MixtureParameters | None, rng: np.random.Generator) -> list[FloatArray]:
+    """Points theta (P,) where the search for the mode begins: `start`, or random ones around the model's own."""
+    theta = initial_theta(model, start)
+    if start is not None:
+        return [theta]
+    return [theta + rng.uniform(-1, 1, len(theta)) for _ in range(_N_RANDOM_STARTS)]
 
 
 def _total_log_likelihoods(posterior: xr.Dataset, values: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.modes.empty_component import empty_component_share
 from bayesgmm.bayes.modes.find import Mode, find_modes, mode_table
-from bayesgmm.bayes.modes.regions import Drawn, Known, explore
+from bayesgmm.bayes.modes.regions import KnownMode, ModeChains, explore
 from bayesgmm.bayes.sampling.around_mode import SamplingOptions, sample_around_mode
 from bayesgmm.bayes.sampling.default_target import DefaultTarget
 from bayesgmm.bayes.sampling.numerics import reproducible
@@ -154,7 +154,7 @@ def sample_modes(
     heaviest, way = sample_around_mode(target, modes[0].curvature, options, rng, ways=ways)
     preferred = way if heaviest.tree.attrs["pilots"] else None
 
-    def sample(mode: Mode, is_enough: Callable[[xr.DataTree], bool]) -> Drawn:
+    def sample(mode: Mode, is_enough: Callable[[xr.DataTree], bool]) -> ModeChains:
         return sample_around_mode(
             target, mode.curvature, options, rng, ways=ways, is_enough=is_enough, preferred=preferred
         )[0]
@@ -182,7 +182,7 @@ def _as_starts(start: MixtureParameters | Sequence[MixtureParameters] | None) ->
     return starts
 
 
-def _with_modes(explored: Sequence[Known]) -> xr.DataTree:
+def _with_modes(explored: Sequence[KnownMode]) -> xr.DataTree:
     """The chains of the first mode, a table of all modes, and the chains of the others in groups of their own."""
     first = explored[0][1]
     assert first is not None  # the first mode always has chains

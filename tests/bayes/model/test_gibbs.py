@@ -82,6 +82,6 @@ def test_another_sampler_finds_the_same_posterior_in_two_to_five_features(n, K, 
     ids=["eta", "alpha", "half the rows dropped"],
 )
 def test_a_sampler_of_another_posterior_would_be_noticed(change):
-    """The broken twins."""
+    """Deliberately broken samplers."""
     with pytest.raises(AssertionError, match=r"combined Monte Carlo errors|ratio of sds"):
         assert_same_distribution(ours(100, 2, 2, 10_000), theirs(100, 2, 2, 2000, thin=20, **change), sd_errors=4)

@@ -11,9 +11,10 @@ from helpers.data import prepared
 from scipy.special import gammaln
 
 import bayesgmm as bg
-from bayesgmm.bayes.model.density import MixtureDensity, natural_values
-from bayesgmm.bayes.model.pymc_model import build_model
-from bayesgmm.bayes.model.pytensor_op import MixtureLogLikelihood
+from bayesgmm.bayes.model.density import MixtureDensity
+from bayesgmm.bayes.model.variables import natural_values
+from bayesgmm.bayes.pymc.model import build_model
+from bayesgmm.bayes.pymc.op import MixtureLogLikelihood
 from bayesgmm.kernel.score import log_likelihood_and_gradient
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 
@@ -73,7 +74,7 @@ def test_the_op_equals_pymcs_mixture(K, D, covariance):
 
 
 def test_a_gradient_that_forgets_a_row_would_be_noticed():
-    """The broken twin: half a per cent of the rows missing is far outside the tolerance above."""
+    """A deliberately broken version: half a per cent of the rows missing is far outside the tolerance above."""
     X = np.random.default_rng(0).normal(size=(200, 2))
     arguments = X.mean(axis=0), np.log([0.4, 0.6]), np.array([[0.0, 0.0], [1.0, 1.0]]), np.stack([np.eye(2)] * 2), False
     whole = log_likelihood_and_gradient(X, *arguments)
@@ -126,7 +127,7 @@ def test_the_compiled_density_equals_build_models(covariance, K, D, std):
 
 @pytest.mark.parametrize("change", [{"correlation_eta": 1.8}, {"concentration": 2.6}, {"mean_scale": 3.0}])
 def test_a_density_with_another_prior_would_be_noticed(change):
-    """The broken twin of the test above."""
+    """A deliberately broken version of the test above."""
     density, model = density_and_model("full", None, 2, 2)
     other = MixtureDensity(
         density.rows, 2, density.structure, replace(density.prior, **change).for_features(2, density.structure)

@@ -13,10 +13,9 @@ from scipy.integrate import quad
 
 import bayesgmm as bg
 from bayesgmm.bayes.model.density import MixtureDensity
-from bayesgmm.bayes.model.pymc_model import build_model
+from bayesgmm.bayes.pymc.model import build_model
 from bayesgmm.bayes.sampling import nuts
-from bayesgmm.bayes.sampling.run import RunSettings
-from bayesgmm.bayes.sampling.starts import start_within
+from bayesgmm.bayes.sampling.run import starting_within
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 
 # PyTensor's C and Numba back ends compile for seconds; the graphs are the same without.
@@ -82,8 +81,8 @@ def assert_moments_of_uniform(found):
 def test_forward_draws_of_the_model_follow_the_stated_prior(D, std):
     """4000 draws, 68 Kolmogorov-Smirnov tests: fails by chance once in 147 seeds.
 
-    A distribution function off by 0.06 anywhere is seen for sure. The last lines are the broken twin: an eta wrong by
-    2 or an alpha wrong by 1.
+    A distribution function off by 0.06 anywhere is seen for sure. The last lines are deliberately broken: an eta
+    wrong by 2 or an alpha wrong by 1.
     """
     X = np.random.default_rng(0).normal(size=(10, D))
     model = build_model(X, K, prior=prior_of(std))
@@ -108,10 +107,10 @@ def prior_draws(D, std, draws=4000):
     X = np.random.default_rng(0).normal(size=(10, D))
     density = WithoutRows.of(prepared(X), K, structure_named("full"), prior_of(std))
     P = density.n_dim
-    model = nuts.density_model(density, np.zeros(P), np.ones(P), start_within(P, 1.0))
-    settings = RunSettings(500, draws, 4, seed=1, progress=False)
-    thetas = nuts.NUTSChains(model, np.zeros(P), np.ones(P), settings).first(draws).flat_theta
-    values = density.constrain(thetas)
+    sampler = nuts.CompiledDensity(density).sampler(np.zeros(P), np.ones(P), starting_within(1.0, P))
+    chains = nuts.Chains(sampler, nuts.Settings(500, "diag"), limit=draws, chains=4, seed=1, progress=False)
+    thetas = chains.first(draws)["posterior"]["z"].values
+    values = density.constrain(thetas.reshape(-1, P))
     return {name: value.reshape(4, draws, *value.shape[1:]) for name, value in values.items()}
 
 
@@ -119,7 +118,8 @@ def prior_draws(D, std, draws=4000):
 def test_the_sampler_without_data_draws_the_stated_prior(D, std):
     """Mean and variance of 68 probability integral transforms, 4 Monte Carlo errors: once in 116 seeds by chance.
 
-    A mean off by 0.1 sd is seen for sure. The last lines are the broken twin: an eta or an alpha wrong by 1/2.
+    A mean off by 0.1 sd is seen for sure. The last lines are deliberately broken: an eta or an alpha wrong by
+    1/2.
     """
     values = prior_draws(D, std)
     assert_moments_of_uniform(marginals(values, stated(D, std)))
@@ -156,7 +156,7 @@ def test_the_prior_density_integrates_to_one(D, std, covariance):
 
 
 def test_a_prior_density_without_its_jacobian_would_be_noticed():
-    """The broken twin of the test above."""
+    """A deliberately broken version of the test above."""
     prior = bg.Prior(LOCATION, SCALE, WithoutJacobian(2.0, 0.5))
     density = MixtureDensity.of(prepared(np.arange(5.0)), 2, structure_named("full"), prior)
     assert abs(log_integral(density.log_priors, density.n_dim)) > 0.1

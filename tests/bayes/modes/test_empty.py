@@ -9,7 +9,7 @@ from scipy.special import gammaln
 
 import bayesgmm as bg
 from bayesgmm.bayes.model.density import MixtureDensity
-from bayesgmm.bayes.modes.empty_component import log_evidence_of_an_empty_component
+from bayesgmm.bayes.modes.empty_component import log_evidence_with_empty_component
 from bayesgmm.bayes.modes.find import find_modes
 from bayesgmm.mixture.covariance import FULL
 
@@ -25,7 +25,7 @@ def of_two_components(n):
     modes = find_modes(density, [[start]], np.random.default_rng(1))
     log_prior = gammaln(MODEL.a + n) - gammaln(MODEL.a) + gammaln(2 * MODEL.a) - gammaln(2 * MODEL.a + n)
     exact = np.log(2) + log_prior + side(x, MODEL, np.zeros(1))[0]
-    return log_evidence_of_an_empty_component(density, modes[0], np.random.default_rng(1)), exact
+    return log_evidence_with_empty_component(density, modes[0], np.random.default_rng(1)), exact
 
 
 @pytest.mark.parametrize(("n", "error"), [(10, 0.1), (100, 0.01)])

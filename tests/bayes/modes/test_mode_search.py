@@ -8,7 +8,7 @@ from helpers.data import prepared
 
 import bayesgmm as bg
 from bayesgmm.bayes.model.density import MixtureDensity
-from bayesgmm.bayes.modes.curvature import find_each, find_mode, negative_hessian
+from bayesgmm.bayes.modes.curvature import find_maxima, find_mode, negative_hessian
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 
 STDS = {"log-normal": None, "uniform": bg.priors.Uniform(0.05, 20.0), "fixed": bg.priors.Fixed(1.0)}
@@ -51,7 +51,7 @@ def test_a_search_in_widths_takes_a_quarter_of_the_gradients():
             calls.append(theta)
             return density(theta)
 
-        ends.append(density(find_each(counted, [[start]], widths=widths)[0])[0])
+        ends.append(density(find_maxima(counted, [[start]], widths=widths)[0])[0])
         counts.append(len(calls))
     assert ends[1] == pytest.approx(ends[0], abs=1e-6)
     assert 4 * counts[1] < counts[0]
@@ -62,7 +62,7 @@ def test_searches_and_curvature_are_the_same_on_threads():
     density = density_of(simulation.X, 3)
     at = density.unconstrain(simulation.parameters)
     searches = [[at], [0.5 * at, at + 0.1]]
-    alone, together = (find_each(density, searches, work, density.widths) for work in (0, WORTH_THREADS))
+    alone, together = (find_maxima(density, searches, work, density.widths) for work in (0, WORTH_THREADS))
     np.testing.assert_array_equal(alone, together)
     hessians = [negative_hessian(density, alone[0], work=work) for work in (0, WORTH_THREADS)]
     np.testing.assert_array_equal(*hessians)
@@ -79,7 +79,7 @@ def test_an_interrupted_search_ends_those_of_other_threads():
         return -np.log1p(theta @ theta), -2 * theta / (1 + theta @ theta)
 
     with pytest.raises(KeyboardInterrupt):
-        find_each(log_density, [[np.array([1e6, 1.0])], [np.array([1e6, -1.0])]], WORTH_THREADS)
+        find_maxima(log_density, [[np.array([1e6, 1.0])], [np.array([1e6, -1.0])]], WORTH_THREADS)
     time.sleep(0.02)
     n = len(calls)
     time.sleep(0.1)

@@ -84,7 +84,7 @@ def split(x, n_left):
 
 
 def exact_log_evidence(x, n_left, n_flips=2):
-    """Log of the joint density summed over the allocations within `n_flips` rows of that split, both labels."""
+    """Return the log joint density summed over the allocations within `n_flips` rows of that split, both labels."""
     n, a, terms = len(x), MODEL.a, []
     for flips in (f for size in range(n_flips + 1) for f in combinations(range(n), size)):
         first = np.arange(n) < n_left
@@ -135,7 +135,7 @@ def test_the_diagnosis_and_the_verdict_tell_of_the_other_mode(square_analysis):
 
 
 def test_from_the_best_optimum_alone_nobody_would_know(square_em):
-    """The broken twin of the three tests above: without the other optimum, nothing is told and EM agrees."""
+    """Deliberately broken versions of the tests above: without the other optimum, nothing is told and EM agrees."""
     posterior = bg.align(sampled(square(1), 2, square_em.parameters), square_em.parameters)
     diagnosis = bg.diagnose(posterior)
     assert diagnosis.ok
@@ -213,9 +213,9 @@ def test_chains_that_wander_make_the_shares_unknown():
 
 
 def test_a_mode_that_cannot_be_sampled_is_kept_in_mind(square_em, monkeypatch):
-    from bayesgmm.bayes.sampling import around_mode
+    from bayesgmm.bayes.sampling import sample
 
-    run, calls = around_mode.run_until, []
+    run, calls = sample.run_until, []
 
     def failing(*arguments):
         calls.append(1)
@@ -223,7 +223,7 @@ def test_a_mode_that_cannot_be_sampled_is_kept_in_mind(square_em, monkeypatch):
             raise bg.errors.SamplingError("The sampler stopped.")
         return run(*arguments)
 
-    monkeypatch.setattr(around_mode, "run_until", failing)
+    monkeypatch.setattr(sample, "run_until", failing)
     posterior = sampled(square(1), 2, optima(square_em), draws=100)
     modes = bg.diagnose(posterior).modes
     assert modes["state"][1] == "not sampled: The sampler stopped."
@@ -231,9 +231,9 @@ def test_a_mode_that_cannot_be_sampled_is_kept_in_mind(square_em, monkeypatch):
 
 
 def test_an_interruption_of_the_second_mode_keeps_the_first(square_em, monkeypatch):
-    from bayesgmm.bayes.sampling import around_mode
+    from bayesgmm.bayes.sampling import sample
 
-    run, calls = around_mode.run_until, []
+    run, calls = sample.run_until, []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -241,7 +241,7 @@ def test_an_interruption_of_the_second_mode_keeps_the_first(square_em, monkeypat
             raise KeyboardInterrupt
         return run(*arguments)
 
-    monkeypatch.setattr(around_mode, "run_until", interrupted)
+    monkeypatch.setattr(sample, "run_until", interrupted)
     posterior = sampled(square(1), 2, optima(square_em), draws=100)
     assert posterior["posterior"].sizes["draw"] == 100
     assert "not sampled: interrupted" in list(bg.diagnose(posterior).modes["state"])
@@ -274,7 +274,7 @@ def bridged(draws_of, log_density, rng):
 
 @pytest.mark.parametrize("df", [3, 30])
 def test_the_bridge_finds_the_mass_of_a_skewed_density_and_its_error(df):
-    """Log of chi-squared variables, three of them; 20 repeats: root mean square of z between 0.6 and 1.5.
+    """Logs of chi-squared variables, three of them; 20 repeats: root mean square of z between 0.6 and 1.5.
 
     Its square is chi-squared of 20 in 20ths: outside once in 60 seeds for errors that are right; errors that are wrong
     by a factor of 2 are seen 19 times in 20.

@@ -14,10 +14,11 @@ from numba.core.dispatcher import Dispatcher
 from scipy.stats import Covariance, multivariate_normal
 
 import bayesgmm as bg
-from bayesgmm.bayes.model import log_posterior
+from bayesgmm.bayes.model import transforms
+from bayesgmm.bayes.model.arguments import ModelArguments
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.modes.curvature import Curvature
-from bayesgmm.bayes.sampling import gibbs_sweep, threads
+from bayesgmm.bayes.sampling import gibbs_slices, gibbs_sweep, threads
 from bayesgmm.bayes.sampling.gibbs import Gibbs, GibbsChains
 from bayesgmm.bayes.sampling.nuts_ways import DiagonalNUTS
 from bayesgmm.bayes.sampling.run import RunSettings
@@ -85,7 +86,7 @@ class Told:
 
 def sweep(density, theta, labels, generator, slice_):
     """One sweep in Python with these labels; slice_(t, log_conditional) makes each step of slice sampling."""
-    model = gibbs_sweep.Model(density.n_components, *density.switches, *density.arrays)
+    model = ModelArguments(density.n_components, *density.switches, *density.arrays)
     K, D = density.n_components, density.values.shape[1]
 
     def given(rng, X, origin, log_scales, means, whiteners, diagonal, counts, first, second):
@@ -97,20 +98,19 @@ def sweep(density, theta, labels, generator, slice_):
 
     def step(rng, t, width, *arguments):
         assert 0 < width < 10
-        return slice_(t, lambda at: gibbs_sweep._log_conditional(at, *arguments))
+        return slice_(t, lambda at: gibbs_slices.log_conditional(at, *arguments))
 
     density.log_priors(theta[np.newaxis])  # compiled before what it is made of is exchanged
     with pytest.MonkeyPatch.context() as patch:
         # What only compiled code calls has no way in from Python: it runs in Python instead.
-        for module in (gibbs_sweep, log_posterior, score, triangular):
+        sweeps = (gibbs_sweep, gibbs_slices)
+        for module in (*sweeps, transforms, score, triangular):
             for name, value in vars(module).items():
-                if isinstance(value, Dispatcher) and (
-                    module is gibbs_sweep or "no_cpython_wrapper" in value.targetoptions
-                ):
+                if isinstance(value, Dispatcher) and (module in sweeps or "no_cpython_wrapper" in value.targetoptions):
                     patch.setattr(module, name, value.py_func)
         patch.setattr(gibbs_sweep, "allocated_statistics", given)
-        patch.setattr(gibbs_sweep, "_slice", step)
-        gibbs_sweep._sweep(generator, density.values, model, theta, gibbs_sweep._space(K, D), np.empty(8))
+        patch.setattr(gibbs_slices, "draw_by_slice", step)
+        gibbs_sweep._sweep(generator, density.values, model, theta, gibbs_sweep.make_workspace(K, D))
 
 
 @pytest.mark.parametrize(("std", "D"), [*product(STDS, [3]), ("log-normal", 1), ("uniform", 1), ("log-normal", 5)])
@@ -172,7 +172,7 @@ def test_weights_are_dirichlet_given_the_labels():
 def test_a_gamma_below_the_smallest_number_keeps_its_logarithm():
     """E log of a Gamma(0.001) is digamma(0.001) = -1000.6, its sd 1000; exp of half of them is 0."""
     rng = np.random.default_rng(1)
-    logs = np.array([gibbs_sweep._log_gamma.py_func(rng, 0.001) for _ in range(4000)])
+    logs = np.array([gibbs_sweep.log_gamma_variate.py_func(rng, 0.001) for _ in range(4000)])
     assert np.isfinite(logs).all()
     assert logs.mean() == pytest.approx(-1000.6, abs=4 * 1000 / np.sqrt(4000))
 

@@ -9,21 +9,18 @@ from numpy.typing import ArrayLike
 from pymc.logprob.transforms import Transform
 
 from bayesgmm.bayes.model.prior import Prior, check_prior
-from bayesgmm.bayes.model.pytensor_op import MixtureLogLikelihood
-from bayesgmm.bayes.model.std_priors import Fixed, StdPrior
+from bayesgmm.bayes.model.std_priors import StdPrior
+from bayesgmm.bayes.model.variables import SPHERICAL_STDS, STDS, TIED_STDS, VINE
+from bayesgmm.bayes.pymc.op import MixtureLogLikelihood
 from bayesgmm.mixture.checked_rows import as_rows
-from bayesgmm.mixture.covariance import SPHERICAL, TIED, VINE_VARIABLE, CovarianceStructure, structure_named
+from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.data_covariance import total_cholesky
-from bayesgmm.mixture.random_rows import rows_from_noise
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_n_components
 
-# Free variables that only serve to make `stds` and `correlations`; a posterior leaves them out.
-AUXILIARY = (TIED.std_variable, SPHERICAL.std_variable, VINE_VARIABLE)
-
 
 class Standardised(Transform):
-    """(value - location) / scale: the sampler's space has no units, whatever the units of the data."""
+    """(value - location) / scale, so that the unconstrained space does not depend on the units of the data."""
 
     name = "standardised"
     ndim_supp = 0
@@ -32,20 +29,23 @@ class Standardised(Transform):
         self.location, self.scale = location, scale
 
     def forward(self, value: Any, *inputs: Any) -> Any:
+        """Return the unconstrained value."""
         return (value - self.location) / self.scale
 
     def backward(self, value: Any, *inputs: Any) -> Any:
+        """Return the value in the units of the data."""
         return value * self.scale + self.location
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        """Return log |d value / d unconstrained value|."""
         return pt.broadcast_to(np.log(self.scale), value.shape)
 
 
 def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior: Prior | None = None) -> pm.Model:
-    """The Gaussian mixture as a PyMC model, its assignments summed out.
+    """Return the Gaussian mixture as a PyMC model, with the components of the rows summed out.
 
-    weights ~ Dirichlet, means ~ Normal, covariances = diag(sd) R diag(sd) with sd ~ prior.std and R ~ LKJ. No order
-    is imposed on the components: label the draws afterwards with `align`.
+    log p(X) = sum_i log sum_k w_k N(x_i | mu_k, Sigma_k) (Bishop 2006, Pattern recognition and machine learning,
+    eq. 9.14), with the prior of `Prior`. No order is imposed on the components: label the draws with `align`.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
     rows = as_rows(X)
     K, D = check_n_components(n_components, rows), rows.n_features
     check_prior(prior)
-    total_cholesky(rows, structure)  # refuses data under which the posterior is improper
+    total_cholesky(rows, structure)  # raises for data under which the posterior is improper
     prior = (prior or Prior.for_rows(rows, structure)).for_features(D, structure)
     coords = {
         "component": np.arange(K),
@@ -107,13 +107,13 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
             dims=("component", "feature", "feature_other"),
         )
         pm.Deterministic("covariances", choleskys @ choleskys.mT, dims=("component", "feature", "feature_other"))
-        # As data and not as a constant, so that what was compiled serves the next data set too.
+        # As data and not as a constant, so that the compiled model serves the next data set too.
         data = pm.Data("data", np.ascontiguousarray(rows.values, dtype=np.float64), dims=("row", "feature"))
         log_likelihood = MixtureLogLikelihood(structure.diagonal)
 
         def logp(value: Any, weights: Any, means: Any, choleskys: Any) -> Any:
-            # PyMC hands the parameters over with a leading axis for the rows. One number for all rows is what
-            # comes back: only their sum is ever needed.
+            # PyMC passes the parameters with a leading axis for the rows. This returns one number, the sum over all
+            # rows: nothing else is needed.
             return log_likelihood(value, rows.origin, pt.log(weights[0]), means[0], choleskys[0])[0]
 
         pm.CustomDist(
@@ -131,44 +131,44 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
 
 
 def _stds(prior: StdPrior, structure: CovarianceStructure, K: int, D: int) -> Any:
-    """Standard deviations (K, D), registered in the model as `stds`."""
-    if isinstance(prior, Fixed):
-        value = np.broadcast_to(np.asarray(prior.value), (K, D))
-        return pm.Deterministic("stds", pt.as_tensor(value), dims=("component", "feature"))
+    """Return standard deviations (K, D), registered in the model as `stds`."""
+    known = prior.known_value()
+    if known is not None:
+        return pm.Deterministic(STDS, pt.as_tensor(np.broadcast_to(known, (K, D))), dims=("component", "feature"))
     family = getattr(pm, prior.distribution)
     arguments = {name: np.asarray(value) for name, value in prior.arguments().items()}
     if structure.shared:
-        stds = pt.broadcast_to(family(structure.std_variable, **arguments, dims="feature"), (K, D))
+        stds = pt.broadcast_to(family(TIED_STDS, **arguments, dims="feature"), (K, D))
     elif structure.spherical:
-        stds = pt.broadcast_to(family(structure.std_variable, **arguments, dims="component")[:, None], (K, D))
+        stds = pt.broadcast_to(family(SPHERICAL_STDS, **arguments, dims="component")[:, None], (K, D))
     else:
-        return family(structure.std_variable, **arguments, dims=("component", "feature"))
-    return pm.Deterministic("stds", stds, dims=("component", "feature"))
+        return family(STDS, **arguments, dims=("component", "feature"))
+    return pm.Deterministic(STDS, stds, dims=("component", "feature"))
 
 
 def _correlation_choleskys(eta: float, structure: CovarianceStructure, K: int, D: int) -> Any:
-    """Cholesky factors (K, D, D) of correlation matrices that are LKJ(eta), or of the identity.
+    """Return Cholesky factors (K, D, D) of correlation matrices that are LKJ(eta), or of the identity.
 
-    Lewandowski, Kurowicka and Joe (2009), section 2.4: the canonical partial correlations are independent, that of
-    columns i and j given 1..j-1 being Beta(b, b) on (-1, 1) with b = eta + (D - 1 - j) / 2, j counted from 1. Then
-    L_ij = p_ij prod_{m<j} sqrt(1 - p_im^2). Exact for every D, unlike an LKJ density that NUTS meets without the
-    transform's Jacobian; and all components are one array.
+    Lewandowski, Kurowicka and Joe (2009), section 2.4: the canonical partial correlations are independent. That of
+    columns i and j given 1..j-1 is Beta(b, b) on (-1, 1) with b = eta + (D - 1 - j) / 2, j counted from 1. Then
+    L_ij = p_ij prod_{m<j} sqrt(1 - p_im^2). Unlike `pm.LKJCorr` under NUTS, this is exact for every D, and it makes all
+    components one array.
     """
     if structure.diagonal or D == 1:
         return pt.as_tensor(np.broadcast_to(np.eye(D), (K, D, D)))
     rows, columns = np.tril_indices(D, -1)
     b = eta + (D - 2 - columns) / 2
     if structure.shared:
-        unit = pm.Beta(structure.vine_variable, b, b, dims="pair")[None, :]
+        unit = pm.Beta(VINE, b, b, dims="pair")[None, :]
     else:
-        unit = pm.Beta(structure.vine_variable, b, b, dims=("component", "pair"))
+        unit = pm.Beta(VINE, b, b, dims=("component", "pair"))
     leading = 1 if structure.shared else K
     identity = pt.as_tensor(np.broadcast_to(np.eye(D), (leading, D, D)))
     partial = identity[:, rows, columns].set(2 * unit - 1)
     # 1 - p^2 written with the unit variable, which keeps its digits near p = -1 and p = 1.
-    log_rest = pt.zeros((leading, D, D))[:, rows, columns].set(0.5 * (pt.log(4 * unit) + pt.log1p(-unit)))
-    before = pt.cumsum(log_rest, axis=2) - log_rest
-    choleskys = partial * pt.tril(pt.exp(before))
+    log_complements = pt.zeros((leading, D, D))[:, rows, columns].set(0.5 * (pt.log(4 * unit) + pt.log1p(-unit)))
+    log_residual = pt.cumsum(log_complements, axis=2) - log_complements
+    choleskys = partial * pt.tril(pt.exp(log_residual))
     return pt.broadcast_to(choleskys, (K, D, D))
 
 
@@ -179,8 +179,9 @@ def _draw_rows(
     rng: np.random.Generator,
     size: tuple[int, ...],
 ) -> FloatArray:
-    """Rows (*size, D) from one mixture; PyMC hands its parameters over with a leading axis of length 1."""
+    """Draw rows (*size, D) from one mixture; PyMC passes the parameters with a leading axis of length 1."""
     weights, means, choleskys = weights[0], means[0], choleskys[0]
     labels = rng.choice(len(weights), size=size, p=weights / weights.sum())
     noise = rng.standard_normal((*size, means.shape[1]))
-    return rows_from_noise(means[labels], choleskys[labels], noise)
+    scattered: FloatArray = np.einsum("...ij,...j->...i", choleskys[labels], noise)
+    return means[labels] + scattered

@@ -21,8 +21,8 @@ class MixtureLogLikelihood(Op):
     """sum_i log sum_k w_k N(x_i | mu_k, L_k L_k').
 
     Inputs: X (N, D), origin (D,) near the data's mean, log weights (K,), means (K, D), Cholesky factors (K, D, D).
-    Outputs: the log-likelihood, then its gradient with respect to the last three inputs, so that the pullback is a
-    product and one pass over the rows serves both.
+    Outputs: the log-likelihood, then its gradient with respect to the last three inputs. One pass over the rows
+    computes them all, and the pullback is a product.
     """
 
     __props__ = ("diagonal",)
@@ -31,6 +31,7 @@ class MixtureLogLikelihood(Op):
         self.diagonal = diagonal
 
     def make_node(self, *inputs: Any) -> Apply:
+        """Check the inputs' dimensions and types, and return the node."""
         X, origin, log_weights, means, choleskys = (pt.as_tensor_variable(value) for value in inputs)
         for variable, ndim in ((X, 2), (origin, 1), (log_weights, 1), (means, 2), (choleskys, 3)):
             if variable.ndim != ndim or not str(variable.dtype).startswith("float"):
@@ -41,21 +42,24 @@ class MixtureLogLikelihood(Op):
         return Apply(self, [X, origin, log_weights, means, choleskys], outputs)
 
     def perform(self, node: Apply, inputs: Any, output_storage: Any) -> None:
+        """Compute the outputs."""
         values = log_likelihood_and_gradient(*map(np.ascontiguousarray, inputs), self.diagonal)
         for storage, value in zip(output_storage, values, strict=True):
             storage[0] = np.asarray(value)
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Say that the outputs have no gradient in X and the origin."""
         return [[False] * 4, [False] * 4, *([True] * 4 for _ in range(3))]
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable]:
+        """Return the gradients with respect to the inputs: cotangent times gradient."""
         if not all(isinstance(c.type, DisconnectedType) for c in cotangents[1:]):
             raise NotImplementedError("The gradient of MixtureLogLikelihood has no gradient of its own.")
         disconnected = [DisconnectedType()() for _ in range(2)]
         return [*disconnected, *(cotangents[0] * gradient for gradient in outputs[1:])]
 
 
-# A change of the kernel must not run an old binary from PyTensor's cache.
+# Part of the key of PyTensor's cache, so that a change of the kernel does not run an old binary.
 _SOURCE_KEY = hashlib.sha256(
     "".join(map(inspect.getsource, (passes, score, tiles, simd, triangular))).encode()
 ).hexdigest()
