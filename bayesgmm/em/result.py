@@ -12,7 +12,7 @@ from bayesgmm.em.runs import Optimum, Restart, Status
 from bayesgmm.em.search.steps import Point
 from bayesgmm.em.uncertainty.curvature import Maximum
 from bayesgmm.exceptions import FitError, InputError
-from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters, rows_of
+from bayesgmm.kernel.rows import KernelParameters, Rows, SufficientStatistics, rows_of
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import entries
@@ -311,7 +311,7 @@ def statistics_at(em: EMFit) -> SufficientStatistics:
         )
     p = em.parameters
     diagonal = structure_named(em.covariance).diagonal
-    at = kernel_parameters(p.weights, p.means - em.rows.origin, np.linalg.cholesky(p.covariances), diagonal=diagonal)
+    at = KernelParameters.of(p.weights, p.means - em.rows.origin, np.linalg.cholesky(p.covariances), diagonal=diagonal)
     found = em.rows.statistics(at)
     if not abs(found.log_likelihood - em.log_likelihood) <= 1e-8 * (abs(em.log_likelihood) + em.n_samples):
         raise InputError(

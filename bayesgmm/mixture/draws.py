@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.kernel import passes
-from bayesgmm.kernel.passes import KernelParameters
-from bayesgmm.kernel.rows import Rows, kernel_parameters, multiplications
+from bayesgmm.kernel.rows import KernelParameters, Rows
 from bayesgmm.parallel import on_threads
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_generator, check_count
@@ -72,7 +71,7 @@ class MixtureDraws:
         """(N,) log density of rows (N, D) under mixture s, on the calling thread."""
         origin = values[0].astype(np.float64)
         rows, out = Rows(values, np.empty(0), origin), np.empty(len(values))
-        parameters = kernel_parameters(self.weights[s], self.means[s] - origin, self.choleskys[s])
+        parameters = KernelParameters.of(self.weights[s], self.means[s] - origin, self.choleskys[s])
         passes.rows_under(rows.values, 0, len(values), rows.origin, *parameters, out, np.empty((0, 0)))
         return out
 
@@ -91,7 +90,7 @@ class MixtureDraws:
         """
         origin = values[0].astype(np.float64)
         rows, stacked = Rows(values, np.empty(0), origin), self._stacked(origin)
-        S, K, D = self.means.shape
+        S, K, _ = self.means.shape
         length = max(1, PIECE_BYTES // (8 * S * (1 + K * responsibilities)))
         edges = [*range(0, len(values), length), len(values)]
 
@@ -102,7 +101,7 @@ class MixtureDraws:
             passes.rows_under_draws(rows.values, start, stop, rows.origin, *stacked, log_densities, r)
             finish(slice(start, stop), log_densities, r)
 
-        for _ in on_threads(piece, list(pairwise(edges)), S * multiplications(len(values), K, D)):
+        for _ in on_threads(piece, list(pairwise(edges)), S * rows.cost(K)):
             pass
 
     def _stacked(self, origin: FloatArray) -> KernelParameters:
@@ -110,7 +109,7 @@ class MixtureDraws:
         off_diagonal = ~np.eye(self.n_features, dtype=bool)
         diagonal = not self.covariances[..., off_diagonal].any()
         each = [
-            kernel_parameters(w, mean, cholesky)
+            KernelParameters.of(w, mean, cholesky)
             for w, mean, cholesky in zip(self.weights, self.means - origin, self.choleskys, strict=True)
         ]
         return KernelParameters(
@@ -147,4 +146,4 @@ def _at_draws(
     origin = values[0].astype(np.float64)
     rows = Rows(values, np.empty(0), origin)
     for w, mean, cholesky in zip(weights, means - origin, np.linalg.cholesky(covariances), strict=True):
-        yield rows, kernel_parameters(w, mean, cholesky)
+        yield rows, KernelParameters.of(w, mean, cholesky)

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayesgmm.display.cards import Card, Displayed, count
 from bayesgmm.display.components import component_table
 from bayesgmm.exceptions import InputError
-from bayesgmm.kernel.passes import KernelParameters
-from bayesgmm.kernel.rows import Rows, kernel_parameters
+from bayesgmm.kernel.rows import KernelParameters, Rows
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import (
     as_generator,
@@ -368,7 +367,7 @@ class MixtureParameters(Displayed):
         choleskys = np.linalg.cholesky(self.covariances)
         return (
             Rows(values, np.empty(0), origin),
-            kernel_parameters(self.weights, self.means - origin, choleskys),
+            KernelParameters.of(self.weights, self.means - origin, choleskys),
         )
 
 

@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal, norm
 
 from bayesgmm import parallel
 from bayesgmm.kernel import passes, simd, triangular
-from bayesgmm.kernel.rows import Rows, kernel_parameters, moments, rows_of
+from bayesgmm.kernel.rows import KernelParameters, Rows, moments, rows_of
 
 
 def compiled(function):
@@ -22,7 +22,7 @@ def compiled(function):
     def apply(x):
         result = np.empty_like(x)
         for b in range(0, len(x), simd.LANES):
-            over(simd.at(x, b), simd.at(result, b))
+            over(simd.pointer(x, b), simd.pointer(result, b))
         return result
 
     return lambda x: apply(np.append(x, np.ones(-len(x) % simd.LANES)))[: len(x)]
@@ -77,7 +77,7 @@ def test_statistics_equal_scipys(K, D):
     row_weights = rng.uniform(0, 3, len(X))
     choleskys = np.linalg.cholesky(covariances)
     origin = rng.normal(size=D)
-    parameters = kernel_parameters(weights, means - origin, choleskys)
+    parameters = KernelParameters.of(weights, means - origin, choleskys)
     found = Rows(X, row_weights, origin).statistics(parameters)
     expected = expected_statistics(X, weights, means, covariances, row_weights)
     np.testing.assert_allclose(found.log_likelihood, expected[0], rtol=1e-12)
@@ -106,7 +106,7 @@ def assert_close_statistics(found, expected):
 def well_conditioned(rng, K, D):
     """Parameters relative to the origin, overlapping in any number of features."""
     choleskys = np.eye(D) + np.tril(rng.normal(size=(K, D, D)), -1) / D
-    return kernel_parameters(rng.dirichlet(np.full(K, 3.0)), rng.normal(size=(K, D)) / np.sqrt(D), choleskys)
+    return KernelParameters.of(rng.dirichlet(np.full(K, 3.0)), rng.normal(size=(K, D)) / np.sqrt(D), choleskys)
 
 
 @pytest.mark.parametrize("D", [*range(1, 41), 64, 128])
@@ -123,7 +123,7 @@ def test_products_of_many_alike_components_do_not_overflow():
     """Densities over the largest add up to K in every row, and K^128, of one lane's rows where registers hold two
     doubles, is no number."""
     K, n = 3000, passes.BLOCK
-    parameters = kernel_parameters(np.full(K, 1 / K), np.zeros((K, 1)), np.ones((K, 1, 1)))
+    parameters = KernelParameters.of(np.full(K, 1 / K), np.zeros((K, 1)), np.ones((K, 1, 1)))
     X = np.random.default_rng(1).normal(size=(n, 1))
     found = Rows(X, np.empty(0), np.zeros(1)).statistics(parameters)
     assert found.log_likelihood == pytest.approx(norm.logpdf(X).sum(), rel=1e-12)
@@ -163,8 +163,8 @@ def test_the_diagonal_path_equals_the_full_one():
     X = rng.normal(size=(500, 4))
     weights, means, covariances = random_mixture(rng, 3, 4)
     choleskys = np.sqrt(covariances * np.eye(4))
-    full = rows_of(X).statistics(kernel_parameters(weights, means, choleskys))
-    diagonal = rows_of(X).statistics(kernel_parameters(weights, means, choleskys, diagonal=True))
+    full = rows_of(X).statistics(KernelParameters.of(weights, means, choleskys))
+    diagonal = rows_of(X).statistics(KernelParameters.of(weights, means, choleskys, diagonal=True))
     np.testing.assert_allclose(diagonal.log_likelihood, full.log_likelihood, rtol=1e-13)
     np.testing.assert_allclose(diagonal.first, full.first, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(np.einsum("kii->ki", diagonal.second), np.einsum("kii->ki", full.second), rtol=1e-12)
@@ -175,7 +175,7 @@ def test_sums_do_not_depend_on_the_number_of_threads(n_samples, monkeypatch):
     rng = np.random.default_rng(5)
     X = rng.normal(size=(n_samples, 3))
     weights, means, covariances = random_mixture(rng, 4, 3)
-    parameters = kernel_parameters(weights, means, np.linalg.cholesky(covariances))
+    parameters = KernelParameters.of(weights, means, np.linalg.cholesky(covariances))
     results = []
     for threads in (1, 2, 3):
         monkeypatch.setattr(parallel.config, "NUMBA_NUM_THREADS", threads)
@@ -192,7 +192,7 @@ def test_a_weight_of_two_is_a_row_twice():
     X = rng.normal(size=(300, 2))
     weights = rng.integers(0, 3, len(X)).astype(float)
     mixture = random_mixture(rng, 2, 2)
-    parameters = kernel_parameters(mixture[0], mixture[1], np.linalg.cholesky(mixture[2]))
+    parameters = KernelParameters.of(mixture[0], mixture[1], np.linalg.cholesky(mixture[2]))
     origin = np.zeros(2)
     weighted = Rows(X, weights, origin).statistics(parameters)
     repeated = Rows(np.repeat(X, weights.astype(int), axis=0), np.empty(0), origin).statistics(parameters)
@@ -201,7 +201,7 @@ def test_a_weight_of_two_is_a_row_twice():
 
 
 def test_rows_that_no_component_is_near_have_finite_densities_and_shares():
-    parameters = kernel_parameters(np.array([0.3, 0.7]), np.array([[0.0], [1.0]]), np.full((2, 1, 1), 1e-3))
+    parameters = KernelParameters.of(np.array([0.3, 0.7]), np.array([[0.0], [1.0]]), np.full((2, 1, 1), 1e-3))
     far = Rows(np.array([[1e6], [-1e9], [1e200]]), np.empty(0), np.zeros(1))
     assert np.isfinite(far.log_densities(parameters)).all()
     r = far.responsibilities(parameters)
@@ -214,7 +214,7 @@ def test_rows_that_no_component_is_near_have_finite_densities_and_shares():
 def test_a_nan_parameter_is_not_hidden(component, diagonal):
     means = np.zeros((3, 2))
     means[component, 1] = np.nan
-    parameters = kernel_parameters(np.full(3, 1 / 3), means, np.stack([np.eye(2)] * 3), diagonal=diagonal)
+    parameters = KernelParameters.of(np.full(3, 1 / 3), means, np.stack([np.eye(2)] * 3), diagonal=diagonal)
     found = Rows(np.ones((5, 2)), np.empty(0), np.zeros(2))
     assert np.isnan(found.statistics(parameters).log_likelihood)
     assert np.isnan(found.log_densities(parameters)).all()

@@ -12,7 +12,6 @@ from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.permutations import nearest_orders, relabelled
 from bayesgmm.bayes.modes.curvature import Curvature, curvature_at, find_each
 from bayesgmm.bayes.modes.evidence import bridge, laplace
-from bayesgmm.kernel.rows import multiplications
 from bayesgmm.mixture.matching import Components, alike, same_mixture
 from bayesgmm.types import FloatArray
 
@@ -72,7 +71,7 @@ def find_modes(density: MixtureDensity, searches: Sequence[list[FloatArray]], rn
     """
     stds = density.rows.stds
     modes: list[Mode] = []
-    work = multiplications(len(density.values), density.n_components, density.values.shape[1])
+    work = density.rows.cost(density.n_components)
     for theta in find_each(density, searches, work, density.widths):
         components, log_posterior = _components(density, theta), density(theta)[0]
         for i, known in enumerate(modes):

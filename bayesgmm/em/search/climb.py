@@ -19,9 +19,7 @@ import numpy as np
 from bayesgmm.em.runs import Restart, Status
 from bayesgmm.em.search import steps
 from bayesgmm.em.search.steps import Bounds, Point
-from bayesgmm.kernel.passes import KernelParameters
-from bayesgmm.kernel.rows import SufficientStatistics
-from bayesgmm.kernel.triangular import log_scales_and_whiteners
+from bayesgmm.kernel.rows import KernelParameters, SufficientStatistics
 from bayesgmm.mixture.covariance import Shape
 from bayesgmm.types import FloatArray
 
@@ -50,10 +48,7 @@ class Problem(NamedTuple):
 
     def parameters(self, point: Point) -> KernelParameters:
         """What the kernel reads of a point."""
-        with np.errstate(divide="ignore"):  # an empty component
-            log_weights = np.log(point.weights)
-        log_scales, whiteners = log_scales_and_whiteners(log_weights, point.choleskys)
-        return KernelParameters(log_scales, point.means, whiteners, self.shape.diagonal)
+        return KernelParameters.of(*point, diagonal=self.shape.diagonal)
 
     def checked(self, point: Point) -> KernelParameters | None:
         """The same, and None when a component has collapsed."""

@@ -12,8 +12,7 @@ from scipy.linalg import null_space
 from bayesgmm.em.search import steps
 from bayesgmm.em.search.steps import Point
 from bayesgmm.exceptions import FitError
-from bayesgmm.kernel.passes import KernelParameters
-from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters
+from bayesgmm.kernel.rows import KernelParameters, Rows, SufficientStatistics
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import Entry, values_of
@@ -43,7 +42,7 @@ class Maximum(NamedTuple):
     found: list[Entry]
 
     def kernel_parameters(self, point: Point) -> KernelParameters:
-        return kernel_parameters(*point, diagonal=self.structure.diagonal)
+        return KernelParameters.of(*point, diagonal=self.structure.diagonal)
 
 
 class Curvature(NamedTuple):

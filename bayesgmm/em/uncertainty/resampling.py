@@ -161,7 +161,7 @@ def replicates(
 
     Raises FitError when fewer than half of the replicates end.
     """
-    (K, D), N = maximum.point.means.shape, maximum.rows.n_samples
+    K, N = len(maximum.point.means), maximum.rows.n_samples
     bounds = bounds_of(maximum.rows, mixture.features, maximum.structure)
     if simulated:
         bounds = bounds._replace(n_rows=float(round(maximum.rows.total_weight)))
@@ -169,7 +169,7 @@ def replicates(
     # Together, so that a thread works for a while before it needs Python again.
     together = max(1, min(_MOST_TOGETHER, _NUMBERS_TOGETHER // N))
     batches = [drawn[begin : begin + together] for begin in range(0, len(drawn), together)]
-    work = len(drawn) * _PASSES * N * K * D * (D + 8)
+    work = len(drawn) * _PASSES * maximum.rows.cost(K)
     values, n_ambiguous, ends = [], 0, np.empty(0, np.int64)
     with _Progress(len(drawn), progress) as shown:
         for points, ended in on_threads(refit.to_rows if simulated else refit.to_weights, batches, work):
