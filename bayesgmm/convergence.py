@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import log_densities_of_draws
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.types import FloatArray
@@ -34,7 +35,7 @@ def label_free_r_hat(posteriors: Sequence[xr.DataTree]) -> float:
         draws, stats = posterior["posterior"].to_dataset(), posterior["sample_stats"].to_dataset()
         values.append(_label_free(posterior, draws, stats)[0])
     n = min(chains.shape[1] for chains in values)
-    even = [chains[:, np.linspace(0, chains.shape[1] - 1, n).round().astype(int)] for chains in values]
+    even = [chains[:, spaced(chains.shape[1], n)] for chains in values]
     names = [str(i) for i in range(values[0].shape[-1])]
     largest = convergence(np.concatenate(even), names)["r_hat"].max(skipna=False)
     return float(largest) if np.isfinite(largest) else float("inf")
@@ -80,7 +81,7 @@ def _spread(X: NDArray[Any]) -> NDArray[np.intp]:
     """Row numbers at evenly spaced ranks along the data's first principal axis."""
     scaled = (X - X.mean(axis=0)) / X.std(axis=0)
     axis = np.linalg.eigh(np.cov(scaled, rowvar=False).reshape(X.shape[1], -1))[1][:, -1]
-    ranks = np.unique(np.linspace(0, len(X) - 1, min(_N_POINTS, len(X))).round().astype(int))
+    ranks = spaced(len(X), _N_POINTS)
     return np.asarray(np.argsort(scaled @ axis, kind="stable")[ranks])
 
 

@@ -11,7 +11,7 @@ from bayesgmm.em.search import steps
 from bayesgmm.em.search.climb import Climb, Problem, climb
 from bayesgmm.em.search.start import StartStrategy, draw, sample_of, whitened
 from bayesgmm.em.search.steps import Point
-from bayesgmm.kernel.rows import Rows
+from bayesgmm.kernel.rows import Rows, spaced
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.parallel import on_threads
 
@@ -106,7 +106,7 @@ def _elsewhere(
     """
     if not runs:
         return [], []
-    rows = sample.values[np.unique(np.linspace(0, sample.n_samples - 1, _N_PROBES).round().astype(int))]
+    rows = sample.values[spaced(sample.n_samples, _N_PROBES)]
     probes = Rows(rows, np.empty(0), sample.origin)
     lowest = highest - _FAR_BEHIND * sample.total_weight / task.rows.total_weight
     places = np.array([probes.log_densities(task.problem.parameters(point)) for point, _ in [*known, *runs]])
@@ -161,7 +161,7 @@ def _short_runs(task: Task, sample: Rows, strategy: StartStrategy, n_init: int, 
                 break
         return runs
 
-    work = n_init * n_iterations * sample.n_samples * task.n_components * sample.n_features**2
+    work = n_init * n_iterations * sample.cost(task.n_components)
     return [run for runs in on_threads(runs_of, rng.spawn(n_init), work) for run in runs]
 
 

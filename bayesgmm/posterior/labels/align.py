@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.exceptions import InputError
+from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.labels.methods import (
     CROSS_ENTROPY,
@@ -157,8 +158,7 @@ def _some_rows(posterior: xr.DataTree, reference: MixtureParameters, max_rows: i
     if "observed_data" not in posterior or "X" not in posterior["observed_data"].to_dataset():
         return np.empty((0, posterior["posterior"].sizes["feature"]))
     X = as_table(posterior["observed_data"].to_dataset()["X"].values, "X of posterior", reference.features).values
-    index = np.unique(np.linspace(0, len(X) - 1, min(len(X), max_rows)).round().astype(int))
-    return np.ascontiguousarray(X[index])
+    return np.ascontiguousarray(X[spaced(len(X), max_rows)])
 
 
 def _statistics(
