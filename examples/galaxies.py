@@ -1,4 +1,4 @@
-"""Galaxies: how many components do 82 velocities show, by BIC and by leave-one-out, and what density do they leave?
+"""Galaxies: the number of components that 82 velocities show, by BIC and by leave-one-out, and their density.
 
 Run it with `python examples/galaxies.py [FOLDER]`; the picture goes to FOLDER, `example-output` by default.
 """

@@ -13,7 +13,7 @@ from bayesgmm.em.runs import Optimum, Restart, Status
 from bayesgmm.em.search.steps import Point
 from bayesgmm.em.uncertainty.curvature import Maximum
 from bayesgmm.errors import BayesgmmWarning, FitError, InputError
-from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters
+from bayesgmm.kernel.rows import KernelParameters, Rows, SufficientStatistics
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -286,7 +286,7 @@ def rows_and_statistics(em: EMFit) -> tuple[Rows, SufficientStatistics]:
     p = em.parameters
     diagonal = structure_named(em.covariance).diagonal
     choleskys = np.linalg.cholesky(p.covariances)
-    parameters = kernel_parameters(p.weights, p.means - em.rows.origin, choleskys, diagonal=diagonal)
+    parameters = KernelParameters.of(p.weights, p.means - em.rows.origin, choleskys, diagonal=diagonal)
     statistics = em.rows.statistics(parameters)
     if not abs(statistics.log_likelihood - em.log_likelihood) <= 1e-8 * (abs(em.log_likelihood) + em.n_samples):
         raise InputError(

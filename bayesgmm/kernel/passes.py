@@ -1,205 +1,224 @@
 """One compiled pass over the rows: log densities, responsibilities and sufficient statistics.
 
-Everything that looks at the data goes through this file: EM, scoring, prediction and the gradient
-that the sampler follows. Rows are taken in blocks of at most `BLOCK`, laid out feature by feature so that the
-innermost loops, which are in `tiles.py`, run over rows and are vectors whatever the number of features.
+Every computation over the data goes through this file: EM, scoring, prediction and the gradient that the sampler
+follows. Rows are taken in blocks of at most `BLOCK`, laid out feature by feature: the innermost loops, in `tiles.py`,
+run over rows, so they use full vectors whatever the number of features. docs/kernel.md shows the layout.
 
-The functions are serial and release the GIL; `rows.py` spreads ranges of rows over threads, the
-sampler runs one chain a thread.
+The functions are serial and release the GIL. `rows.py` spreads ranges of rows over threads; the sampler runs one chain
+per thread.
 
-Notation: y = L_k^-1 (x - mu_k) with L_k the lower Cholesky factor of Sigma_k; `whiteners[k]` = L_k^-1.
+Notation: y = L_k^-1 (x - mu_k), with L_k the lower Cholesky factor of Sigma_k; `whiteners[k]` = L_k^-1; r are
+responsibilities; N_k = sum r, t_k = sum r y and T_k = sum r y y' are the sufficient statistics of component k.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from bayesgmm.kernel.jit import SUMS, inner
-from bayesgmm.kernel.simd import LANES, at
+from bayesgmm.kernel.jit import SUMS, inlined, inner
+from bayesgmm.kernel.simd import LANES, pointer
 from bayesgmm.kernel.tiles import (
     STRIP,
     TILE,
     WIDEST,
     add_logarithms,
-    divide,
+    add_scatter_diagonal,
+    add_scatter_rectangle,
+    add_scatter_triangle,
+    divide_by_totals,
     exponentiate,
     gather,
     prefetch,
-    rectangle_2,
-    rectangle_3,
-    rectangle_4,
-    rectangle_5,
-    scatter_diagonal_1,
-    scatter_diagonal_4,
     sum_log_densities,
-    triangle_1,
-    triangle_2,
-    triangle_3,
-    triangle_4,
-    triangle_5,
-    whiten_1,
-    whiten_2,
-    whiten_3,
-    whiten_4,
-    whiten_5,
+    whiten,
     whiten_diagonal,
 )
-from bayesgmm.types import FloatArray
+from bayesgmm.types import FloatArray, RowArray
 
+# Rows per block.
 BLOCK = 256
-# Lines of doubles of a block that fit into the nearest cache, or twice as many of half a block.
+# Number of row buffers of BLOCK doubles that fit into the nearest cache (L1): see docs/decisions/0002.
 _NEAR_LINES = 20
+# Mixtures whose results are written together: their numbers for one row are neighbours in memory.
 _DRAWS = 16
 
 
-class KernelParameters(NamedTuple):
-    """A mixture as the kernel reads it, in coordinates relative to `Rows.origin`.
-
-    log_scales (K,) = log w_k - log|L_k| - D/2 log 2 pi; means (K, D); whiteners (K, D, D) lower triangular;
-    diagonal: the whiteners are diagonal, so that D instead of D(D+1)/2 products are needed.
-    """
-
-    log_scales: FloatArray
-    means: FloatArray
-    whiteners: FloatArray
-    diagonal: bool
-
-
 @inner()
-def _workspace(D, K, n_whitened, diagonal):
-    """X (D, block), y (n_whitened, block), r (K, block), log densities and totals (block,), a strip (D, STRIP), and
-    weighted (WIDEST, block).
+def _workspace(
+    D: int, K: int, n_whitened: int, diagonal: bool
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Uninitialised buffers of a pass.
 
-    The block is a half where that stays in the nearest cache and a whole one would not; where neither does, long ones
-    have fewer sums to end. One allocation for all: with few rows each would cost as much as the work. Rows begin at
-    multiples of 64 bytes, so that no vector straddles a cache line; nothing is set to 0.
+    In order: x (D, block), y (n_whitened, block), r (K, block), log_density (block,), total (block,),
+    differences (D, STRIP), weighted (WIDEST, block).
+
+    A half block is used if it fits into L1 and a full one does not; otherwise full blocks amortise the final
+    horizontal sums. One allocation serves all buffers: with few rows each would cost as much as the pass. Rows begin
+    at multiples of 64 bytes, so that no vector straddles a cache line.
     """
     n_lines = D + (1 if diagonal else K * D) + K + WIDEST
     block = BLOCK // 2 if _NEAR_LINES < n_lines <= 2 * _NEAR_LINES else BLOCK
-    n_strip = -(-D * STRIP // block)
-    size = (D + n_whitened + K + 2 + n_strip + WIDEST) * block
+    n_difference = -(-D * STRIP // block)
+    size = (D + n_whitened + K + 2 + n_difference + WIDEST) * block
     buffer = np.empty(size + 8)
     skipped = (-buffer.ctypes.data // 8) % 8
     lines = buffer[skipped : skipped + size].reshape(-1, block)
     y, r = D, D + n_whitened
-    last = r + K
-    strip = lines[last + 2 : last + 2 + n_strip].reshape(-1)[: D * STRIP].reshape(D, STRIP)
-    return lines[:D], lines[y:r], lines[r:last], lines[last], lines[last + 1], strip, lines[last + 2 + n_strip :]
+    log_density, difference = r + K, r + K + 2
+    weighted = difference + n_difference
+    differences = lines[difference:weighted].reshape(-1)[: D * STRIP].reshape(D, STRIP)
+    return (
+        lines[:D],
+        lines[y:r],
+        lines[r:log_density],
+        lines[log_density],
+        lines[log_density + 1],
+        differences,
+        lines[weighted:],
+    )
 
 
 @inner()
-def _load(X, start, n, origin, x):
-    """X (D, rows) = rows of X, feature by feature; the last row again up to a whole strip."""
+def _load_block(X: RowArray, start: int, n: int, origin: FloatArray, x: FloatArray) -> None:
+    """Copy n rows of X minus the origin into x (D, rows), feature by feature.
+
+    The last row is repeated up to a whole strip.
+    """
     D, stride = x.shape
-    whole = n // LANES * LANES
-    for b in range(0, whole, LANES):  # a few rows at a time: their cache lines are used up before they are dropped
+    n_gathered = n // LANES * LANES
+    for b in range(0, n_gathered, LANES):  # a few rows at a time, so that their cache lines are used before eviction
         for d in range(D):
-            prefetch(X, start + b + stride, d * LANES)  # the next block's, to be there when this one is done
-            gather(X, start + b, d, at(origin, 0), at(x, d * stride + b))
-    for b in range(whole, -(-n // STRIP) * STRIP):
+            prefetch(X, start + b + stride, d * LANES)  # part of the next block
+            gather(X, start + b, d, pointer(origin, 0), pointer(x, d * stride + b))
+    for b in range(n_gathered, -(-n // STRIP) * STRIP):
         for d in range(D):
             x[d, b] = X[start + min(b, n - 1), d] - origin[d]
 
 
 @inner()
-def _first_tile(D):
-    """Rows of the first tile, 0 to 5, after which there are whole ones; a single row only where there is one."""
-    return WIDEST if D % TILE == 1 and D > 1 else D % TILE
+def _first_tile(D: int) -> int:
+    """Rows of the first tile, 1 to 5; every later tile has TILE rows. 1 only if D = 1."""
+    if D % TILE == 1 and D > 1:
+        return WIDEST
+    return D % TILE if D % TILE else TILE
 
 
 @inner()
-def _whiten(x, n, means, whiteners, diagonal, difference, y, squares):
-    """Squares (K, rows) = y'y of y = L_k^-1 (x - mu_k).
+def _whiten_block(
+    x: FloatArray,
+    n: int,
+    means: FloatArray,
+    whiteners: FloatArray,
+    diagonal: bool,
+    differences: FloatArray,
+    y: FloatArray,
+    squares: FloatArray,
+) -> None:
+    """Fill squares (K, rows) with y'y of y = L_k^-1 (x - mu_k).
 
-    Unless diagonal, y (K D, rows) is left behind, or that of the last component where there is room for D rows.
+    Unless diagonal, also fill y (K D, rows); a y with room for D rows keeps those of the last component.
     """
     K, D = means.shape
-    stride, odd = x.shape[1], _first_tile(D)
-    kept = y.shape[0] // D
-    scratch = at(difference, 0)
+    stride = x.shape[1]
+    n_kept = y.shape[0] // D
+    difference = pointer(differences, 0)
     for k in range(K):
         for b in range(0, n, STRIP):
-            x_b, mean, W = at(x, b), at(means, k * D), at(whiteners, k * D * D)
-            sums = at(squares, k * stride + b)
+            sums = pointer(squares, k * stride + b)
             if diagonal:
-                whiten_diagonal(x_b, stride, mean, W, D, sums)
+                whiten_diagonal(pointer(x, b), stride, pointer(means, k * D), pointer(whiteners, k * D * D), D, sums)
                 continue
-            out = at(y, k % kept * D * stride + b)
-            if odd == 1:
-                whiten_1(x_b, mean, W, D, 0, scratch, out, stride, sums)
-            elif odd == 2:
-                whiten_2(x_b, mean, W, D, 0, scratch, out, stride, sums)
-            elif odd == 3:
-                whiten_3(x_b, mean, W, D, 0, scratch, out, stride, sums)
-            elif odd == 5:
-                whiten_5(x_b, mean, W, D, 0, scratch, out, stride, sums)
-            for i in range(odd, D, TILE):
-                x_b, mean, W = at(x, i * stride + b), at(means, k * D + i), at(whiteners, (k * D + i) * D)
-                out = at(y, (k % kept * D + i) * stride + b)
-                whiten_4(x_b, mean, W, D, i, scratch, out, stride, sums)
+            i, rows = 0, _first_tile(D)
+            while i < D:
+                x_i, mean = pointer(x, i * stride + b), pointer(means, k * D + i)
+                whitener = pointer(whiteners, (k * D + i) * D)
+                y_i = pointer(y, (k % n_kept * D + i) * stride + b)
+                whiten(rows, x_i, mean, whitener, D, i, difference, y_i, stride, sums)
+                i += rows
+                rows = TILE
 
 
-# Inlined: a function that hands arrays on counts references to them, and this is called for every block.
-@njit(error_model="numpy", inline="always")
-def _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density, total):
-    """Responsibilities r (K, rows) and log densities."""
-    _whiten(x, n, means, whiteners, diagonal, difference, y, r)
-    exponentiate(at(r, 0), x.shape[1], n, at(log_scales, 0), r.shape[0], at(log_density, 0), at(total, 0))
-    add_logarithms(at(total, 0), n, at(log_density, 0))
-    divide(at(r, 0), x.shape[1], n, r.shape[0], at(total, 0))
+# Inlined because a function that passes arrays on counts references to them, and this one is called for every block.
+@inlined()
+def _responsibilities(
+    x: FloatArray,
+    n: int,
+    log_scales: FloatArray,
+    means: FloatArray,
+    whiteners: FloatArray,
+    diagonal: bool,
+    differences: FloatArray,
+    y: FloatArray,
+    r: FloatArray,
+    log_density: FloatArray,
+    total: FloatArray,
+) -> None:
+    """Fill r (K, rows) and log_density (rows,) of a block."""
+    _whiten_block(x, n, means, whiteners, diagonal, differences, y, r)
+    exponentiate(
+        pointer(r, 0), x.shape[1], n, pointer(log_scales, 0), r.shape[0], pointer(log_density, 0), pointer(total, 0)
+    )
+    add_logarithms(pointer(total, 0), n, pointer(log_density, 0))
+    divide_by_totals(pointer(r, 0), x.shape[1], n, r.shape[0], pointer(total, 0))
+
+
+@inlined()
+def _clear_padding(r: FloatArray, n: int, n_vectors: int) -> None:
+    """Set the responsibilities of the padding rows to 0."""
+    for k in range(r.shape[0]):
+        for b in range(n, n_vectors * LANES):
+            r[k, b] = 0.0
 
 
 @inner()
-def _scatter(r, y, n_vectors, weighted, first, second):
-    """Add the block's t_k and the lower triangle of T_k, tile by tile; `weighted` (WIDEST, block) is scratch."""
+def _add_scatter(
+    r: FloatArray, y: FloatArray, n_vectors: int, weighted: FloatArray, first: FloatArray, second: FloatArray
+) -> None:
+    """Add the block's t_k to first and the lower triangle of its T_k to second, tile by tile.
+
+    `weighted` (WIDEST, block) is scratch.
+    """
     K, D = first.shape
-    stride, odd = y.shape[1], _first_tile(D)
-    scratch = at(weighted, 0)
+    stride, first_rows = y.shape[1], _first_tile(D)
+    w = pointer(weighted, 0)
     for k in range(K):
-        share, y_k = at(r, k * stride), at(y, k * D * stride)
-        if odd == 1:
-            triangle_1(share, y_k, stride, n_vectors, scratch, at(first, k * D), at(second, k * D * D), D)
-        elif odd == 2:
-            triangle_2(share, y_k, stride, n_vectors, scratch, at(first, k * D), at(second, k * D * D), D)
-        elif odd == 3:
-            triangle_3(share, y_k, stride, n_vectors, scratch, at(first, k * D), at(second, k * D * D), D)
-        elif odd == 5:
-            triangle_5(share, y_k, stride, n_vectors, scratch, at(first, k * D), at(second, k * D * D), D)
-        for i in range(odd, D, TILE):
-            y_i, row = at(y, (k * D + i) * stride), (k * D + i) * D
-            triangle_4(share, y_i, stride, n_vectors, scratch, at(first, k * D + i), at(second, row + i), D)
-            if odd == 2:
-                rectangle_2(scratch, y_k, stride, n_vectors, at(second, row), D)
-            elif odd == 3:
-                rectangle_3(scratch, y_k, stride, n_vectors, at(second, row), D)
-            elif odd == 5:
-                rectangle_5(scratch, y_k, stride, n_vectors, at(second, row), D)
-            for j in range(odd, i, TILE):
-                rectangle_4(scratch, at(y, (k * D + j) * stride), stride, n_vectors, at(second, row + j), D)
+        r_k, y_k, t_k = pointer(r, k * stride), pointer(y, k * D * stride), pointer(first, k * D)
+        # The first tile has a call of its own: with TILE a constant in the loop there is no switch in it.
+        add_scatter_triangle(first_rows, r_k, y_k, stride, n_vectors, w, t_k, pointer(second, k * D * D), D)
+        for i in range(first_rows, D, TILE):
+            y_i, t_i, row = pointer(y, (k * D + i) * stride), pointer(first, k * D + i), (k * D + i) * D
+            add_scatter_triangle(TILE, r_k, y_i, stride, n_vectors, w, t_i, pointer(second, row + i), D)
+            add_scatter_rectangle(first_rows, w, y_k, stride, n_vectors, pointer(second, row), D)
+            for j in range(first_rows, i, TILE):
+                y_j = pointer(y, (k * D + j) * stride)
+                add_scatter_rectangle(TILE, w, y_j, stride, n_vectors, pointer(second, row + j), D)
 
 
 @inner()
-def _scatter_diagonal(r, x, n_vectors, means, whiteners, first, second):
+def _add_diagonal_scatter(
+    r: FloatArray,
+    x: FloatArray,
+    n_vectors: int,
+    means: FloatArray,
+    whiteners: FloatArray,
+    first: FloatArray,
+    second: FloatArray,
+) -> None:
+    """Add the block's t_k to first and the diagonal of its T_k to second."""
     K, D = first.shape
     stride = x.shape[1]
-    odd = D % TILE
     for k in range(K):
-        share, d = at(r, k * stride), 0
+        r_k, d = pointer(r, k * stride), 0
         while d < D:
+            features = 1 if d < D % TILE else TILE
+            x_d, mean, t_d = pointer(x, d * stride), pointer(means, k * D + d), pointer(first, k * D + d)
             entry = k * D * D + d * (D + 1)
-            x_d, mean, factor = at(x, d * stride), at(means, k * D + d), at(whiteners, entry)
-            t, T = at(first, k * D + d), at(second, entry)
-            if d < odd:
-                scatter_diagonal_1(share, x_d, stride, n_vectors, mean, factor, t, T, D)
-                d += 1
-            else:
-                scatter_diagonal_4(share, x_d, stride, n_vectors, mean, factor, t, T, D)
-                d += TILE
+            factor, T_d = pointer(whiteners, entry), pointer(second, entry)
+            add_scatter_diagonal(features, r_k, x_d, stride, n_vectors, mean, factor, t_d, T_d, D)
+            d += features
 
 
 @inner(fastmath=SUMS)
-def _count(r, n, counts):
+def _add_counts(r: FloatArray, n: int, counts: FloatArray) -> None:
     for k in range(r.shape[0]):
         count = 0.0
         for b in range(n):
@@ -208,122 +227,180 @@ def _count(r, n, counts):
 
 
 @inner(fastmath=SUMS)
-def _weighted_sum(row_weights, begin, values, n):
+def _weighted_sum(row_weights: FloatArray, begin: int, values: FloatArray, n: int) -> float:
     total = 0.0
     for b in range(n):
         total += row_weights[begin + b] * values[b]
     return total
 
 
-@njit(error_model="numpy", inline="always")  # inlined before it is compiled: once, not twice
-def statistics_of_rows(
-    X, row_weights, start, stop, origin, log_scales, means, whiteners, diagonal, counts, first, second
-):
-    """Log-likelihood of rows start..stop; N_k, t_k, T_k into counts, first, second, which are zero before.
+@inlined()
+def _multiply_by_row_weights(r: FloatArray, n: int, row_weights: FloatArray, begin: int) -> None:
+    for k in range(r.shape[0]):
+        for b in range(n):
+            r[k, b] *= row_weights[begin + b]
 
-    X (N, D); row_weights (N,), or (0,) when every row counts once; counts (K,), or (0,) when the log-likelihood is all
-    that is wanted; first (K, D); second (K, D, D), symmetric (when diagonal: diagonal).
-    """
-    K, D = means.shape
-    n_whitened = 1 if diagonal else K * D if counts.size else D
-    x, y, r, log_density, total, difference, weighted = _workspace(D, K, n_whitened, diagonal)
-    block = x.shape[1]
-    log_likelihood = np.zeros(1)
-    for begin in range(start, stop, block):
-        n = min(block, stop - begin)
-        n_vectors = -(-n // LANES)
-        _load(X, begin, n, origin, x)
-        _whiten(x, n, means, whiteners, diagonal, difference, y, r)
-        exponentiate(at(r, 0), block, n, at(log_scales, 0), K, at(log_density, 0), at(total, 0))
-        if row_weights.size:
-            add_logarithms(at(total, 0), n, at(log_density, 0))
-            log_likelihood[0] += _weighted_sum(row_weights, begin, log_density, n)
-        else:
-            for b in range(n, -(-n // STRIP) * STRIP):
-                log_density[b], total[b] = 0.0, 1.0
-            sum_log_densities(at(log_density, 0), at(total, 0), n, at(log_likelihood, 0))
-        if not counts.size:
-            continue
-        divide(at(r, 0), block, n, K, at(total, 0))
-        if row_weights.size:
-            for k in range(K):
-                for b in range(n):
-                    r[k, b] *= row_weights[begin + b]
-        for k in range(K):
-            for b in range(n, n_vectors * LANES):
-                r[k, b] = 0.0
-        _count(r, n, counts)
-        if diagonal:
-            _scatter_diagonal(r, x, n_vectors, means, whiteners, first, second)
-        else:
-            _scatter(r, y, n_vectors, weighted, first, second)
+
+@inlined()
+def _neutralise_padding(log_density: FloatArray, total: FloatArray, n: int) -> None:
+    """Give the padding rows log density 0 and total 1, so that they add nothing to the log-likelihood."""
+    for b in range(n, -(-n // STRIP) * STRIP):
+        log_density[b], total[b] = 0.0, 1.0
+
+
+@inlined()
+def _copy_to_upper_triangle(second: FloatArray) -> None:
+    K, D, _ = second.shape
     for k in range(K):
         for i in range(D):
             for j in range(i):
                 second[k, j, i] = second[k, i, j]
-    return log_likelihood[0]
+
+
+@inlined()
+def statistics_of_rows(
+    X: RowArray,
+    row_weights: FloatArray,
+    start: int,
+    stop: int,
+    origin: FloatArray,
+    log_scales: FloatArray,
+    means: FloatArray,
+    whiteners: FloatArray,
+    diagonal: bool,
+    counts: FloatArray,
+    first: FloatArray,
+    second: FloatArray,
+) -> float:
+    """Log-likelihood of the rows start to stop - 1; their N_k, t_k, T_k are added to counts, first and second.
+
+    X (N, D); row_weights (N,), or (0,) if every row counts once; counts (K,), or (0,) if only the log-likelihood is
+    wanted; first (K, D); second (K, D, D), symmetric (if `diagonal`, only its diagonal is used).
+    """
+    K, D = means.shape
+    n_whitened = 1 if diagonal else K * D if counts.size else D
+    x, y, r, log_density, total, differences, weighted = _workspace(D, K, n_whitened, diagonal)
+    block = x.shape[1]
+    log_likelihood: FloatArray = np.zeros(1)
+    for begin in range(start, stop, block):
+        n = min(block, stop - begin)
+        n_vectors = -(-n // LANES)
+        _load_block(X, begin, n, origin, x)
+        _whiten_block(x, n, means, whiteners, diagonal, differences, y, r)
+        exponentiate(pointer(r, 0), block, n, pointer(log_scales, 0), K, pointer(log_density, 0), pointer(total, 0))
+        if row_weights.size:
+            add_logarithms(pointer(total, 0), n, pointer(log_density, 0))
+            log_likelihood[0] += _weighted_sum(row_weights, begin, log_density, n)
+        else:
+            _neutralise_padding(log_density, total, n)
+            sum_log_densities(pointer(log_density, 0), pointer(total, 0), n, pointer(log_likelihood, 0))
+        if not counts.size:
+            continue
+        divide_by_totals(pointer(r, 0), block, n, K, pointer(total, 0))
+        if row_weights.size:
+            _multiply_by_row_weights(r, n, row_weights, begin)
+        _clear_padding(r, n, n_vectors)
+        _add_counts(r, n, counts)
+        if diagonal:
+            _add_diagonal_scatter(r, x, n_vectors, means, whiteners, first, second)
+        else:
+            _add_scatter(r, y, n_vectors, weighted, first, second)
+    _copy_to_upper_triangle(second)
+    return float(log_likelihood[0])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def sufficient_statistics(
-    X, row_weights, start, stop, origin, log_scales, means, whiteners, diagonal, counts, first, second
-):
-    """`statistics_of_rows`, for callers that are not themselves that pass."""
-    return statistics_of_rows(
+    X: RowArray,
+    row_weights: FloatArray,
+    start: int,
+    stop: int,
+    origin: FloatArray,
+    log_scales: FloatArray,
+    means: FloatArray,
+    whiteners: FloatArray,
+    diagonal: bool,
+    counts: FloatArray,
+    first: FloatArray,
+    second: FloatArray,
+) -> float:
+    """`statistics_of_rows` as a function of its own, for callers that do more than this one pass."""
+    log_likelihood: float = statistics_of_rows(
         X, row_weights, start, stop, origin, log_scales, means, whiteners, diagonal, counts, first, second
     )
+    return log_likelihood
 
 
 @inner()
-def _draw(rng, r, n):
-    """Each row's responsibilities r (K, rows) made 1 for a component drawn by them, and 0 for the others."""
+def _draw_components(rng: np.random.Generator, r: FloatArray, n: int) -> None:
+    """Draw one component per row by its responsibilities r (K, rows); set its r to 1 and the others to 0."""
     K = r.shape[0]
     for b in range(n):
-        left, drawn = rng.random() - r[0, b], 0
-        while left >= 0.0 and drawn < K - 1:
-            drawn += 1
-            left -= r[drawn, b]
+        remaining, component = rng.random() - r[0, b], 0
+        while remaining >= 0.0 and component < K - 1:
+            component += 1
+            remaining -= r[component, b]
         for k in range(K):
-            r[k, b] = 1.0 if k == drawn else 0.0
+            r[k, b] = 1.0 if k == component else 0.0
 
 
 @njit(nogil=True, error_model="numpy")
-def allocated_statistics(rng, X, origin, log_scales, means, whiteners, diagonal, counts, first, second):
-    """What `sufficient_statistics` leaves, of rows that are each in one component, drawn by the responsibilities.
+def allocated_statistics(
+    rng: np.random.Generator,
+    X: RowArray,
+    origin: FloatArray,
+    log_scales: FloatArray,
+    means: FloatArray,
+    whiteners: FloatArray,
+    diagonal: bool,
+    counts: FloatArray,
+    first: FloatArray,
+    second: FloatArray,
+) -> None:
+    """Add N_k, t_k, T_k of all rows, each allocated to one component drawn by its responsibilities.
 
-    Of `second` the lower triangle.
+    Arguments as in `statistics_of_rows`; of `second` only the lower triangle is filled.
     """
     K, D = means.shape
-    x, y, r, log_density, total, difference, weighted = _workspace(D, K, 1 if diagonal else K * D, diagonal)
+    x, y, r, log_density, total, differences, weighted = _workspace(D, K, 1 if diagonal else K * D, diagonal)
     block = x.shape[1]
     for begin in range(0, X.shape[0], block):
         n = min(block, X.shape[0] - begin)
         n_vectors = -(-n // LANES)
-        _load(X, begin, n, origin, x)
-        _whiten(x, n, means, whiteners, diagonal, difference, y, r)
-        exponentiate(at(r, 0), block, n, at(log_scales, 0), K, at(log_density, 0), at(total, 0))
-        divide(at(r, 0), block, n, K, at(total, 0))
-        _draw(rng, r, n)
-        for k in range(K):
-            for b in range(n, n_vectors * LANES):
-                r[k, b] = 0.0
-        _count(r, n, counts)
+        _load_block(X, begin, n, origin, x)
+        _whiten_block(x, n, means, whiteners, diagonal, differences, y, r)
+        exponentiate(pointer(r, 0), block, n, pointer(log_scales, 0), K, pointer(log_density, 0), pointer(total, 0))
+        divide_by_totals(pointer(r, 0), block, n, K, pointer(total, 0))
+        _draw_components(rng, r, n)
+        _clear_padding(r, n, n_vectors)
+        _add_counts(r, n, counts)
         if diagonal:
-            _scatter_diagonal(r, x, n_vectors, means, whiteners, first, second)
+            _add_diagonal_scatter(r, x, n_vectors, means, whiteners, first, second)
         else:
-            _scatter(r, y, n_vectors, weighted, first, second)
+            _add_scatter(r, y, n_vectors, weighted, first, second)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def rows_under(X, start, stop, origin, log_scales, means, whiteners, diagonal, log_densities, responsibilities):
-    """Log densities (N,) and responsibilities (N, K) of rows start..stop; an array of length 0 is left alone."""
+def rows_under(
+    X: RowArray,
+    start: int,
+    stop: int,
+    origin: FloatArray,
+    log_scales: FloatArray,
+    means: FloatArray,
+    whiteners: FloatArray,
+    diagonal: bool,
+    log_densities: FloatArray,
+    responsibilities: FloatArray,
+) -> None:
+    """Fill log_densities (N,) and responsibilities (N, K) at rows start to stop - 1; arrays of length 0 are skipped."""
     K, D = means.shape
-    x, y, r, log_density, total, difference, _ = _workspace(D, K, D, diagonal)
+    x, y, r, log_density, total, differences, _ = _workspace(D, K, D, diagonal)
     block = x.shape[1]
     for begin in range(start, stop, block):
         n = min(block, stop - begin)
-        _load(X, begin, n, origin, x)
-        _responsibilities(x, n, log_scales, means, whiteners, diagonal, difference, y, r, log_density, total)
+        _load_block(X, begin, n, origin, x)
+        _responsibilities(x, n, log_scales, means, whiteners, diagonal, differences, y, r, log_density, total)
         if log_densities.size:
             for b in range(n):
                 log_densities[begin + b] = log_density[b]
@@ -334,30 +411,43 @@ def rows_under(X, start, stop, origin, log_scales, means, whiteners, diagonal, l
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def rows_under_draws(X, start, stop, origin, log_scales, means, whiteners, diagonal, log_densities, responsibilities):
-    """The same under each of S mixtures, of rows start..stop into the first rows of log_densities (n, S) and
-    responsibilities (n, K, S), which may have length 0; log_scales (S, K), means (S, K, D), whiteners (S, K, D, D).
+def rows_under_draws(
+    X: RowArray,
+    start: int,
+    stop: int,
+    origin: FloatArray,
+    log_scales: FloatArray,
+    means: FloatArray,
+    whiteners: FloatArray,
+    diagonal: bool,
+    log_densities: FloatArray,
+    responsibilities: FloatArray,
+) -> None:
+    """Log densities and responsibilities of rows start to stop - 1 under each of S mixtures.
+
+    log_scales (S, K), means (S, K, D), whiteners (S, K, D, D). The results go into the first stop - start rows of
+    log_densities (n, S) and responsibilities (n, K, S); the latter may have length 0.
     """
     S, K, D = means.shape
-    x, y, _, _, total, difference, _ = _workspace(D, K, D, diagonal)
+    x, y, _, _, total, differences, _ = _workspace(D, K, D, diagonal)
     block = x.shape[1]
-    # A row's numbers lie far from the next row's: those of several draws are written there together.
+    # The results of one row are far from the next row's: those of several draws are collected and written together.
     r, log_density = np.empty((_DRAWS, K, block)), np.empty((_DRAWS, block))
     for begin in range(start, stop, block):
-        n, first = min(block, stop - begin), begin - start
-        _load(X, begin, n, origin, x)
+        n, row = min(block, stop - begin), begin - start
+        _load_block(X, begin, n, origin, x)
         for s in range(0, S, _DRAWS):
             n_draws = min(_DRAWS, S - s)
             for i in range(n_draws):
                 p = s + i
                 _responsibilities(
-                    x, n, log_scales[p], means[p], whiteners[p], diagonal, difference, y, r[i], log_density[i], total
+                    x, n, log_scales[p], means[p], whiteners[p], diagonal, differences, y, r[i], log_density[i], total
                 )
             for b in range(n):
                 for i in range(n_draws):
-                    log_densities[first + b, s + i] = log_density[i, b]
+                    log_densities[row + b, s + i] = log_density[i, b]
             if responsibilities.size:
                 for b in range(n):
                     for k in range(K):
                         for i in range(n_draws):
-                            responsibilities[first + b, k, s + i] = r[i, k, b]
+                            responsibilities[row + b, k, s + i] = r[i, k, b]

@@ -1,4 +1,4 @@
-"""The log-likelihood's exact gradient, from the kernel's one pass over the rows."""
+"""The exact gradient of the log-likelihood, from the kernel's one pass over the rows."""
 
 import numpy as np
 from numba import njit
@@ -6,11 +6,23 @@ from numba import njit
 from bayesgmm.kernel import passes
 from bayesgmm.kernel.jit import inner
 from bayesgmm.kernel.triangular import fill_log_scales_and_whiteners
+from bayesgmm.types import FloatArray, RowArray
 
 
 @inner()
-def fill_kernel_parameters(log_weights, means, choleskys, origin, log_scales, centred, whiteners):
-    """Fill what the kernel takes: log scales (K,), means less the origin (K, D), whiteners (K, D, D), zero before."""
+def fill_kernel_parameters(
+    log_weights: FloatArray,
+    means: FloatArray,
+    choleskys: FloatArray,
+    origin: FloatArray,
+    log_scales: FloatArray,
+    centred: FloatArray,
+    whiteners: FloatArray,
+) -> None:
+    """Fill the kernel's input: log scales (K,), centred = means - origin (K, D), and whiteners (K, D, D).
+
+    `whiteners` must hold zeros.
+    """
     K, D = means.shape
     fill_log_scales_and_whiteners(log_weights, choleskys, log_scales, whiteners)
     for k in range(K):
@@ -19,10 +31,18 @@ def fill_kernel_parameters(log_weights, means, choleskys, origin, log_scales, ce
 
 
 @inner()
-def add_gradient(counts, first, second, whiteners, d_means, d_choleskys):
+def add_gradient(
+    counts: FloatArray,
+    first: FloatArray,
+    second: FloatArray,
+    whiteners: FloatArray,
+    d_means: FloatArray,
+    d_choleskys: FloatArray,
+) -> None:
     """Add the gradient with respect to means (K, D) and Cholesky factors (K, D, D), from N_k, t_k, T_k.
 
-    Fisher's identity: d/d log w = N; d/d mu = L^-T t; d/d L = tril(L^-T (T - N I)).
+    d/d log w = N; d/d mu = L^-T t; d/d L = tril(L^-T (T - N I)). This is Fisher's identity: the gradient of the
+    log-likelihood is the expected gradient of the complete-data log-likelihood, given the rows.
     """
     K, D = first.shape
     for k in range(K):
@@ -35,10 +55,17 @@ def add_gradient(counts, first, second, whiteners, d_means, d_choleskys):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def log_likelihood_and_gradient(X, origin, log_weights, means, choleskys, diagonal):
+def log_likelihood_and_gradient(
+    X: RowArray,
+    origin: FloatArray,
+    log_weights: FloatArray,
+    means: FloatArray,
+    choleskys: FloatArray,
+    diagonal: bool,
+) -> tuple[float, FloatArray, FloatArray, FloatArray]:
     """Log-likelihood and its gradient with respect to log weights, means and Cholesky factors.
 
-    The log weights are taken as free numbers; whoever made them sum to 1 applies the chain rule.
+    The log weights are free numbers here; the caller applies the chain rule if they are constrained to sum to 1.
     """
     K, D = means.shape
     log_scales, centred, whiteners = np.empty(K), np.empty((K, D)), np.zeros((K, D, D))

@@ -8,8 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from bayesgmm.kernel import passes
-from bayesgmm.kernel.passes import KernelParameters
-from bayesgmm.kernel.rows import Rows, kernel_parameters, multiplications
+from bayesgmm.kernel.rows import KernelParameters, Rows
 from bayesgmm.mixture.random_rows import rows_from_noise
 from bayesgmm.parallel import on_threads
 from bayesgmm.types import FloatArray, IntArray, RowArray, Seed
@@ -82,7 +81,7 @@ class MixtureDraws:
     def log_densities_of_draw(self, s: int, values: RowArray) -> FloatArray:
         """Log density (N,) of checked rows (N, D) under mixture s, computed on the calling thread."""
         rows, log_densities = _about_first(values), np.empty(len(values))
-        parameters = kernel_parameters(self.weights[s], self.means[s] - rows.origin, self.choleskys[s])
+        parameters = KernelParameters.of(self.weights[s], self.means[s] - rows.origin, self.choleskys[s])
         passes.rows_under(rows.values, 0, len(values), rows.origin, *parameters, log_densities, np.empty((0, 0)))
         return log_densities
 
@@ -107,7 +106,7 @@ class MixtureDraws:
         """
         rows = _about_first(values)
         stacked = self._for_kernel(rows.origin)
-        S, K, D = self.means.shape
+        S, K, _ = self.means.shape
         length = max(1, PIECE_BYTES // (8 * S * (1 + K * responsibilities)))
         edges = [*range(0, len(values), length), len(values)]
 
@@ -118,7 +117,7 @@ class MixtureDraws:
             passes.rows_under_draws(rows.values, start, stop, rows.origin, *stacked, log_densities, r)
             consume(slice(start, stop), log_densities, r)
 
-        for _ in on_threads(score, list(pairwise(edges)), S * multiplications(len(values), K, D)):
+        for _ in on_threads(score, list(pairwise(edges)), S * rows.cost(K)):
             pass
 
     def _for_kernel(self, origin: FloatArray) -> KernelParameters:
@@ -126,7 +125,7 @@ class MixtureDraws:
         off_diagonal = ~np.eye(self.n_features, dtype=bool)
         diagonal = not self.covariances[..., off_diagonal].any()
         parameters = [
-            kernel_parameters(w, mean, cholesky)
+            KernelParameters.of(w, mean, cholesky)
             for w, mean, cholesky in zip(self.weights, self.means - origin, self.choleskys, strict=True)
         ]
         return KernelParameters(
@@ -171,4 +170,4 @@ def _each_for_kernel(
     origin: FloatArray, weights: FloatArray, means: FloatArray, covariances: FloatArray
 ) -> Iterator[KernelParameters]:
     for w, mean, cholesky in zip(weights, means - origin, np.linalg.cholesky(covariances), strict=True):
-        yield kernel_parameters(w, mean, cholesky)
+        yield KernelParameters.of(w, mean, cholesky)

@@ -10,8 +10,7 @@ from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.components import component_table
 from bayesgmm.errors import InputError
 from bayesgmm.frozen import freeze
-from bayesgmm.kernel.passes import KernelParameters
-from bayesgmm.kernel.rows import Rows, kernel_parameters
+from bayesgmm.kernel.rows import KernelParameters, Rows
 from bayesgmm.mixture.covariance import stds_and_correlations
 from bayesgmm.mixture.random_rows import rows_from_noise
 from bayesgmm.types import FloatArray, IntArray, RowArray, Seed
@@ -367,7 +366,7 @@ class MixtureParameters(Displayed):
         choleskys = np.linalg.cholesky(self.covariances)
         return (
             Rows(values, np.empty(0), origin),
-            kernel_parameters(self.weights, self.means - origin, choleskys),
+            KernelParameters.of(self.weights, self.means - origin, choleskys),
         )
 
 

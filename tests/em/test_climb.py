@@ -7,8 +7,7 @@ import bayesgmm as bg
 from bayesgmm.em.search import climb, moves, steps
 from bayesgmm.em.search.restarts import run_in_lockstep
 from bayesgmm.em.search.steps import Bounds, Point
-from bayesgmm.kernel.passes import KernelParameters
-from bayesgmm.kernel.rows import rows_of
+from bayesgmm.kernel.rows import KernelParameters, rows_of
 from bayesgmm.kernel.triangular import log_scales_and_whiteners, lower_inverses
 from bayesgmm.mixture.covariance import STRUCTURES
 

@@ -1,28 +1,30 @@
-"""The compiled pass over the rows, held against NumPy and SciPy."""
+"""The compiled pass over the rows, compared with SciPy, closed forms and its specification in plain loops."""
 
 import numpy as np
 import pytest
+from helpers import plain_kernel
+from helpers.kernel_cases import assert_close, statistics_by, well_conditioned
 from numba import njit
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
 from bayesgmm import parallel
 from bayesgmm.kernel import passes, simd, triangular
-from bayesgmm.kernel.rows import Rows, kernel_parameters, moments, rows_of
+from bayesgmm.kernel.rows import KernelParameters, Rows, moments, rows_of
 
 
 def compiled(function):
-    """A function of vectors from `tiles`, over an array."""
+    """A function of vectors from `simd`, applied to an array."""
 
     @simd.procedure
-    def over(builder, source, target):
+    def apply_to_vector(builder, source, target):
         simd.store(builder, function(builder, simd.load(builder, source)), target)
 
     @njit
     def apply(x):
         result = np.empty_like(x)
         for b in range(0, len(x), simd.LANES):
-            over(simd.at(x, b), simd.at(result, b))
+            apply_to_vector(simd.pointer(x, b), simd.pointer(result, b))
         return result
 
     return lambda x: apply(np.append(x, np.ones(-len(x) % simd.LANES)))[: len(x)]
@@ -56,7 +58,7 @@ def test_exp_is_within_two_units_in_the_last_place():
     assert np.abs(_apply_exp(x) / np.exp(x) - 1).max() < 4.5e-16
 
 
-def test_exp_below_the_range_is_nothing_and_nan_stays_nan():
+def test_exp_below_its_range_is_zero_and_nan_stays_nan():
     assert (_apply_exp(np.array([-500.1, -1e4, -np.inf])) == 0).all()
     assert np.isnan(_apply_exp(np.array([np.nan]))).all()
     assert np.isnan(_apply_log(np.array([np.nan]))).all()
@@ -73,40 +75,17 @@ def test_log_is_within_two_units_in_the_last_place():
 def test_statistics_equal_scipys(K, D):
     rng = np.random.default_rng(10 * K + D)
     weights, means, covariances = random_mixture(rng, K, D)
-    X = 3 * rng.normal(size=(2 * passes.BLOCK + 37, D))  # several blocks, the last one part-filled
+    X = 3 * rng.normal(size=(2 * passes.BLOCK + 37, D))  # several blocks, the last of them incomplete
     row_weights = rng.uniform(0, 3, len(X))
     choleskys = np.linalg.cholesky(covariances)
     origin = rng.normal(size=D)
-    parameters = kernel_parameters(weights, means - origin, choleskys)
-    found = Rows(X, row_weights, origin).statistics(parameters)
+    parameters = KernelParameters.of(weights, means - origin, choleskys)
+    statistics = Rows(X, row_weights, origin).statistics(parameters)
     expected = expected_statistics(X, weights, means, covariances, row_weights)
-    np.testing.assert_allclose(found.log_likelihood, expected[0], rtol=1e-12)
-    np.testing.assert_allclose(found.counts, expected[1], rtol=1e-11)
-    np.testing.assert_allclose(found.first, expected[2], rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(found.second, expected[3], rtol=1e-9, atol=1e-9)
-
-
-def plain_statistics(X, row_weights, parameters):
-    """What the kernel's docstring says, one component at a time; X relative to the origin."""
-    log_scales, means, whiteners, _ = parameters
-    y = [(X - mean) @ W.T for mean, W in zip(means, whiteners, strict=True)]
-    joint = np.stack([scale - 0.5 * (yk**2).sum(axis=1) for scale, yk in zip(log_scales, y, strict=True)], axis=1)
-    log_density = logsumexp(joint, axis=1)
-    r = np.exp(joint - log_density[:, None]) * row_weights[:, None]
-    first = np.stack([r[:, k] @ yk for k, yk in enumerate(y)])
-    second = np.stack([(r[:, [k]] * yk).T @ yk for k, yk in enumerate(y)])
-    return log_density @ row_weights, r.sum(axis=0), first, second
-
-
-def assert_close_statistics(found, expected):
-    for mine, theirs in zip(found, expected, strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-12 * np.abs(theirs).max())
-
-
-def well_conditioned(rng, K, D):
-    """Parameters relative to the origin, overlapping in any number of features."""
-    choleskys = np.eye(D) + np.tril(rng.normal(size=(K, D, D)), -1) / D
-    return kernel_parameters(rng.dirichlet(np.full(K, 3.0)), rng.normal(size=(K, D)) / np.sqrt(D), choleskys)
+    np.testing.assert_allclose(statistics.log_likelihood, expected[0], rtol=1e-12)
+    np.testing.assert_allclose(statistics.counts, expected[1], rtol=1e-11)
+    np.testing.assert_allclose(statistics.first, expected[2], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(statistics.second, expected[3], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("D", [*range(1, 41), 64, 128])
@@ -114,37 +93,31 @@ def test_statistics_equal_plain_sums_in_any_number_of_features(D):
     rng = np.random.default_rng(D)
     parameters, origin = well_conditioned(rng, 3, D), rng.normal(size=D)
     X, row_weights = origin + rng.normal(size=(passes.BLOCK + 77, D)), rng.uniform(0, 3, passes.BLOCK + 77)
-    found = Rows(X, row_weights, origin).statistics(parameters)
-    assert_close_statistics(found, plain_statistics(X - origin, row_weights, parameters))
-    np.testing.assert_array_equal(found.second, found.second.transpose(0, 2, 1))
+    rows = Rows(X, row_weights, origin)
+    statistics = rows.statistics(parameters)
+    assert_close(statistics, statistics_by(plain_kernel.sufficient_statistics, rows, parameters))
+    np.testing.assert_array_equal(statistics.second, statistics.second.transpose(0, 2, 1))
 
 
-def test_products_of_many_alike_components_do_not_overflow():
-    """Densities over the largest add up to K in every row, and K^128, of one lane's rows where registers hold two
-    doubles, is no number.
-    """
+def test_products_of_totals_do_not_overflow_for_many_equal_components():
+    """Every row's total is K, and K^128 overflows: 128 rows share a lane of a block if registers hold two doubles."""
     K, n = 3000, passes.BLOCK
-    parameters = kernel_parameters(np.full(K, 1 / K), np.zeros((K, 1)), np.ones((K, 1, 1)))
+    parameters = KernelParameters.of(np.full(K, 1 / K), np.zeros((K, 1)), np.ones((K, 1, 1)))
     X = np.random.default_rng(1).normal(size=(n, 1))
-    found = Rows(X, np.empty(0), np.zeros(1)).statistics(parameters)
-    assert found.log_likelihood == pytest.approx(norm.logpdf(X).sum(), rel=1e-12)
+    statistics = Rows(X, np.empty(0), np.zeros(1)).statistics(parameters)
+    assert statistics.log_likelihood == pytest.approx(norm.logpdf(X).sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize("diagonal", [False, True])
 @pytest.mark.parametrize("n_samples", [1, 2, 7, 8, 9, 31, 32, 33, 255, 256, 257, 300, 511, 513])
 def test_a_block_may_end_anywhere(n_samples, diagonal):
     rng = np.random.default_rng(n_samples)
-    parameters = well_conditioned(rng, 2, 6)
-    if diagonal:
-        parameters = parameters._replace(whiteners=parameters.whiteners * np.eye(6), diagonal=True)
-    X = rng.normal(size=(n_samples, 6))
-    data = Rows(X, np.empty(0), np.zeros(6))
-    expected = plain_statistics(X, np.ones(n_samples), parameters)
-    if diagonal:
-        expected = (*expected[:3], expected[3] * np.eye(6))
-    assert_close_statistics(data.statistics(parameters), expected)
-    np.testing.assert_allclose(data.log_densities(parameters).sum(), expected[0], rtol=1e-12)
-    np.testing.assert_allclose(data.responsibilities(parameters).sum(axis=0), expected[1], rtol=1e-12)
+    parameters = well_conditioned(rng, 2, 6, diagonal)
+    rows = Rows(rng.normal(size=(n_samples, 6)), np.empty(0), np.zeros(6))
+    expected = statistics_by(plain_kernel.sufficient_statistics, rows, parameters)
+    assert_close(rows.statistics(parameters), expected)
+    np.testing.assert_allclose(rows.log_densities(parameters).sum(), expected[0], rtol=1e-12)
+    np.testing.assert_allclose(rows.responsibilities(parameters).sum(axis=0), expected[1], rtol=1e-12)
 
 
 @pytest.mark.parametrize("D", [1, 3, 10, 21])
@@ -155,8 +128,9 @@ def test_rows_in_single_precision_or_any_layout_are_the_same_numbers(D, layout):
     X = rng.normal(size=(300, D)).astype(np.float32)
     expected = Rows(X.astype(np.float64), np.empty(0), origin).statistics(parameters)
     for values in (layout(X), layout(X.astype(np.float64))):
-        for mine, theirs in zip(Rows(values, np.empty(0), origin).statistics(parameters), expected, strict=True):
-            np.testing.assert_array_equal(mine, theirs)
+        statistics = Rows(values, np.empty(0), origin).statistics(parameters)
+        for result, right in zip(statistics, expected, strict=True):
+            np.testing.assert_array_equal(result, right)
 
 
 def test_the_diagonal_path_equals_the_full_one():
@@ -164,8 +138,8 @@ def test_the_diagonal_path_equals_the_full_one():
     X = rng.normal(size=(500, 4))
     weights, means, covariances = random_mixture(rng, 3, 4)
     choleskys = np.sqrt(covariances * np.eye(4))
-    full = rows_of(X).statistics(kernel_parameters(weights, means, choleskys))
-    diagonal = rows_of(X).statistics(kernel_parameters(weights, means, choleskys, diagonal=True))
+    full = rows_of(X).statistics(KernelParameters.of(weights, means, choleskys))
+    diagonal = rows_of(X).statistics(KernelParameters.of(weights, means, choleskys, diagonal=True))
     np.testing.assert_allclose(diagonal.log_likelihood, full.log_likelihood, rtol=1e-13)
     np.testing.assert_allclose(diagonal.first, full.first, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(np.einsum("kii->ki", diagonal.second), np.einsum("kii->ki", full.second), rtol=1e-12)
@@ -176,16 +150,15 @@ def test_sums_do_not_depend_on_the_number_of_threads(n_samples, monkeypatch):
     rng = np.random.default_rng(5)
     X = rng.normal(size=(n_samples, 3))
     weights, means, covariances = random_mixture(rng, 4, 3)
-    parameters = kernel_parameters(weights, means, np.linalg.cholesky(covariances))
+    parameters = KernelParameters.of(weights, means, np.linalg.cholesky(covariances))
     results = []
     for threads in (1, 2, 3):
         monkeypatch.setattr(parallel.config, "NUMBA_NUM_THREADS", threads)
         monkeypatch.setattr(parallel, "_WORTH_THREADS", 0)
         results.append(rows_of(X).statistics(parameters))
-    for other in results[1:]:
-        assert other.log_likelihood == results[0].log_likelihood
-        for mine, theirs in zip(results[0][1:], other[1:], strict=True):
-            np.testing.assert_array_equal(mine, theirs)
+    for result in results[1:]:
+        for by_several_threads, by_one_thread in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(by_several_threads, by_one_thread)
 
 
 def test_a_weight_of_two_is_a_row_twice():
@@ -193,7 +166,7 @@ def test_a_weight_of_two_is_a_row_twice():
     X = rng.normal(size=(300, 2))
     weights = rng.integers(0, 3, len(X)).astype(float)
     mixture = random_mixture(rng, 2, 2)
-    parameters = kernel_parameters(mixture[0], mixture[1], np.linalg.cholesky(mixture[2]))
+    parameters = KernelParameters.of(mixture[0], mixture[1], np.linalg.cholesky(mixture[2]))
     origin = np.zeros(2)
     weighted = Rows(X, weights, origin).statistics(parameters)
     repeated = Rows(np.repeat(X, weights.astype(int), axis=0), np.empty(0), origin).statistics(parameters)
@@ -201,8 +174,8 @@ def test_a_weight_of_two_is_a_row_twice():
     np.testing.assert_allclose(weighted.second, repeated.second, rtol=1e-10)
 
 
-def test_rows_that_no_component_is_near_have_finite_densities_and_shares():
-    parameters = kernel_parameters(np.array([0.3, 0.7]), np.array([[0.0], [1.0]]), np.full((2, 1, 1), 1e-3))
+def test_rows_far_from_every_component_have_finite_densities_and_responsibilities():
+    parameters = KernelParameters.of(np.array([0.3, 0.7]), np.array([[0.0], [1.0]]), np.full((2, 1, 1), 1e-3))
     far = Rows(np.array([[1e6], [-1e9], [1e200]]), np.empty(0), np.zeros(1))
     assert np.isfinite(far.log_densities(parameters)).all()
     r = far.responsibilities(parameters)
@@ -215,10 +188,10 @@ def test_rows_that_no_component_is_near_have_finite_densities_and_shares():
 def test_a_nan_parameter_is_not_hidden(component, diagonal):
     means = np.zeros((3, 2))
     means[component, 1] = np.nan
-    parameters = kernel_parameters(np.full(3, 1 / 3), means, np.stack([np.eye(2)] * 3), diagonal=diagonal)
-    found = Rows(np.ones((5, 2)), np.empty(0), np.zeros(2))
-    assert np.isnan(found.statistics(parameters).log_likelihood)
-    assert np.isnan(found.log_densities(parameters)).all()
+    parameters = KernelParameters.of(np.full(3, 1 / 3), means, np.stack([np.eye(2)] * 3), diagonal=diagonal)
+    rows = Rows(np.ones((5, 2)), np.empty(0), np.zeros(2))
+    assert np.isnan(rows.statistics(parameters).log_likelihood)
+    assert np.isnan(rows.log_densities(parameters)).all()
 
 
 @pytest.mark.parametrize("D", [1, 2, 7])

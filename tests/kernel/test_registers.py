@@ -1,4 +1,4 @@
-"""The kernel for processors whose registers hold fewer doubles than this one's: its tests in a process of its own."""
+"""The kernel compiled for processors with narrower registers: its tests, run in a process that is told so."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ NARROW = {"NUMBA_CPU_NAME": "generic"}
 WIDER = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
 
 
-def in_a_process(arguments, folder, settings):
+def python_process(arguments, folder, settings):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)} | settings
     return subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
@@ -25,7 +25,7 @@ def test_the_kernel_is_right_with_narrower_registers(tmp_path, settings, lanes):
     features = get_host_cpu_features()
     if lanes == 4 and not all(features.get(name) for name in ("avx", "avx2", "fma")):
         pytest.skip("this processor has no registers of four doubles")
-    told = in_a_process(["-c", "from bayesgmm.kernel import simd; print(simd.LANES)"], tmp_path, settings)
-    assert (told.stdout, told.stderr) == (f"{lanes}\n", "")
-    done = in_a_process(["-m", "pytest", "-q", "-p", "no:cacheprovider", KERNEL_TESTS], tmp_path, settings)
-    assert done.returncode == 0, done.stdout[-4000:]
+    reported = python_process(["-c", "from bayesgmm.kernel import simd; print(simd.LANES)"], tmp_path, settings)
+    assert (reported.stdout, reported.stderr) == (f"{lanes}\n", "")
+    tests = python_process(["-m", "pytest", "-q", "-p", "no:cacheprovider", KERNEL_TESTS], tmp_path, settings)
+    assert tests.returncode == 0, tests.stdout[-4000:]

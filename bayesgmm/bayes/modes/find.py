@@ -11,7 +11,6 @@ from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.permutations import nearest_orders, relabelled
 from bayesgmm.bayes.modes.curvature import Curvature, curvature_at, find_maxima
 from bayesgmm.bayes.modes.evidence import bridge, laplace
-from bayesgmm.kernel.rows import multiplications
 from bayesgmm.mixture.matching import MixtureArrays, equal_components, same_mixture
 from bayesgmm.types import BoolArray, FloatArray, IntArray
 
@@ -72,7 +71,7 @@ def find_modes(density: MixtureDensity, searches: Sequence[list[FloatArray]], rn
     """
     stds = density.rows.stds
     modes: list[Mode] = []
-    work = multiplications(len(density.values), density.n_components, density.values.shape[1])
+    work = density.rows.cost(density.n_components)
     for theta in find_maxima(density, searches, work, density.widths):
         components, log_posterior = _components_at(density, theta), float(density.log_posteriors(theta[np.newaxis])[0])
         number = _number_of_same_mode(modes, components, log_posterior, stds)

@@ -19,8 +19,7 @@ import numpy as np
 from bayesgmm.em.runs import Restart, Status
 from bayesgmm.em.search import moves, steps
 from bayesgmm.em.search.steps import Bounds, Point
-from bayesgmm.kernel.passes import KernelParameters
-from bayesgmm.kernel.rows import SufficientStatistics, kernel_parameters
+from bayesgmm.kernel.rows import KernelParameters, SufficientStatistics
 from bayesgmm.mixture.covariance import StructureFlags
 from bayesgmm.types import FloatArray
 
@@ -60,7 +59,7 @@ class ClimbSettings(NamedTuple):
 
     def kernel_parameters(self, point: Point) -> KernelParameters:
         """The point in the form that the kernel reads."""
-        return kernel_parameters(*point, diagonal=self.shape.diagonal)
+        return KernelParameters.of(*point, diagonal=self.shape.diagonal)
 
     def parameters_unless_collapsed(self, point: Point) -> KernelParameters | None:
         """The point in the form that the kernel reads, or None if a component has collapsed."""

@@ -12,8 +12,7 @@ from scipy.linalg import null_space
 from bayesgmm.em.search import moves
 from bayesgmm.em.search.steps import Point
 from bayesgmm.errors import FitError
-from bayesgmm.kernel.passes import KernelParameters
-from bayesgmm.kernel.rows import Rows, SufficientStatistics, kernel_parameters
+from bayesgmm.kernel.rows import KernelParameters, Rows, SufficientStatistics
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import Scalar, scalar_values
@@ -45,7 +44,7 @@ class Maximum(NamedTuple):
 
     def kernel_parameters(self, point: Point) -> KernelParameters:
         """A point in the form that the kernel reads."""
-        return kernel_parameters(*point, diagonal=self.structure.diagonal)
+        return KernelParameters.of(*point, diagonal=self.structure.diagonal)
 
     def gradient_and_metric(self) -> tuple[FloatArray, FloatArray]:
         """Gradient (P,) along moves from the fit, and the inverse (P,) of EM's metric there."""

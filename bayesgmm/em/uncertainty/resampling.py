@@ -16,7 +16,7 @@ from bayesgmm.em.search.steps import Bounds, Point
 from bayesgmm.em.uncertainty import ascent
 from bayesgmm.em.uncertainty.curvature import Maximum
 from bayesgmm.errors import FitError, InputError
-from bayesgmm.kernel.rows import Rows, multiplications
+from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.matching import are_permutations, best_assignments, distances_to_reference, label_costs
 from bayesgmm.mixture.scalars import scalar_values
 from bayesgmm.parallel import on_threads
@@ -166,14 +166,14 @@ def fit_replicates(
 
     Raises FitError when fewer than half of the replicates converge.
     """
-    (K, D), N = maximum.point.means.shape, maximum.rows.n_samples
+    K, N = len(maximum.point.means), maximum.rows.n_samples
     bounds = bounds_of(maximum.rows, maximum.structure)
     if simulated:
         bounds = bounds._replace(n_rows=float(round(maximum.rows.total_weight)))
     refit = Refit(maximum, bounds, inverse)
     size = max(1, min(_LARGEST_BATCH, _BATCH_WEIGHTS // N))
     batches = [data[begin : begin + size] for begin in range(0, len(data), size)]
-    work = len(data) * _USUAL_PASSES * multiplications(N, K, D)
+    work = len(data) * _USUAL_PASSES * maximum.rows.cost(K)
     values, n_ambiguous, endings = [], 0, np.empty(0, np.int64)
     with Progress(len(data), "replicates", show=progress) as show_progress:
         fits = on_threads(refit.of_simulated_rows if simulated else refit.with_multipliers, batches, work)

@@ -141,8 +141,9 @@ def test_slices_are_of_the_completed_density(structure, std, D):
 
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_means_are_normal_given_all_else(structure):
-    """A draw made of normals e differs in log density from one made of zeros by -e'e / 2, whatever e: mean and
-    covariance are right.
+    """A draw made of normals e differs in log density from one made of zeros by -e'e / 2, for every e.
+
+    So the mean and the covariance of the conditional distribution are right.
     """
     density, labels = density_of(structure, "log-normal", n=9), np.array([0, 0, 1, 0, 0, 1, 0, 0, 0])
     found = {}

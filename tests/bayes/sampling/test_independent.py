@@ -134,9 +134,10 @@ def test_the_chain_leaves_the_target_unchanged():
 
 
 def test_draws_from_a_group_are_systematic():
-    """M draws of m points: with like weights each once; otherwise the floor or the ceiling of what is expected; and
-    every one of the draws has the shares for probabilities (20,000 turns: within 0.02, 6 standard errors).
-    """
+    """m draws of m points: with equal weights each point once, otherwise the expected count rounded down or up.
+
+    Every one of the draws has the shares as probabilities: 20,000 turns, within 0.02, which is 6 standard errors.
+    """  # noqa: D403
     rng, shares = np.random.default_rng(1), np.array([0.05, 0.5, 0.15, 0.3])
     each = systematic_indices(np.full((50, 4), 0.25), rng.random(50))
     np.testing.assert_array_equal(np.sort(each, axis=1), np.tile(np.arange(4), (50, 1)))
