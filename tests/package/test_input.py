@@ -424,7 +424,7 @@ BAD_WEIGHTS = {
         ["2 are NaN or infinite", "row(s) 3, 5"],
     ),
     "infinite": (np.where(np.arange(272) == 3, np.inf, 1.0), ["1 is NaN or infinite"]),
-    "zero": (0 * ONES, ["sample_weight is zero for every row", "some rows must count"]),
+    "zero": (0 * ONES, ["sample_weight is zero for every row", "at least one row must count"]),
     "too few": (ONES[1:], ["shape (272,); it has shape (271,)"]),
     "a column": (ONES[:, np.newaxis], ["shape (272,); it has shape (272, 1)", "1-D array"]),
     "one number": (1.0, ["shape (272,); it has shape ()"]),
