@@ -23,7 +23,7 @@ def main(folder: Path) -> None:
     with model:
         longer = pm.math.max(model["means"][:, 0])
         pm.Potential("known_waiting", pm.logp(pm.Normal.dist(83.0, 0.5), longer))
-    posterior = bg.sample_posterior(model, start=em.parameters, draws=1000, rng=1, progress=False)
+    posterior = bg.sample_model(model, start=em.parameters, draws=1000, rng=1, progress=False)
     changed = bg.align(posterior, em.parameters)
     print(f"Sampled {changed.attrs['preconditioning']}: {changed.attrs['preconditioning_reason']}")
     print(bg.diagnose(changed), "\n")

@@ -36,13 +36,13 @@ every_structure = pytest.mark.parametrize("setting", STRUCTURES, indirect=True)
 def test_the_gradient_is_that_of_the_log_likelihood_along_moves(setting):
     """Central differences with step 1e-5 have an error of about 1e-9 times the curvature of the log-likelihood, N."""
     rows, structure, point = setting
-    gradient, metric = moves.gradient_and_metric(point, statistics_at(rows, point, structure), structure.shape)
+    gradient, metric = moves.gradient_and_metric(point, statistics_at(rows, point, structure), structure.flags)
     h = 1e-5
     for p in range(len(gradient)):
         move = np.zeros(len(gradient))
         move[p] = h
         ahead, behind = (
-            statistics_at(rows, moves.point_after(point, sign * move, structure.shape), structure).log_likelihood
+            statistics_at(rows, moves.point_after(point, sign * move, structure.flags), structure).log_likelihood
             for sign in (1, -1)
         )
         assert (ahead - behind) / (2 * h) == pytest.approx(gradient[p], abs=1e-4)
@@ -52,11 +52,11 @@ def test_the_gradient_is_that_of_the_log_likelihood_along_moves(setting):
 @every_structure
 def test_a_zero_move_stays_and_every_move_keeps_the_structure(setting):
     _, structure, point = setting
-    size = len(moves.gradient_and_metric(point, statistics_at(*setting[:1], point, structure), structure.shape)[0])
-    for before, after in zip(point, moves.point_after(point, np.zeros(size), structure.shape), strict=True):
+    size = len(moves.gradient_and_metric(point, statistics_at(*setting[:1], point, structure), structure.flags)[0])
+    for before, after in zip(point, moves.point_after(point, np.zeros(size), structure.flags), strict=True):
         np.testing.assert_allclose(after, before, rtol=1e-14)
     move = np.random.default_rng(0).normal(size=size)
-    there = moves.point_after(point, move, structure.shape)
+    there = moves.point_after(point, move, structure.flags)
     covariances = there.choleskys @ there.choleskys.transpose(0, 2, 1)
     counts = there.weights * 500
     np.testing.assert_allclose(
@@ -74,7 +74,7 @@ def test_the_m_step_is_the_weighted_moments(setting):
     means = r.T @ X / counts[:, None]
     deviations = X - means[:, None]
     scatter = np.einsum("nk,kni,knj->kij", r, deviations, deviations)
-    new = steps.maximise(point, statistics_at(rows, point, structure), structure.shape)
+    new = steps.maximise(point, statistics_at(rows, point, structure), structure.flags)
     np.testing.assert_allclose(new.weights, counts / 500, rtol=1e-12)
     np.testing.assert_allclose(new.means, means, rtol=1e-11, atol=1e-12)
     covariances = new.choleskys @ new.choleskys.transpose(0, 2, 1)
@@ -102,7 +102,7 @@ def plain_em(rows, structure, point, n):
     for _ in range(n):
         statistics = statistics_at(rows, point, structure)
         history.append(statistics.log_likelihood)
-        point = steps.maximise(point, statistics, structure.shape)
+        point = steps.maximise(point, statistics, structure.flags)
     return np.array(history), point
 
 
@@ -151,7 +151,7 @@ def test_climbs_in_lockstep_end_where_each_of_them_ends_alone():
     rows, structure = rows_of(simulation.X), STRUCTURES["full"]
     total = np.linalg.cholesky(np.cov(simulation.X, rowvar=False))
     bounds = Bounds(20_000.0, 3.0, total, lower_inverses(total[np.newaxis])[0], 1e-12)
-    settings = climb.ClimbSettings(structure.shape, bounds, 1e-8, 1000)
+    settings = climb.ClimbSettings(structure.flags, bounds, 1e-8, 1000)
     truth = simulation.parameters
     starts = [
         Point(truth.weights, truth.means - rows.origin + shift, np.linalg.cholesky(truth.covariances))

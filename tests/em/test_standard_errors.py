@@ -13,7 +13,7 @@ from bayesgmm.em import result
 from bayesgmm.em.search import moves
 from bayesgmm.em.uncertainty import curvature, resampling, standard_errors
 from bayesgmm.mixture.covariance import STRUCTURES
-from bayesgmm.mixture.scalars import entries
+from bayesgmm.mixture.scalars import scalars_of
 
 METHODS = standard_errors.METHODS
 DRAWING = ("bootstrap", "weighted", "parametric", "jackknife")
@@ -151,9 +151,9 @@ def test_the_jacobian_is_the_derivative_of_the_scalars(covariance):
     maximum = result.maximum_of(fitted(X, 3, covariance))
 
     def values(move):
-        w, m, L = moves.point_after(maximum.point, move, maximum.structure.shape)
+        w, m, L = moves.point_after(maximum.point, move, maximum.structure.flags)
         mixture = bg.MixtureParameters(w, m, L @ L.transpose(0, 2, 1))
-        return curvature.values_of(
+        return curvature.scalar_values(
             maximum.scalars, {n: getattr(mixture, n) for n in ("weights", "means", "stds", "correlations")}
         )
 
@@ -221,7 +221,7 @@ def test_a_replicate_is_the_fit_of_its_rows(covariance):
     weights = [draw() for draw in drawn()]
     for values, row_weights in zip(fits.values, weights, strict=True):
         peer = bg.fit_em(X, 2, covariance, sample_weight=row_weights, start=em.parameters, tol=1e-13)
-        expected = curvature.values_of(
+        expected = curvature.scalar_values(
             maximum.scalars, {n: getattr(peer.parameters, n) for n in ("weights", "means", "stds", "correlations")}
         )
         np.testing.assert_allclose(values, expected, atol=2e-5)
@@ -285,7 +285,7 @@ def coverage(D, method, n_sets, n_rows=500, halved=False, **options):
             em = dataclasses.replace(em, rows=dataclasses.replace(em.rows, weights=np.full(n_rows, 0.5)),
                                      log_likelihood=em.log_likelihood / 2, n_samples=em.n_samples / 2)  # fmt: skip
         maximum = result.maximum_of(em)
-        true = curvature.values_of(
+        true = curvature.scalar_values(
             maximum.scalars, {n: getattr(truth, n) for n in ("weights", "means", "stds", "correlations")}
         )
         table = errors(em, method, rng=stream, **options).table
@@ -314,7 +314,7 @@ def test_intervals_of_every_kind_of_number_cover_on_a_thousand_data_sets(D, meth
     """
     options = {"n_replicates": 199} if method in ("bootstrap", "weighted", "parametric") else {}
     found = coverage(D, method, 1000, **options)
-    kinds = np.array([entry.parameter for entry in entries(2, ("a", "b")[:D], "full")])
+    kinds = np.array([entry.parameter for entry in scalars_of(2, ("a", "b")[:D], "full")])
     shares = {kind: found[kinds == kind].mean() for kind in dict.fromkeys(kinds)}
     print(f"{method}, D = {D}: {', '.join(f'{kind} {share:.3f}' for kind, share in shares.items())}")
     assert all(0.86 <= share <= 0.94 for share in shares.values()), shares

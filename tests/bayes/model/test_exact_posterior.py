@@ -6,13 +6,15 @@ from helpers.broken import WithoutJacobian
 from helpers.data import prepared
 from helpers.exact import Model, exact_posterior, side
 from helpers.monte_carlo import assert_means
-from helpers.ways import only
+from helpers.ways import sample_by
 from scipy import stats
 from scipy.integrate import dblquad
 from scipy.special import logsumexp
 
 import bayesgmm as bg
 from bayesgmm.bayes.model.density import MixtureDensity
+from bayesgmm.bayes.sampling.gibbs import Gibbs
+from bayesgmm.bayes.sampling.nuts_ways import DiagonalNUTS
 from bayesgmm.mixture.covariance import structure_named
 
 DISTINCT = np.array([-2.1, -1.4, -0.9, 0.6, 1.7, 2.0, 2.9, -0.2])
@@ -30,7 +32,7 @@ STDS = {
     "inverse-gamma": (bg.priors.InverseGamma(6.0, 5.0), stats.invgamma(6.0, scale=5.0)),
 }
 # The two samplers: NUTS, and Gibbs with allocations.
-WAYS = ("plain", "allocation")
+WAYS = (DiagonalNUTS, Gibbs)
 QUICK = [("log-normal", "distinct"), ("gamma", "distinct"), ("uniform", "distinct"), ("log-normal", "tied")]
 FULL = [(std, data) for data in ("distinct", "tied") for std in STDS if (std, data) != ("half-normal", "tied")]
 
@@ -47,13 +49,12 @@ def rows_of(data, n):
     return {"distinct": DISTINCT, "tied": TIED}[data][:n]
 
 
-def quantities(x, rows, prior, way="plain", draws=4000):
+def quantities(x, rows, prior, way=DiagonalNUTS, draws=4000):
     """The exact quantities' counterparts, functions of each draw given `x`: {name: (chain, draw)}.
 
     Which rows are in one component is asked of `rows`.
     """
-    with only(way):
-        posterior = bg.sample_posterior(x, 2, prior=prior, draws=draws, rng=1, progress=False)["posterior"]
+    posterior = sample_by(way, x, 2, prior=prior, draws=draws, rng=1)["posterior"]
     w, means, stds = posterior["weights"].values, posterior["means"].values[..., 0], posterior["stds"].values[..., 0]
 
     def joint(at):
@@ -108,7 +109,7 @@ def test_the_enumeration_has_what_must_hold_of_it():
     assert exact_posterior(rows_of("distinct", 5), model, grid).predictive.sum() * 0.1 == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.sampler)
 @pytest.mark.parametrize(("std", "data"), QUICK)
 def test_the_sampler_has_the_exact_posterior_of_six_rows(std, data, way):
     """22 means within 4 Monte Carlo errors of at most 0.02 sd.
@@ -120,7 +121,7 @@ def test_the_sampler_has_the_exact_posterior_of_six_rows(std, data, way):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.sampler)
 @pytest.mark.parametrize(("std", "data"), FULL)
 def test_the_sampler_has_the_exact_posterior_of_eight_rows(std, data, way):
     """35 means within 4 Monte Carlo errors of at most 0.01 sd, 0.02 sd with ties.
@@ -131,7 +132,7 @@ def test_the_sampler_has_the_exact_posterior_of_eight_rows(std, data, way):
     assert_means(quantities(x, x, prior_of(std), way, draws=40_000), expected(x, model_of(std)), largest_error)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.sampler)
 @pytest.mark.parametrize(
     ("rows", "prior"),
     [

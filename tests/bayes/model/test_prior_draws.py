@@ -15,7 +15,8 @@ import bayesgmm as bg
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.pymc.model import build_model
 from bayesgmm.bayes.sampling import nuts
-from bayesgmm.bayes.sampling.run import starting_within
+from bayesgmm.bayes.sampling.run import RunSettings
+from bayesgmm.bayes.sampling.starts import start_within
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 
 # PyTensor's C and Numba back ends compile for seconds; the graphs are the same without.
@@ -107,10 +108,9 @@ def prior_draws(D, std, draws=4000):
     X = np.random.default_rng(0).normal(size=(10, D))
     density = WithoutRows.of(prepared(X), K, structure_named("full"), prior_of(std))
     P = density.n_dim
-    sampler = nuts.CompiledDensity(density).sampler(np.zeros(P), np.ones(P), starting_within(1.0, P))
-    chains = nuts.Chains(sampler, nuts.Settings(500, "diag"), limit=draws, chains=4, seed=1, progress=False)
-    thetas = chains.first(draws)["posterior"]["z"].values
-    values = density.constrain(thetas.reshape(-1, P))
+    model = nuts.density_model(density, np.zeros(P), np.ones(P), start_within(P, 1.0))
+    settings = RunSettings(500, draws, 4, seed=1, progress=False)
+    values = density.constrain(nuts.NUTSChains(model, np.zeros(P), np.ones(P), settings).first(draws).flat_theta)
     return {name: value.reshape(4, draws, *value.shape[1:]) for name, value in values.items()}
 
 

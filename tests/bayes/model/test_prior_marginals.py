@@ -10,7 +10,7 @@ from scipy.integrate import quad
 import bayesgmm as bg
 from bayesgmm.bayes.model.prior_marginals import SUPPORTS, marginal_density
 from bayesgmm.mixture.covariance import structure_named
-from bayesgmm.mixture.scalars import entries
+from bayesgmm.mixture.scalars import scalars_of
 
 STDS = {
     "log-normal": (bg.priors.LogNormal([1.0, 2.0], 0.5), stats.lognorm(0.5, scale=2.0)),
@@ -26,7 +26,7 @@ def of(prior, parameter, x, K=3, D=2, covariance="full"):
     """Density of the last number of a parameter."""
     structure = structure_named(covariance)
     names = tuple(f"x{d}" for d in range(D))
-    entry = [entry for entry in entries(K, names, covariance) if entry.parameter == parameter][-1]
+    entry = [entry for entry in scalars_of(K, names, covariance) if entry.parameter == parameter][-1]
     return marginal_density(prior.for_features(D, structure), entry, np.asarray(x), K, D)
 
 

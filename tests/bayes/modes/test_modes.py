@@ -213,9 +213,9 @@ def test_chains_that_wander_make_the_shares_unknown():
 
 
 def test_a_mode_that_cannot_be_sampled_is_kept_in_mind(square_em, monkeypatch):
-    from bayesgmm.bayes.sampling import sample
+    from bayesgmm.bayes.sampling import around_mode
 
-    run, calls = sample.run_until, []
+    run, calls = around_mode.run_until, []
 
     def failing(*arguments):
         calls.append(1)
@@ -223,7 +223,7 @@ def test_a_mode_that_cannot_be_sampled_is_kept_in_mind(square_em, monkeypatch):
             raise bg.errors.SamplingError("The sampler stopped.")
         return run(*arguments)
 
-    monkeypatch.setattr(sample, "run_until", failing)
+    monkeypatch.setattr(around_mode, "run_until", failing)
     posterior = sampled(square(1), 2, optima(square_em), draws=100)
     modes = bg.diagnose(posterior).modes
     assert modes["state"][1] == "not sampled: The sampler stopped."
@@ -231,9 +231,9 @@ def test_a_mode_that_cannot_be_sampled_is_kept_in_mind(square_em, monkeypatch):
 
 
 def test_an_interruption_of_the_second_mode_keeps_the_first(square_em, monkeypatch):
-    from bayesgmm.bayes.sampling import sample
+    from bayesgmm.bayes.sampling import around_mode
 
-    run, calls = sample.run_until, []
+    run, calls = around_mode.run_until, []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -241,7 +241,7 @@ def test_an_interruption_of_the_second_mode_keeps_the_first(square_em, monkeypat
             raise KeyboardInterrupt
         return run(*arguments)
 
-    monkeypatch.setattr(sample, "run_until", interrupted)
+    monkeypatch.setattr(around_mode, "run_until", interrupted)
     posterior = sampled(square(1), 2, optima(square_em), draws=100)
     assert posterior["posterior"].sizes["draw"] == 100
     assert "not sampled: interrupted" in list(bg.diagnose(posterior).modes["state"])

@@ -24,7 +24,7 @@ from bayesgmm.bayes.sampling.nuts_ways import DiagonalNUTS
 from bayesgmm.bayes.sampling.run import RunSettings
 from bayesgmm.kernel import score, triangular
 from bayesgmm.kernel.passes import allocated_statistics
-from bayesgmm.kernel.rows import rows_of
+from bayesgmm.kernel.rows import KernelParameters, rows_of
 from bayesgmm.mixture.covariance import structure_named
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -186,9 +186,9 @@ def test_rows_are_given_to_components_by_their_responsibilities(dtype, diagonal)
     n, K, D = 600, 3, 2
     X = rng.normal(5.0, 2.0, (n, D)).astype(dtype)
     mixture = bg.MixtureParameters([0.5, 0.3, 0.2], 5 + rng.normal(size=(K, D)), np.array([np.eye(D)] * K) * 1.7)
-    rows, parameters = rows_of(X), None
-    parameters = mixture._at(X.astype(np.float64))[1]
+    rows = rows_of(X)
     means = np.asarray(mixture.means) - rows.origin
+    parameters = KernelParameters.of(mixture.weights, means, np.linalg.cholesky(mixture.covariances))
     counts, first, second = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
     scales, whiteners = parameters.log_scales, parameters.whiteners
     allocated_statistics(
