@@ -17,6 +17,7 @@ from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.modes.curvature import curvature_at, negative_hessian
 from bayesgmm.bayes.sampling import nuts, nuts_ways
 from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.interrupts import deferred_interrupts
 from bayesgmm.bayes.sampling.nuts_ways import WhitenedNUTS
 from bayesgmm.errors import SamplingError
 from bayesgmm.mixture.covariance import structure_named
@@ -436,3 +437,43 @@ def test_a_sampler_that_does_not_apply_is_refused_with_a_remedy(faithful):
 def test_independent_proposals_that_do_not_suit_are_an_error_with_a_remedy(faithful):
     with pytest.raises(SamplingError, match=r"do not suit this posterior: .* were effective. Pass sampler='auto'"):
         bg.sample_posterior(faithful, 3, sampler="independent", rng=1, progress=False)
+
+
+class _LosesResults:
+    """nutpie's handle, whose results an interruption takes away just as they are handed over."""
+
+    def __init__(self, handle):
+        self._handle = handle
+
+    def __getattr__(self, name):
+        return getattr(self._handle, name)
+
+    def wait(self, **options):
+        self._handle.wait(**options)
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_as_chains_end_is_no_error_of_nutpies(faithful, monkeypatch):
+    original = nuts.nutpie.sample
+    monkeypatch.setattr(nuts.nutpie, "sample", lambda *a, **k: _LosesResults(original(*a, **k)))
+    with pytest.raises(KeyboardInterrupt):
+        bg.sample_posterior(faithful, 2, sampler="nuts", draws=50, rng=1, progress=False)
+
+
+def test_ctrl_c_takes_effect_at_the_end_of_a_block_that_defers_it():
+    done = []
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts():
+        signal.raise_signal(signal.SIGINT)
+        done.append("the rest of the block")
+    assert done == ["the rest of the block"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_takes_effect_where_the_block_allows_it():
+    done = []
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts() as raise_if_interrupted:
+        raise_if_interrupted()
+        signal.raise_signal(signal.SIGINT)
+        raise_if_interrupted()
+        done.append("never")
+    assert done == []
