@@ -100,17 +100,17 @@ class EMFit(Displayed):
     def _card(self) -> Card:
         p = self.parameters
         grid, notes = component_table(p.weights, p.means, p.stds, p.features, self.n_samples)
-        runs = self._runs_in_words()
+        lines = [self._runs_in_words()]
         if len(self.optima) > 1:
             lower = self.log_likelihood - self.optima[1].log_likelihood
-            runs += f"; {len(self.optima)} distinct maxima (.optima), the next best {lower:.4g} nats lower"
+            lines.append(f"{len(self.optima)} distinct maxima (.optima), the next best {lower:.4g} nats lower")
         return Card(
             f"EMFit: {count(p.n_components, 'component')}, {count(p.n_features, 'feature')}, covariance "
             f"{self.covariance}, {rows_in_words(self.n_samples)}",
             [
                 f"log-likelihood {self.log_likelihood:.4f}; AIC {self.aic:.2f}, BIC {self.bic:.2f}, ICL {self.icl:.2f} "
                 f"({count(self.n_free, 'free parameter')})",
-                runs,
+                *lines,
             ],
             grid,
             notes,

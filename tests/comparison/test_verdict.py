@@ -189,7 +189,7 @@ def test_lines_can_be_moved():
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"), [({"max_z": 0}, "max_z"), ({"min_ess": "many"}, "min_ess"), ({"max_rhat": 0.9}, "above 1")]
+    ("fields", "message"), [({"max_z": 0}, "max_z"), ({"min_ess": "many"}, "min_ess"), ({"max_r_hat": 0.9}, "above 1")]
 )
 def test_impossible_thresholds_are_refused(fields, message):
     with pytest.raises(bg.errors.InputError, match=message):

@@ -482,7 +482,7 @@ def test_the_table_has_the_rows_of_a_comparison(faithful_em, faithful_posterior)
     np.testing.assert_array_equal(found.table["estimate"], comparison["em"])
     np.testing.assert_allclose(np.sqrt(np.diagonal(found.covariance)), found.table["se"], rtol=1e-12)
     assert not found.covariance.flags.writeable
-    assert found.summary().startswith("Standard errors of EM: information\n")
+    assert found.summary().startswith("StandardErrors: information\n")
     assert "90 % interval" in found.summary()
     weights = found.covariance[:2, :2]
     np.testing.assert_allclose(weights, weights[0, 0] * np.array([[1, -1], [-1, 1]]), rtol=1e-10)

@@ -311,7 +311,7 @@ def test_a_copy_says_the_same(copied, faithful, em_and_posterior):
         np.testing.assert_array_equal(other.predict_proba(faithful), mixture.predict_proba(faithful))
         np.testing.assert_array_equal(other.sample(3)[0], mixture.sample(3)[0])
         np.testing.assert_array_equal(
-            other.em_.standard_errors().table["standard_error"], mixture.em_.standard_errors().table["standard_error"]
+            other.em_.standard_errors().table["se"], mixture.em_.standard_errors().table["se"]
         )
         assert clone(mixture).get_params() == mixture.get_params()
         assert not hasattr(clone(mixture), "em_")

@@ -94,9 +94,10 @@ def test_a_fit_shows_its_numbers_in_the_units_of_the_data(faithful_em):
     lines = repr(faithful_em).splitlines()
     assert lines[0] == "EMFit: 2 components, 2 features, covariance full, 272 rows"
     assert lines[1] == "log-likelihood -1130.2640; AIC 2282.53, BIC 2322.19, ICL 2323.58 (11 free parameters)"
-    p = faithful_em.parameters
+    p, header = faithful_em.parameters, [line.split()[:1] for line in lines].index(["component"])
     for k in range(2):
-        found = re.fullmatch(r"  (\d) +([\d.]+) +([\d.]+) +([\d.]+) \(([\d.]+)\) +([\d.]+) \(([\d.]+)\)", lines[4 + k])
+        row = lines[header + 1 + k]
+        found = re.fullmatch(r"  (\d) +([\d.]+) +([\d.]+) +([\d.]+) \(([\d.]+)\) +([\d.]+) \(([\d.]+)\)", row)
         component, weight, rows, mean, sd, *_ = map(float, found.groups())
         assert component == k
         np.testing.assert_allclose(weight, p.weights[k], atol=5e-5)

@@ -350,8 +350,9 @@ def test_the_command_takes_files_and_some_of_their_columns(command, tmp_path):
     FRAME.assign(name="a").to_csv(tmp_path / "rows.csv", index=False)
     code, text, _ = command(tmp_path / "rows.csv", *QUICK, "--draws", 20, "--columns", "waiting, eruptions", "-k", 1)
     assert code == 3
-    assert "1 components, covariance full, 272 rows" in text
-    assert text.index("waiting 70.89") < text.index("eruptions 3.487")
+    assert "EMFit: 1 component, 2 features, covariance full, 272 rows" in text
+    assert text.index("waiting") < text.index("eruptions")
+    assert "70.90" in text and "3.488" in text
 
 
 @pytest.mark.parametrize("covariance", ["tied", "diag", "spherical"])

@@ -206,7 +206,7 @@ WRONG = {
     "a name of the whole package": ("em/fit.py", "from bayesgmm import analyze"),
     "the kernel to the mixture": ("kernel/rows.py", "from bayesgmm.mixture.parameters import MixtureParameters"),
     "PyMC outside bayes": ("em/fit.py", "import pymc as pm"),
-    "PyMC beside its door": ("bayes/sampling/pymc_target.py", "import pymc as pm"),
+    "PyMC beside its door": ("bayes/sampling/default_target.py", "import pymc as pm"),
     "the modes to PyMC's folder": ("bayes/modes/wrong.py", "from bayesgmm.bayes.pymc.model import build_model"),
     "PyTensor in the kernel": ("kernel/passes.py", "import pytensor.tensor as pt"),
     "nutpie beside its door": ("bayes/sampling/gibbs.py", "import nutpie"),

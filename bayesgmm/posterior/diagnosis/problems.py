@@ -32,8 +32,9 @@ class Problem:
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.load_galaxies()
-    >>> posterior = bg.sample_posterior(X, 1, draws=50, rng=1, progress=False)
-    >>> [problem.kind for problem in bg.diagnose(posterior).problems]
+    >>> posterior = bg.sample_posterior(X, 1, draws=200, rng=1, progress=False)
+    >>> strict = bg.Thresholds(min_ess=100_000)
+    >>> [problem.kind for problem in bg.diagnose(posterior, strict).problems]
     ['few draws']
     """
 
