@@ -140,9 +140,11 @@ def split_by_novelty(
     novel: list[EMRun] = []
     not_novel: list[EMRun] = []
     for i, run in enumerate(candidates, len(finished)):
-        is_near = (distances[i, continuing] <= _NEAR**2).any()
-        is_far_behind = projected_log_likelihood(run.record) < lowest - error_factor * log_densities[i].std()
-        if is_near or is_far_behind or run.record.status is Status.COLLAPSED:
+        if (
+            run.record.status is Status.COLLAPSED
+            or (distances[i, continuing] <= _NEAR**2).any()
+            or projected_log_likelihood(run.record) < lowest - error_factor * log_densities[i].std()
+        ):
             not_novel.append(run)
         else:
             novel.append(run)
@@ -168,14 +170,15 @@ def _short_runs(
     task: Task, sample: Rows, strategy: StartStrategy, n_init: int, rng: np.random.Generator
 ) -> list[EMRun]:
     """The short runs from all starts; a run that collapsed is followed by that from its replacement."""
-    settings, sampled = task_on_sample(task, sample).settings, sample is not task.rows
+    sampled, task = sample is not task.rows, task_on_sample(task, sample)
+    settings = task.settings
     points = whitened(sample, settings.bounds.total_cholesky)
     n_iterations = min(_SHORT_RUN, settings.max_iter)
 
     def runs_of_start(stream: np.random.Generator) -> list[EMRun]:
         runs: list[EMRun] = []
         for _ in range(_MOST_TRIES):
-            start = draw_start(task._replace(rows=sample), strategy, points, stream)
+            start = draw_start(task, strategy, points, stream)
             history = np.empty(n_iterations + 1)
             point, n_recorded, ending = steps.iterate(
                 sample.values, sample.weights, sample.origin, start, settings.shape, settings.bounds, settings.tol,
@@ -216,7 +219,7 @@ def _split_collapsed(runs: Sequence[EMRun]) -> tuple[list[EMRun], list[EMRun]]:
 
 
 def _abandon(run: EMRun) -> EMRun:
-    return run._replace(record=run.record._replace(status=Status.ABANDONED))
+    return EMRun(run.point, run.record._replace(status=Status.ABANDONED))
 
 
 def _log_likelihood(run: EMRun) -> float:
