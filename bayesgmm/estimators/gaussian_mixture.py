@@ -188,7 +188,7 @@ class GaussianMixture(MixtureEstimator):
 
     @property
     def lower_bounds_(self) -> FloatArray:
-        """Log-likelihood per row after each iteration of the best run (n_iter_,)."""
+        """Log-likelihood per row after each iteration of the best run, an array of length `n_iter_`."""
         return self.em_.history[1:] / self.em_.n_samples
 
     def _start(self, rows: FitRows) -> MixtureParameters | str:

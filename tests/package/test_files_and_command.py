@@ -352,7 +352,7 @@ def test_the_command_takes_files_and_some_of_their_columns(command, tmp_path):
     assert code == 3
     assert "EMFit: 1 component, 2 features, covariance full, 272 rows" in text
     assert text.index("waiting") < text.index("eruptions")
-    assert "70.90" in text and "3.488" in text
+    assert "70.9 (13.6)" in text and "3.49 (1.14)" in text
 
 
 @pytest.mark.parametrize("covariance", ["tied", "diag", "spherical"])

@@ -34,7 +34,7 @@ class Prior(Displayed):
 
     weights ~ Dirichlet(a, ..., a) with a = `concentration`;
 
-    means: mu_kd ~ Normal(`mean_location`_d, `mean_scale`_d), independent;
+    means: mu_kd ~ Normal(m_d, s_d), independent, with m = `mean_location` and s = `mean_scale`;
 
     covariances: Sigma_k = diag(sd_k) R_k diag(sd_k), with sd_kd ~ `std` and R_k ~ LKJ(eta), eta = `correlation_eta`,
     whose density is proportional to det(R)^(eta - 1) (Lewandowski, Kurowicka and Joe 2009,

@@ -32,7 +32,7 @@ class Problem:
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.load_galaxies()
-    >>> posterior = bg.sample_posterior(X, 1, draws=200, rng=1, progress=False)
+    >>> posterior = bg.sample_posterior(X, 1, draws=1000, rng=1, progress=False)
     >>> strict = bg.Thresholds(min_ess=100_000)
     >>> [problem.kind for problem in bg.diagnose(posterior, strict).problems]
     ['few draws']
