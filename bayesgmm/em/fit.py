@@ -80,8 +80,8 @@ def fit_em(
     A component has collapsed if its variance in some direction is below 1e-12 of the data's total variance in that
     direction, or if it holds no more rows than there are features (for structures other than full: no more than one
     row). Rows are counted by their weights; weights below 1 on average are first divided by their average. The
-    likelihood of a collapsed component has no bound or no meaning. The rule is relative to the total covariance of the data, so
-    that the full fit is unchanged under invertible affine maps of the data.
+    likelihood of a collapsed component has no bound or no meaning. The rule is relative to the total covariance of the
+    data, so that the full fit is unchanged under invertible affine maps of the data.
 
     Examples
     --------
