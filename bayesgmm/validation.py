@@ -16,7 +16,7 @@ from scipy.sparse import issparse
 
 from bayesgmm.errors import InputError
 from bayesgmm.types import BoolArray, FloatArray, RowArray, Seed
-from bayesgmm.wording import count
+from bayesgmm.wording import count, listed, shortened, shown
 
 # Rows checked at a time, so that no check allocates an array as large as the data.
 CHUNK = 65_536
@@ -26,6 +26,9 @@ LARGEST = 1e100
 _WORST_ROUNDING = 1e-8
 # Rows that a message lists.
 _ROWS_SHOWN = 5
+# Largest number of components, starts, draws and the like: nothing of that size fits into memory or ends.
+_LARGEST_COUNT = 2**31 - 1
+_TOO_LARGE = "it holds a whole number beyond that. Change the units, or leave the value out"
 
 
 class HasValues(Protocol):
@@ -82,10 +85,10 @@ def as_table(X: ArrayLike, name: str = "X", features: Sequence[str] | None = Non
     values = np.ascontiguousarray(_floats(_numbers(X, name), name))  # see docs/decisions/0010
     expected = tuple(features) if features is not None else None
     if expected is not None and (values.shape[1] != len(expected) or names_clash(names, expected)):
-        received = f" ({', '.join(names)})" if names else ""
+        received = f" ({listed(names)})" if names else ""
         raise InputError(
             f"{name} has {count(values.shape[1], 'column')}{received}; this mixture was fitted on "
-            f"{len(expected)} ({', '.join(expected)}). Pass the same columns in the same order."
+            f"{len(expected)} ({listed(expected)}). Pass the same columns in the same order."
         )
     table = Table(values, names or expected or default_names(values.shape[1]))
     _check_values(table, name)
@@ -110,11 +113,11 @@ def as_feature_indices(chosen: Iterable[str | int], features: tuple[str, ...], n
     Raises InputError when `chosen` is not a list of at least one feature, each named once.
     """
     if isinstance(chosen, str) or not isinstance(chosen, Iterable):
-        raise InputError(f"{name} must be a list of names or numbers of features; received {chosen!r}.")
+        raise InputError(f"{name} must be a list of names or numbers of features; received {shown(chosen)}.")
     chosen = list(chosen)
     index = [_feature_index(feature, features) for feature in chosen]
     if not index or len(set(index)) < len(index):
-        raise InputError(f"{name} must name at least one feature, and each once; received {chosen}.")
+        raise InputError(f"{name} must name at least one feature, and each once; received {shown(chosen)}.")
     return index
 
 
@@ -123,7 +126,7 @@ def _feature_index(feature: object, features: tuple[str, ...]) -> int:
         return features.index(feature)
     if isinstance(feature, Integral) and not isinstance(feature, bool) and 0 <= int(feature) < len(features):
         return int(feature)
-    raise InputError(f"There is no feature {feature!r}; this mixture has {', '.join(features)}. Name one of these.")
+    raise InputError(f"There is no feature {shown(feature)}; this mixture has {listed(features)}. Name one of these.")
 
 
 def check_given(given: Mapping[str | int, float], features: tuple[str, ...]) -> tuple[list[int], list[int], FloatArray]:
@@ -149,7 +152,9 @@ def check_given(given: Mapping[str | int, float], features: tuple[str, ...]) -> 
         `given` is not a mapping, names no feature, an unknown one or all of them, or a value is not a finite number.
     """
     if not isinstance(given, Mapping):
-        raise InputError(f"given must map features to values, such as {{{features[0]!r}: 1.0}}; received {given!r}.")
+        raise InputError(
+            f"given must map features to values, such as {{{features[0]!r}: 1.0}}; received {shown(given)}."
+        )
     known = as_feature_indices(list(given), features, "given")
     other = [i for i in range(len(features)) if i not in known]
     if not other:
@@ -168,7 +173,7 @@ def _column_names(X: Any, name: str) -> tuple[str, ...] | None:
     names = tuple(str(column) for column in X.columns)
     repeated = sorted({column for column in names if names.count(column) > 1})
     if repeated:
-        raise InputError(f"{name} has several columns called {', '.join(repeated)}. Give each a name of its own.")
+        raise InputError(f"{name} has several columns called {listed(repeated)}. Give each a name of its own.")
     return names
 
 
@@ -233,8 +238,7 @@ def _array_of_frame(X: Any, name: str) -> NDArray[Any]:
     wrong = [f"{column} ({dtype})" for column, dtype in zip(X.columns, X.dtypes, strict=True) if not _is_numeric(dtype)]
     if wrong:
         raise InputError(
-            f"{name} must hold numbers only; not numeric: {', '.join(wrong)}. Select the numeric columns or convert "
-            f"them."
+            f"{name} must hold numbers only; not numeric: {listed(wrong)}. Select the numeric columns or convert them."
         )
     values = np.asarray(X.to_numpy())
     if values.dtype.kind in "fiub" or values.size == 0:
@@ -300,7 +304,7 @@ def _refuse_where(is_wrong: Callable[[RowArray], BoolArray], table: Table, name:
     if n_wrong:
         raise InputError(
             f"{name} holds {count(n_wrong, 'value')} that {'is' if n_wrong == 1 else 'are'} {fault}, in column(s) "
-            f"{', '.join(table.features[c] for c in sorted(columns))}; first row(s), counted from 0: "
+            f"{listed([table.features[c] for c in sorted(columns)])}; first row(s), counted from 0: "
             f"{', '.join(map(str, rows))}. {remedy}"
         )
 
@@ -340,24 +344,32 @@ def _count_distinct_rows(values: RowArray, enough: int) -> int:
 
 
 def check_count(value: object, name: str, minimum: int = 1) -> int:
-    """Return a whole number of at least `minimum` as an int; raises InputError for anything else."""
+    """Return a whole number from `minimum` to 2**31 - 1 as an int; raises InputError for anything else."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < minimum:
-        raise InputError(f"{name} must be a whole number of at least {minimum}; received {value!r}.")
+        raise InputError(f"{name} must be a whole number of at least {minimum}; received {shown(value)}.")
+    if int(value) > _LARGEST_COUNT:
+        raise InputError(
+            f"{name} must be a whole number from {minimum} to {_LARGEST_COUNT}; received {shown(value)}. Pass a "
+            f"smaller number."
+        )
     return int(value)
 
 
 def check_positive(value: object, name: str) -> float:
     """Return a finite number above 0 as a float; raises InputError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < np.inf:
-        raise InputError(f"{name} must be a finite number above 0; received {value!r}.")
-    return float(value)
+    try:
+        if not isinstance(value, bool) and isinstance(value, Real) and 0 < float(value) < np.inf:
+            return float(value)
+    except OverflowError as error:
+        raise InputError(f"{name} must be a number above 0 and below 1.8e308; {_TOO_LARGE}.") from error
+    raise InputError(f"{name} must be a finite number above 0; received {shown(value)}.")
 
 
 def check_fraction(value: object, name: str) -> float:
     """Return a number between 0 and 1, both excluded, as a float; raises InputError for anything else."""
     number = check_positive(value, name)
     if number >= 1:
-        raise InputError(f"{name} must lie between 0 and 1; received {value!r}.")
+        raise InputError(f"{name} must lie between 0 and 1; received {shown(value)}.")
     return number
 
 
@@ -372,8 +384,10 @@ def as_numbers(value: ArrayLike, name: str) -> FloatArray:
     try:
         if np.asarray(value).dtype.kind in "fiubO":
             return np.asarray(value, dtype=np.float64)
+    except OverflowError as error:
+        raise InputError(f"{refusal} within the range of float64, about 1.8e308; {_TOO_LARGE}.") from error
     except (TypeError, ValueError) as error:
-        raise InputError(f"{refusal}; received {type(value).__name__}: {str(error).rstrip('.')}.") from error
+        raise InputError(f"{refusal}; received {type(value).__name__}: {shortened(str(error)).rstrip('.')}.") from error
     raise InputError(f"{refusal}; received {type(value).__name__} of dtype {np.asarray(value).dtype}.")
 
 
@@ -412,8 +426,8 @@ def as_generator(rng: Seed) -> np.random.Generator:
     Raises InputError for anything else.
     """
     refusal = (
-        f"rng must be a whole number of at least 0, a numpy.random.Generator or None; received {rng!r}. Pass rng=1, or "
-        f"numpy.random.default_rng(1)."
+        f"rng must be a whole number of at least 0, a numpy.random.Generator or None; received {shown(rng)}. Pass rng=1, "
+        f"or numpy.random.default_rng(1)."
     )
     if isinstance(rng, bool):
         raise InputError(refusal)

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
-from bayesgmm.em.result import EMFit
+from bayesgmm.em.result import EMFit, is_same_log_likelihood, statistics_at
+from bayesgmm.em.runs import Optimum
 from bayesgmm.em.search.climb import EMRun, climb
 from bayesgmm.em.search.optima import by_weight, optima_of
 from bayesgmm.em.search.restarts import Restarts, restarts, run_in_lockstep
@@ -37,7 +38,7 @@ def fit_em(
     X : (n_samples, n_features) array or data frame, or (n_samples,) for one feature.
     n_components : number of components K.
     covariance : "full", "tied" (one full covariance for all components), "diag" or "spherical".
-    sample_weight : (n_samples,), not negative: a row of weight 2 counts as two rows.
+    sample_weight : (n_samples,), not negative: a row of weight 2 counts as two rows, a row of weight 0 as none.
     start : "k-means++" or "random" (each start is drawn by itself); a `MixtureParameters`; or responsibilities
         (n_samples, n_components). With parameters or responsibilities there is a single run.
     n_init : number of starts. Each has a short run of 20 iterations, on 16,384 rows drawn at random when there are
@@ -78,8 +79,9 @@ def fit_em(
 
     A component has collapsed if its variance in some direction is below 1e-12 of the data's total variance in that
     direction, or if it holds no more rows than there are features (for structures other than full: no more than one
-    row). The likelihood then has no bound or no meaning. The rule is relative to the total covariance of the data, so
-    that the full fit is unchanged under invertible affine maps of the data.
+    row). Rows are counted by their weights; weights below 1 on average are first divided by their average. The
+    likelihood of a collapsed component has no bound or no meaning. The rule is relative to the total covariance of the
+    data, so that the full fit is unchanged under invertible affine maps of the data.
 
     Examples
     --------
@@ -110,11 +112,14 @@ def _as_fit(task: Task, outcome: Restarts, best: EMRun) -> EMFit:
     """The result for the user. best: the run that is the fit, its components in their final order."""
     rows, structure, K, settings = task
     stds = np.linalg.norm(settings.bounds.total_cholesky, axis=1)
-    optima = optima_of(outcome.runs, best, settings.tol, stds, rows.origin, rows.features)
+    optima = tuple(
+        _as_rounded(optimum, task)
+        for optimum in optima_of(outcome.runs, best, settings.tol, stds, rows.origin, rows.features)
+    )
     return EMFit(
         parameters=optima[0].parameters,
         covariance=structure.name,
-        log_likelihood=best.record.log_likelihood,
+        log_likelihood=optima[0].log_likelihood,
         status=best.record.status,
         history=best.record.history,
         restarts=tuple(run.record for run in outcome.runs),
@@ -124,6 +129,17 @@ def _as_fit(task: Task, outcome: Restarts, best: EMRun) -> EMFit:
         rows=rows,
         optima=optima,
     )
+
+
+def _as_rounded(optimum: Optimum, task: Task) -> Optimum:
+    """The optimum with the log-likelihood of its parameters, where these have fewer digits than the point of the run.
+
+    Means far from 0, and covariances that are nearly singular, lose digits as they are written in float64.
+    """
+    rounded = statistics_at(task.rows, optimum.parameters, task.structure).log_likelihood
+    if is_same_log_likelihood(rounded, optimum.log_likelihood, task.rows.total_weight):
+        return optimum
+    return optimum._replace(log_likelihood=rounded)
 
 
 def _all_collapsed(task: Task, outcome: Restarts, *, is_drawn: bool) -> FitError:

@@ -15,7 +15,7 @@ from bayesgmm.em.uncertainty.curvature import Maximum
 from bayesgmm.errors import BayesgmmWarning, FitError, InputError
 from bayesgmm.kernel.rows import KernelParameters, Rows, SufficientStatistics
 from bayesgmm.mixture.checked_rows import as_rows
-from bayesgmm.mixture.covariance import structure_named
+from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import scalars_of
 from bayesgmm.types import CovarianceName, FloatArray, Seed, StandardErrorMethod
@@ -37,7 +37,8 @@ class EMFit(Displayed):
     ----------
     parameters : MixtureParameters, components in decreasing order of weight.
     covariance : name of the covariance structure.
-    log_likelihood : float, at `parameters`, in nats; with weights, sum_i weight_i log p(x_i).
+    log_likelihood : float, at `parameters`, in nats; with weights, sum_i weight_i log p(x_i). Where float64 cannot hold
+        the digits of the maximum, it is that of the rounded parameters, and below the end of `history`.
     status : how the best run ended.
     history : (n_iterations + 1,) log-likelihood of the best run, from its start on.
     restarts : the record of every run, including those that collapsed.
@@ -273,6 +274,11 @@ class EMFit(Displayed):
         )
 
 
+def is_same_log_likelihood(one: float, other: float, n_samples: float) -> bool:
+    """Whether two log-likelihoods of `n_samples` rows differ by rounding alone."""
+    return abs(one - other) <= 1e-8 * (abs(other) + n_samples)
+
+
 def rows_and_statistics(em: EMFit) -> tuple[Rows, SufficientStatistics]:
     """The rows of the fit, and their sufficient statistics at the fit.
 
@@ -283,17 +289,21 @@ def rows_and_statistics(em: EMFit) -> tuple[Rows, SufficientStatistics]:
             "This fit has no rows: it was read from a file or a dictionary, which hold estimates only. Call "
             "em.with_rows(X, sample_weight) with the rows that were fitted, and use the fit that it returns."
         )
-    p = em.parameters
-    diagonal = structure_named(em.covariance).diagonal
-    choleskys = np.linalg.cholesky(p.covariances)
-    parameters = KernelParameters.of(p.weights, p.means - em.rows.origin, choleskys, diagonal=diagonal)
-    statistics = em.rows.statistics(parameters)
-    if not abs(statistics.log_likelihood - em.log_likelihood) <= 1e-8 * (abs(em.log_likelihood) + em.n_samples):
+    statistics = statistics_at(em.rows, em.parameters, structure_named(em.covariance))
+    if not is_same_log_likelihood(statistics.log_likelihood, em.log_likelihood, em.n_samples):
         raise InputError(
             f"X and sample_weight are not those of the fit: its log-likelihood is {em.log_likelihood:.8g}, and that of "
             f"these rows {statistics.log_likelihood:.8g}. Pass the rows and weights that were fitted, unchanged."
         )
     return em.rows, statistics
+
+
+def statistics_at(rows: Rows, mixture: MixtureParameters, structure: CovarianceStructure) -> SufficientStatistics:
+    """Sufficient statistics of the rows at a mixture as the user has it, whose numbers are rounded to float64."""
+    choleskys = np.linalg.cholesky(mixture.covariances)
+    return rows.statistics(
+        KernelParameters.of(mixture.weights, mixture.means - rows.origin, choleskys, diagonal=structure.diagonal)
+    )
 
 
 def maximum_of(em: EMFit) -> Maximum:

@@ -7,6 +7,7 @@ import numpy as np
 
 from bayesgmm.errors import InputError
 from bayesgmm.types import CovarianceName, FloatArray
+from bayesgmm.wording import shown
 
 # Name of the free variable of canonical partial correlations, in every structure that has correlations.
 VINE_VARIABLE = "lkj_vine"
@@ -100,7 +101,7 @@ def structure_named(covariance: str) -> CovarianceStructure:
     """
     if isinstance(covariance, str) and covariance in STRUCTURES:
         return STRUCTURES[covariance]
-    raise InputError(f"covariance must be one of {', '.join(STRUCTURES)}; received {covariance!r}.")
+    raise InputError(f"covariance must be one of {', '.join(STRUCTURES)}; received {shown(covariance)}.")
 
 
 def structure_of_variables(names: Collection[str]) -> CovarianceStructure:

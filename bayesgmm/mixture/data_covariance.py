@@ -6,11 +6,14 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.types import FloatArray
+from bayesgmm.wording import count, listed, shortened
 
 # Smallest range of a column: the square of a smaller one underflows.
 _SMALLEST_RANGE = 1e-100
 # Eigenvalue of the correlation matrix, per feature, below which columns count as linearly dependent.
 _SMALLEST_EIGENVALUE = 1e-13
+# Equations, and terms of each, that a message shows.
+_MOST_EQUATIONS, _MOST_TERMS = 3, 10
 # Columns whose coefficient in a unit vector is below this are left out of the equation shown to the user.
 _SMALLEST_COEFFICIENT = 1e-6
 
@@ -24,7 +27,7 @@ def total_covariance(rows: Rows) -> FloatArray:
     # The range is tested too: the mean of weighted rows is rounded, which gives a constant column a variance.
     varies = (_ranges(rows) > _SMALLEST_RANGE) & (np.diagonal(covariance) > 0)
     if not varies.all():
-        constant = ", ".join(rows.features[d] for d in np.flatnonzero(~varies))
+        constant = listed(rows.features[d] for d in np.flatnonzero(~varies))
         raise InputError(
             f"column(s) {constant} of X are constant (over the rows of positive weight, to 1e-100): they have no "
             f"variance to fit. Leave them out."
@@ -45,7 +48,11 @@ def total_cholesky(rows: Rows, structure: CovarianceStructure) -> FloatArray:
     eigenvalues, vectors = np.linalg.eigh(covariance / np.outer(stds, stds))
     is_flat = eigenvalues < rows.n_features * _SMALLEST_EIGENVALUE
     if is_flat.any():
-        equations = "; ".join(_equation(direction, stds, rows.features) for direction in vectors[:, is_flat].T)
+        n_flat = int(is_flat.sum())
+        shown = vectors[:, is_flat].T[:_MOST_EQUATIONS]
+        equations = "; ".join(_equation(direction, stds, rows.features) for direction in shown)
+        if n_flat > len(shown):
+            equations += f"; and {count(n_flat - len(shown), 'more equation')}"
         few = f" There are {rows.n_samples} rows for {rows.n_features} columns."
         raise InputError(
             f"columns of X depend linearly on each other: {equations}."
@@ -78,5 +85,8 @@ def _equation(direction: FloatArray, stds: FloatArray, features: tuple[str, ...]
     involved = np.flatnonzero(np.abs(direction) > _SMALLEST_COEFFICIENT)
     coefficients = direction / stds
     coefficients /= np.abs(coefficients).max() * np.sign(coefficients[involved[0]])
-    terms = [f"{coefficients[d]:+.4g} {features[d]}" for d in involved]
+    shown = involved[:_MOST_TERMS]
+    terms = [f"{coefficients[d]:+.4g} {shortened(features[d], 60)}" for d in shown]
+    if len(involved) > len(shown):
+        terms.append(f"+ ... ({len(involved)} columns in all)")
     return f"{' '.join(terms).removeprefix('+')} = constant"

@@ -24,7 +24,7 @@ from bayesgmm.validation import (
     default_names,
     names_clash,
 )
-from bayesgmm.wording import count
+from bayesgmm.wording import count, listed, shown
 
 # Largest distance of the sum of the weights from 1.
 _WEIGHT_TOLERANCE = 1e-8
@@ -129,8 +129,8 @@ class MixtureParameters(Displayed):
         index = np.asarray(order)
         if index.dtype.kind not in "iu" or index.ndim != 1 or sorted(index) != list(range(self.n_components)):
             raise InputError(
-                f"order must name each of the {self.n_components} components once, by its number; received {order!r}. "
-                f"Pass a permutation of 0 to {self.n_components - 1}."
+                f"order must name each of the {self.n_components} components once, by its number; received "
+                f"{shown(order)}. Pass a permutation of 0 to {self.n_components - 1}."
             )
         return MixtureParameters(self.weights[index], self.means[index], self.covariances[index], self.features)
 
@@ -347,7 +347,7 @@ class MixtureParameters(Displayed):
             )
         if names_clash(self.features, features):
             raise InputError(
-                f"start describes {', '.join(self.features)}; the columns of X are {', '.join(features)}. Pass a start "
+                f"start describes {listed(self.features)}; the columns of X are {listed(features)}. Pass a start "
                 f"for the same columns in the same order."
             )
 
@@ -387,8 +387,8 @@ def _finite(value: ArrayLike, name: str, ndim: int) -> FloatArray:
 def _check_weights(weights: FloatArray) -> None:
     if weights.min() < 0 or abs(weights.sum() - 1) > _WEIGHT_TOLERANCE:
         raise InputError(
-            f"weights must not be negative and must sum to 1; received {weights.tolist()}, sum {weights.sum():.6g}."
-            f" Divide them by their sum."
+            f"weights must not be negative and must sum to 1; received {shown(weights.tolist())}, sum "
+            f"{weights.sum():.6g}. Divide them by their sum."
         )
 
 
@@ -413,7 +413,7 @@ def _as_features(features: Iterable[str], n_features: int) -> tuple[str, ...]:
     names = (tuple(map(str, features)) or default_names(n_features)) if is_listed else ()
     if len(names) != n_features or len(set(names)) != n_features:
         raise InputError(
-            f"features must be {n_features} different names, one per column of means; received {features!r}. Pass a "
-            f"list of names, or leave it out."
+            f"features must be {n_features} different names, one per column of means; received {shown(features)}. Pass "
+            f"a list of names, or leave it out."
         )
     return names

@@ -248,3 +248,14 @@ def test_a_covariance_floor_that_is_never_checked_would_be_noticed(monkeypatch):
     X = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], 4, axis=0)
     with pytest.raises((np.linalg.LinAlgError, bg.errors.BayesgmmError)):
         bg.fit_em(X, 3, n_init=2, rng=1)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e13, 1e15])
+def test_a_fit_accepts_its_own_rows_at_any_offset(offset):
+    """The log-likelihood is that of the parameters as float64 holds them."""
+    X = np.random.default_rng(0).standard_normal((300, 2)) + offset
+    em = bg.fit_em(X, 1, rng=1)
+    assert em.log_likelihood == em.optima[0].log_likelihood
+    assert em.parameters.log_density(X).sum() == pytest.approx(em.log_likelihood, abs=1e-6)
+    again = bg.results.EMFit.from_dict(em.to_dict()).with_rows(X)
+    assert np.isfinite(again.standard_errors().table["se"]).all()

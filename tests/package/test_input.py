@@ -725,3 +725,32 @@ def test_messages_state_the_fault_and_then_the_remedy():
         fit(np.empty((0, 2)))
     assert re.fullmatch(r"[^.]+\. [^.]+\.", str(caught.value))
     assert isinstance(caught.value, ValueError)
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: bg.MixtureParameters([1], [[HUGE]], [[[1]]]),
+        lambda: bg.fit_em(ROWS, 1, sample_weight=[HUGE] + [1] * (len(ROWS) - 1)),
+        lambda: bg.fit_em(ROWS, 1, tol=HUGE),
+        lambda: bg.fit_em(ROWS, HUGE),
+        lambda: bg.fit_em(ROWS, 2, n_init=HUGE),
+        lambda: bg.Prior(mean_location=HUGE, mean_scale=1, std=bg.priors.HalfNormal(1)),
+        lambda: bg.Thresholds(max_z=HUGE),
+    ],
+    ids=["means", "sample_weight", "tol", "n_components", "n_init", "Prior", "Thresholds"],
+)
+def test_whole_numbers_beyond_float64_are_refused_in_a_short_message(call):
+    with pytest.raises(bg.errors.InputError) as refusal:
+        call()
+    assert len(str(refusal.value)) < 400
+
+
+@pytest.mark.parametrize("n_columns", [60, 200])
+def test_the_refusal_of_more_columns_than_rows_is_short(n_columns):
+    with pytest.raises(bg.errors.InputError, match="There are 40 rows") as refusal:
+        bg.fit_em(np.random.default_rng(0).normal(size=(40, n_columns)), 2)
+    assert len(str(refusal.value)) < 1000

@@ -20,9 +20,19 @@ def bounds_of(rows: Rows, structure: CovarianceStructure) -> Bounds:
     """
     cholesky = total_cholesky(rows, structure)
     return Bounds(
-        n_rows=float(rows.n_samples),
+        n_rows=number_of_rows(rows),
         fewest=float(rows.n_features if structure is FULL else 1),
         total_cholesky=cholesky,
         total_whitener=lower_inverses(cholesky[np.newaxis])[0],
         floor=COVARIANCE_FLOOR,
     )
+
+
+def number_of_rows(rows: Rows) -> float:
+    """The number of rows that the weights stand for: their sum, but at least the number of rows of positive weight.
+
+    A row of weight 2 counts as two rows, and a row of weight 0 as none. Weights that are below 1 on average, such as
+    weights that sum to 1, are relative: they say nothing about the number of rows.
+    """
+    n_positive = np.count_nonzero(rows.weights) if rows.weights.size else rows.n_samples
+    return max(rows.total_weight, float(n_positive))

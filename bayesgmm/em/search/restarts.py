@@ -127,7 +127,8 @@ def split_by_novelty(
     """
     if not candidates:
         return [], []
-    probes = Rows(sample.values[spaced(sample.n_samples, _N_PROBES)], np.empty(0), sample.origin)
+    values = sample.values[sample.weights > 0] if sample.weights.size else sample.values
+    probes = Rows(values[spaced(len(values), _N_PROBES)], np.empty(0), sample.origin)
     runs = [*finished, *candidates]
     log_densities = np.array([probes.log_densities(task.settings.kernel_parameters(run.point)) for run in runs])
     log_densities -= log_densities[0]

@@ -44,18 +44,26 @@ def _k_means_plus_plus(
     seeds = [int(rng.choice(len(points), p=weights / weights.sum()))]
     distances = np.full(len(points), np.inf)
     while len(seeds) < n_components:
-        distances = np.minimum(distances, np.square(points - points[seeds[-1]]).sum(axis=1))
-        mass = weights * distances
-        mass = mass if mass.any() else weights  # the sample has fewer distinct rows than seeds
+        with np.errstate(over="ignore", invalid="ignore"):
+            distances = np.minimum(distances, np.square(points - points[seeds[-1]]).sum(axis=1))
+            mass = weights * distances
+        # The sample may have fewer distinct rows than seeds, and weights of very different sizes overflow.
+        mass = mass if 0 < mass.sum() < np.inf else weights
         seeds.append(int(rng.choice(len(points), p=mass / mass.sum())))
     return np.array(seeds)
 
 
 def _random_points(points: FloatArray, weights: FloatArray, n_components: int, rng: np.random.Generator) -> IntArray:
-    """Draw seeds among the distinct rows: repeated rows would give two components the same seed."""
+    """Draw seeds among the distinct rows: repeated rows would give two components the same seed.
+
+    Each distinct row is as likely as any other, whatever its weight: a row of weight 2 is a row that is there twice.
+    """
     _, distinct = np.unique(points, axis=0, return_index=True)
-    mass = weights[distinct]
-    return np.asarray(distinct[rng.choice(len(distinct), size=n_components, replace=False, p=mass / mass.sum())])
+    n_distinct = len(distinct)
+    n_drawn = min(n_components, n_distinct)
+    seeds = distinct[rng.choice(n_distinct, size=n_drawn, replace=False, p=np.full(n_distinct, 1 / n_distinct))]
+    # Rows that differ by less than rounding are one row here, and a sample may have fewer distinct rows than seeds.
+    return np.asarray(np.resize(seeds, n_components))
 
 
 STRATEGIES: dict[str, StartStrategy] = {
@@ -75,12 +83,17 @@ def strategy_named(start: str) -> StartStrategy:
 
 
 def sample_of(rows: Rows, rng: np.random.Generator) -> Rows:
-    """The rows among which starts are drawn: all of them, or 16,384 drawn in proportion to their weights."""
+    """The rows among which starts are drawn: all of them, or 16,384 drawn in proportion to their weights.
+
+    Weighted rows are drawn with replacement, as if each row were there as often as its weight says.
+    """
     if rows.n_samples <= _MOST_ROWS:
         return rows
     if rows.weights.size:
-        size = min(_MOST_ROWS, int(np.count_nonzero(rows.weights)))
-        index = rng.choice(rows.n_samples, size=size, replace=False, p=rows.weights / rows.weights.sum())
+        positive = np.flatnonzero(rows.weights)
+        if len(positive) <= _MOST_ROWS:
+            return Rows(rows.values[positive], rows.weights[positive], rows.origin)
+        index = rng.choice(rows.n_samples, size=_MOST_ROWS, p=rows.weights / rows.weights.sum())
     else:
         index = rng.choice(rows.n_samples, size=_MOST_ROWS, replace=False)
     return Rows(rows.values[np.sort(index)], np.empty(0), rows.origin)
@@ -98,8 +111,11 @@ def draw_start(task: Task, strategy: StartStrategy, points: FloatArray, rng: np.
     """
     rows, K = task.rows, task.n_components
     total_cholesky = task.settings.bounds.total_cholesky
-    weights = rows.weights if rows.weights.size else np.ones(rows.n_samples)
-    seeds = strategy.pick(points, weights, K, rng)
+    if rows.weights.size:
+        positive = np.flatnonzero(rows.weights)  # a row of weight 0 is no row
+        seeds = positive[strategy.pick(points[positive], rows.weights[positive], K, rng)]
+    else:
+        seeds = strategy.pick(points, np.ones(rows.n_samples), K, rng)
     shares = np.full(K, 1 / K)
     covariance = split_into_equal_volumes(total_cholesky @ total_cholesky.T, K, rows.n_features)
     scatter = covariance * shares[:, np.newaxis, np.newaxis]

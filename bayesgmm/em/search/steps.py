@@ -37,9 +37,9 @@ class Point(NamedTuple):
 class Bounds(NamedTuple):
     """When a component counts as collapsed: it holds too few rows, or its covariance is too flat.
 
-    n_rows: number of rows; fewest: a component of this many rows or fewer has collapsed; total_cholesky (D, D): lower
-    Cholesky factor of the covariance of the data; total_whitener (D, D): its inverse; floor: smallest variance of a
-    component in any direction, as a share of the variance of the data in that direction.
+    n_rows: number of rows that the weights stand for; fewest: a component of this many rows or fewer has collapsed;
+    total_cholesky (D, D): lower Cholesky factor of the covariance of the data; total_whitener (D, D): its inverse;
+    floor: smallest variance of a component in any direction, as a share of the variance of the data in that direction.
     """
 
     n_rows: float

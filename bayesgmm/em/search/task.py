@@ -5,7 +5,7 @@ from typing import NamedTuple
 from numpy.typing import ArrayLike
 
 from bayesgmm.em.search.climb import ClimbSettings
-from bayesgmm.em.search.collapse import bounds_of
+from bayesgmm.em.search.collapse import bounds_of, number_of_rows
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
@@ -40,5 +40,5 @@ def task_of(
 
 def task_on_sample(task: Task, sample: Rows) -> Task:
     """The same task on a sample of its rows."""
-    bounds = task.settings.bounds._replace(n_rows=float(sample.n_samples))
+    bounds = task.settings.bounds._replace(n_rows=number_of_rows(sample))
     return task._replace(rows=sample, settings=task.settings._replace(bounds=bounds))
