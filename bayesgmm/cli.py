@@ -178,17 +178,17 @@ def _names(text: str | None) -> list[str] | None:
     """Names separated by commas; a name that holds a comma is in double quotes."""
     if text is None:
         return None
-    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [""])]
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True)) or [""]]
 
 
 def _read_file(data: Path, options: _ReadOptions) -> Reading:
     reading = read(data, numbers_only=True, **vars(options))
     missing = reading.table.isna()
     if missing.to_numpy().any():
-        names = [repr(name) for name in reading.table.columns[missing.any()]]
+        names, n_missing = [repr(name) for name in reading.table.columns[missing.any()]], int(missing.to_numpy().sum())
         first = int(missing.any(axis=1).to_numpy().argmax()) + 1
         raise InputError(
-            f"{reading.source} has {count(int(missing.to_numpy().sum()), 'missing value')}, in {', '.join(names[:12])}; "
+            f"{reading.source} has {count(n_missing, 'missing value')}, in {', '.join(names[:12])}; "
             f"the first is in row {first} below the names. Pass --drop-missing to leave out such rows, or --exclude "
             f"to leave out columns."
         )

@@ -5,14 +5,14 @@ from bayesgmm.escaping import printable
 __all__ = ["BayesgmmError", "InputError", "FitError", "SamplingError", "BayesgmmWarning"]
 
 
-class _Printable(Exception):
+class _PrintableError(Exception):
     """An exception whose message is safe to print: it may quote names from files."""
 
     def __init__(self, message: str = "", *further: object) -> None:
         super().__init__(printable(message) if isinstance(message, str) else message, *further)
 
 
-class BayesgmmError(_Printable):
+class BayesgmmError(_PrintableError):
     """Base class of every error that bayesgmm raises on purpose.
 
     Examples
@@ -84,7 +84,7 @@ class SamplingError(BayesgmmError):
         self.draws = draws
 
 
-class BayesgmmWarning(_Printable, UserWarning):
+class BayesgmmWarning(_PrintableError, UserWarning):  # noqa: N818
     """The result is usable, but not in full what was asked for. The message says what is missing, and why.
 
     Examples

@@ -14,10 +14,12 @@ from bayesgmm.files.cells import Cells, are_numbers, first_line_of, holds_text
 _FEWEST_MONOTONE = 8
 _FEWEST_CONSECUTIVE = 3
 _ROW_NAMES = re.compile(
-    r"(?:.*[_. -])?(?:id|ids|uuid|index|idx|nr|rownames?|row[_. -]?(?:names?|numbers?|id|nr|no)?|obs|observation|case)\.?"
+    r"(?:.*[_. -])?(?:id|ids|uuid|index|idx|nr|rownames?|row[_. -]?(?:names?|numbers?|id|nr|no)?|"
+    r"obs|observation|case)\.?"
 )
 _DATE = re.compile(
-    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ].*)?|\d{1,2}:\d{2}(?::\d{2}.*)?|\d{1,2}[ -][A-Za-z]{3,9}[ -]\d{2,4}"
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ].*)?|\d{1,2}:\d{2}(?::\d{2}.*)?"
+    r"|\d{1,2}[ -][A-Za-z]{3,9}[ -]\d{2,4}"
 )
 _MOST_NAMES = 12  # names that a message lists
 
@@ -136,7 +138,7 @@ def _reason(name: str, column: pd.Series) -> str | None:
 
 
 def _direction(column: pd.Series) -> str | None:
-    """ "grows" or "falls" if the column does so at every row."""
+    """Whether the column grows or falls at every row; None if it does neither."""
     if len(column) < _FEWEST_MONOTONE or pd.api.types.is_bool_dtype(column.dtype) or column.isna().any():
         return None
     steps = np.diff(column.to_numpy(dtype="float64"))

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from bayesgmm.errors import InputError
@@ -188,7 +188,7 @@ def _check_names(layout: Layout, source: str, line: int, sample: list[tuple[int,
     if not numbers or [str(i) for i in range(len(names))] == names:  # pandas writes 0, 1, 2, ... for missing names
         return
     values = [value for _, value in numbers]
-    grows = all(left < right for left, right in zip(values, values[1:], strict=False))
+    grows = all(left < right for left, right in pairwise(values))
     repeats = any(
         name and not is_number(name) and any(len(row) > position and row[position].strip() == name for _, row in sample)
         for position, name in enumerate(names)

@@ -187,7 +187,8 @@ def _without_missing(table: pd.DataFrame, source: str) -> tuple[pd.DataFrame, li
         return table, []
     incomplete = [name for name in table.columns if table[name].isna().any()]
     return kept, [
-        f"{n_dropped} of {count(len(table), 'row')} dropped, as they have missing values in {names_in_words(incomplete)}."
+        f"{n_dropped} of {count(len(table), 'row')} dropped, as they have missing values in "
+        f"{names_in_words(incomplete)}."
     ]
 
 

@@ -228,7 +228,7 @@ def test_a_first_line_of_data_is_refused(tmp_path, names):
 def test_an_excel_file_names_the_package_that_it_needs(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     (tmp_path / "rows.xlsx").write_bytes(b"PK\x03\x04")
-    with pytest.raises(bg.errors.InputError, match="needs the package openpyxl. Install it"):
+    with pytest.raises(bg.errors.InputError, match=r"needs the package openpyxl\. Install it"):
         bg.read_table(tmp_path / "rows.xlsx")
 
 
@@ -456,7 +456,7 @@ def test_the_command_takes_files_and_some_of_their_columns(command, tmp_path):
     FRAME.assign(name="a").to_csv(tmp_path / "rows.csv", index=False)
     code, text, _ = command(tmp_path / "rows.csv", *QUICK, "--draws", 20, "--columns", "waiting, eruptions", "-k", 1)
     assert code == 3
-    assert "1 components, covariance full, 272 rows" in text
+    assert "1 component, 2 features, covariance full, 272 rows" in text
     assert text.index("waiting 70.89") < text.index("eruptions 3.487")
 
 
@@ -662,9 +662,9 @@ def test_the_command_reads_standard_input_and_drops_incomplete_rows():
 
 def test_results_are_saved_even_if_they_cannot_be_printed(tmp_path):
     FRAME.set_axis(["σ\x1b[31m", "waiting"], axis=1).to_csv(tmp_path / "rows.csv", index=False)
+    options = (tmp_path / "rows.csv", "-k", 1, *QUICK, "--draws", 20, "--out", tmp_path / "out")
     done = subprocess.run(
-        [sys.executable, "-m", "bayesgmm", "analyze", str(tmp_path / "rows.csv"), "-k", "1", *map(str, QUICK)]
-        + ["--draws", "20", "--out", str(tmp_path / "out")],
+        [sys.executable, "-m", "bayesgmm", "analyze", *map(str, options)],
         env=os.environ | {"PYTHONIOENCODING": "cp1252"},
         capture_output=True,
         timeout=300,

@@ -45,7 +45,6 @@ DOORS = {
     "arviz_stats": ("draw_statistics.py",),
     "matplotlib": ("plots/",),
     "pandas": (
-        "cli.py",
         "comparison/",
         "convergence.py",
         "datasets/",
