@@ -19,7 +19,7 @@ from .em.fit import fit_em as fit_em
 from .em.path import em_path as em_path
 from .estimators.bayesian_gaussian_mixture import BayesianGaussianMixture as BayesianGaussianMixture
 from .estimators.gaussian_mixture import GaussianMixture as GaussianMixture
-from .files import read_table as read_table
+from .files.tables import read_table as read_table
 from .mixture.parameters import MixtureParameters as MixtureParameters
 from .posterior.diagnosis.diagnose import diagnose as diagnose
 from .posterior.labels.align import align as align

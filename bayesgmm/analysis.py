@@ -18,7 +18,7 @@ from bayesgmm.display.cards import Card, Displayed, rows_in_words
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import BayesgmmWarning, InputError
-from bayesgmm.files import prepare_folder
+from bayesgmm.files.folders import prepare_folder
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.labels.align import align
 from bayesgmm.thresholds import Thresholds, check_thresholds

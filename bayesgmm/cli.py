@@ -1,17 +1,21 @@
 """The command `bayesgmm`."""
 
+import csv
+import io
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 from rich.console import Console
 
-from bayesgmm.display.progress import is_watched
 from bayesgmm.errors import FitError, InputError, SamplingError
-from bayesgmm.files import prepare_folder, read_table, select_columns
+from bayesgmm.escaping import one_line
+from bayesgmm.files.folders import prepare_folder
+from bayesgmm.files.tables import Reading, choose, read
+from bayesgmm.version import __version__
 from bayesgmm.wording import count
 
 EXIT_FIT, EXIT_INPUT, EXIT_SAMPLING = 1, 2, 3
@@ -30,15 +34,35 @@ Dataset = StrEnum("Dataset", {"faithful": "faithful", "galaxies": "galaxies"})
 def analyze(
     data: Annotated[
         Path | None,
-        typer.Argument(metavar="DATA", help="CSV (first line: column names) or Parquet file with the rows."),
+        typer.Argument(
+            metavar="DATA",
+            help="CSV or other text file (first line: column names), Parquet, Feather or Excel file; - is standard "
+            "input.",
+        ),
     ] = None,
     dataset: Annotated[Dataset | None, typer.Option(help="A data set that bayesgmm ships, in place of DATA.")] = None,
     components: Annotated[
         int, typer.Option("--components", "-k", help="Number of mixture components (n_components in Python).")
     ] = 2,
     columns: Annotated[
-        str | None, typer.Option(help="Columns to use, comma-separated, such as a,b. All columns by default.")
+        str | None,
+        typer.Option(
+            help="Columns to use, comma-separated, such as a,b. By default all columns of numbers, apart from row "
+            "numbers and columns that grow or fall at every row.",
+        ),
     ] = None,
+    exclude: Annotated[str | None, typer.Option(help="Columns to leave out, comma-separated.")] = None,
+    index: Annotated[str | None, typer.Option(help="Column that names the rows; it is not used as a feature.")] = None,
+    sep: Annotated[
+        str | None,
+        typer.Option(
+            help="Separator of the columns: a character, comma, semicolon, tab or space. Recognised by default."
+        ),
+    ] = None,
+    decimal: Annotated[str | None, typer.Option(help="Decimal mark, . or a comma. Recognised by default.")] = None,
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Leave out rows with a missing value in a column that is used.")
+    ] = False,
     covariance: Annotated[
         Covariance,
         typer.Option(help="full: one matrix per component; tied: one matrix for all; diag; spherical."),
@@ -78,17 +102,14 @@ def analyze(
         raise InputError("Name one thing to analyze: a file DATA or --dataset.")
     if out is not None:
         prepare_folder(out, overwrite=overwrite)
-    table = _read_rows(data, dataset, columns)
-    log = Console(stderr=True, quiet=quiet or not is_watched(), highlight=False, markup=False)
-    log.print(
-        f"{count(len(table), 'row')}, columns {', '.join(table.columns)}; {count(components, 'component')}, "
-        f"covariance {covariance}"
-    )
+    options = _ReadOptions(_names(columns), _names(exclude) or [], index, sep, decimal, drop_missing)
+    reading = _read_data_set(dataset, options) if data is None else _read_file(data, options)
+    _say_what_was_read(reading, f"{count(components, 'component')}, covariance {covariance}", quiet=quiet)
 
     import bayesgmm
 
     analysis = bayesgmm.analyze(
-        table,
+        reading.table,
         components,
         covariance.value,
         n_init=starts,
@@ -99,9 +120,12 @@ def analyze(
         rng=seed,
         progress=not quiet,
     )
-    print(analysis.summary())
+    try:  # saved before it is printed, and printed even if it cannot be saved
+        if out is not None:
+            analysis.save(out, overwrite=True)  # `prepare_folder` has checked the folder
+    finally:
+        print(analysis.summary())
     if out is not None:
-        analysis.save(out, overwrite=True)  # `prepare_folder` has checked the folder
         print(f"\nWritten to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     if not analysis.diagnosis.ok:
         raise typer.Exit(EXIT_SAMPLING)
@@ -125,22 +149,89 @@ def compile_(
 
 def main() -> None:
     """Run the command. Errors that bayesgmm raises on purpose become one line on standard error and an exit code."""
+    for stream in (sys.stdout, sys.stderr):  # a character that the terminal cannot show is written as an escape
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except InputError as error:
-        print(f"bayesgmm: {error}", file=sys.stderr)
+        print(f"bayesgmm: {one_line(str(error))}", file=sys.stderr)
         sys.exit(EXIT_INPUT)
     except (FitError, SamplingError) as error:
-        print(f"bayesgmm: {error}", file=sys.stderr)
+        print(f"bayesgmm: {one_line(str(error))}", file=sys.stderr)
         sys.exit(EXIT_FIT)
 
 
-def _read_rows(data: Path | None, dataset: Dataset | None, columns: str | None) -> pd.DataFrame:
-    """Read the columns of a file, or of a data set that the package ships if `data` is None."""
-    names = [name.strip() for name in columns.split(",")] if columns is not None else None
-    if data is not None:
-        return read_table(data, names)
+@dataclass(frozen=True)
+class _ReadOptions:
+    """The options of the command about the file."""
+
+    columns: list[str] | None
+    exclude: list[str]
+    index: str | None
+    sep: str | None
+    decimal: str | None
+    drop_missing: bool
+
+
+def _names(text: str | None) -> list[str] | None:
+    """Names separated by commas; a name that holds a comma is in double quotes."""
+    if text is None:
+        return None
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True)) or [""]]
+
+
+def _read_file(data: Path, options: _ReadOptions) -> Reading:
+    reading = read(data, numbers_only=True, **vars(options))
+    missing = reading.table.isna()
+    if missing.to_numpy().any():
+        names, n_missing = [repr(name) for name in reading.table.columns[missing.any()]], int(missing.to_numpy().sum())
+        first = int(missing.any(axis=1).to_numpy().argmax()) + 1
+        raise InputError(
+            f"{reading.source} has {count(n_missing, 'missing value')}, in {', '.join(names[:12])}; "
+            f"the first is in row {first} below the names. Pass --drop-missing to leave out such rows, or --exclude "
+            f"to leave out columns."
+        )
+    return reading
+
+
+def _read_data_set(dataset: Dataset | None, options: _ReadOptions) -> Reading:
+    """A data set that the package ships."""
+    if (options.index, options.sep, options.decimal) != (None, None, None):
+        raise InputError("--index, --sep and --decimal are about a file DATA. Leave them out, or name a file.")
     from bayesgmm import datasets
 
     table = {"faithful": datasets.load_faithful, "galaxies": datasets.load_galaxies}[str(dataset)]()
-    return table if names is None else select_columns(table, names, f"The data set {dataset}")
+    return choose(
+        table,
+        options.columns or list(table.columns.drop(options.exclude, errors="ignore")),
+        f"The data set {dataset}",
+        exclude=options.exclude,
+        drop_missing=options.drop_missing,
+    )
+
+
+def _say_what_was_read(reading: Reading, model: str, *, quiet: bool) -> None:
+    """Print on standard error what is fitted to what; with `quiet` only what the user may not expect."""
+    log = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    names = [str(name) for name in reading.table.columns]
+    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    if not quiet:
+        log.print(one_line(f"{reading.source}: {count(len(reading.table), 'row')}, columns {shown}; {model}"))
+    for sentence in (*reading.notation, *reading.choices):
+        log.print(one_line(sentence))
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"bayesgmm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version, and exit.")
+    ] = False,
+) -> None:
+    """Gaussian mixtures by EM and by a posterior, and how far EM's numbers can be trusted."""

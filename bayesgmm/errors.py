@@ -1,9 +1,18 @@
 """Errors and warnings that bayesgmm raises on purpose."""
 
+from bayesgmm.escaping import printable
+
 __all__ = ["BayesgmmError", "InputError", "FitError", "SamplingError", "BayesgmmWarning"]
 
 
-class BayesgmmError(Exception):
+class _PrintableError(Exception):
+    """An exception whose message is safe to print: it may quote names from files."""
+
+    def __init__(self, message: str = "", *further: object) -> None:
+        super().__init__(printable(message) if isinstance(message, str) else message, *further)
+
+
+class BayesgmmError(_PrintableError):
     """Base class of every error that bayesgmm raises on purpose.
 
     Examples
@@ -75,7 +84,7 @@ class SamplingError(BayesgmmError):
         self.draws = draws
 
 
-class BayesgmmWarning(UserWarning):
+class BayesgmmWarning(_PrintableError, UserWarning):  # noqa: N818
     """The result is usable, but not in full what was asked for. The message says what is missing, and why.
 
     Examples

@@ -426,8 +426,8 @@ def as_generator(rng: Seed) -> np.random.Generator:
     Raises InputError for anything else.
     """
     refusal = (
-        f"rng must be a whole number of at least 0, a numpy.random.Generator or None; received {shown(rng)}. Pass rng=1, "
-        f"or numpy.random.default_rng(1)."
+        f"rng must be a whole number of at least 0, a numpy.random.Generator or None; received {shown(rng)}. Pass "
+        f"rng=1, or numpy.random.default_rng(1)."
     )
     if isinstance(rng, bool):
         raise InputError(refusal)

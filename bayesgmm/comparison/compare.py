@@ -15,6 +15,7 @@ from bayesgmm.display.cards import Card, Displayed, Listing
 from bayesgmm.display.tables import to_grid, to_latex, to_markdown
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import FitError, InputError
+from bayesgmm.escaping import spreadsheet_cell
 from bayesgmm.mixture.scalars import PARAMETERS, scalar_values
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.draws import (
@@ -120,8 +121,13 @@ class Comparison(Displayed):
         )
 
     def to_csv(self, path: str | Path) -> None:
-        """Write `table` in full precision as CSV to the file `path`."""
-        self.table.to_csv(path)
+        """Write `table` in full precision as CSV to the file `path`.
+
+        A name that a spreadsheet would take for a formula gets an apostrophe before it.
+        """
+        table = self.table.rename(index=spreadsheet_cell)
+        table["feature"] = table["feature"].map(spreadsheet_cell, na_action="ignore")
+        table.to_csv(path)
 
     def to_markdown(self) -> str:
         """The table of `summary()` in Markdown.

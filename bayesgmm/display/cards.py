@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
+from bayesgmm.escaping import one_line, printable
 from bayesgmm.wording import count
 
 _WIDTH = 100  # characters of a line
@@ -117,9 +118,9 @@ def _shortened_grid(grid: Grid) -> Grid:
 
 def as_text(card: Card) -> str:
     """The card in lines of at most 100 characters, unless the table is wider."""
-    lines = [card.title, *_wrapped(card.lines)]
+    lines = [one_line(card.title), *_wrapped(card.lines)]
     if card.grid is not None:
-        cells = [[" ".join(cell.split()) for cell in row] for row in (card.grid.header, *card.grid.rows)]
+        cells = [[one_line(cell) for cell in row] for row in (card.grid.header, *card.grid.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         for name, *numbers in cells:
             aligned = [name.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])]
@@ -153,7 +154,7 @@ def _wrapped(texts: Sequence[str | Listing]) -> list[str]:
         line
         for sentence in _sentences(texts)
         for line in textwrap.wrap(
-            sentence, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+            printable(sentence), _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
         )
     ]
 
@@ -165,7 +166,7 @@ def rows_in_words(n_samples: float) -> str:
 
 def short_name(name: str) -> str:
     """A feature's name on one line; the end of a long name is replaced by an ellipsis."""
-    name = " ".join(name.split())
+    name = one_line(name)
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 

@@ -5,22 +5,20 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bayesgmm.display.cards import Grid, rows_shown
-
-_LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_LATEX |= {character: "\\" + character for character in "&%$#_"}
+from bayesgmm.escaping import latex_cell, markdown_cell
 
 
 def to_markdown(table: pd.DataFrame) -> str:
     """The table in GitHub's Markdown: the index left-aligned in the first column, the other columns right-aligned."""
     lines = [["", *table.columns], ["---", *["---:"] * len(table.columns)], *_rows(table)]
-    return "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(markdown_cell(str(cell)) for cell in line)} |" for line in lines)
 
 
 def to_latex(table: pd.DataFrame) -> str:
     """The table as a LaTeX tabular with the rules of the package booktabs."""
 
     def line(cells: list[str]) -> str:
-        return " & ".join("".join(_LATEX.get(c, c) for c in str(cell)) for cell in cells) + r" \\"
+        return " & ".join(latex_cell(str(cell)) for cell in cells) + r" \\"
 
     return "\n".join(
         [

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from bayesgmm.comparison.compare import Comparison
 from bayesgmm.errors import InputError
+from bayesgmm.escaping import matplotlib_text
 from bayesgmm.plots.legends import Handle, area, legend_above, line
-from bayesgmm.plots.style import INK, component_style, figure_of, literal, new_axes, percent
+from bayesgmm.plots.style import INK, component_style, figure_of, new_axes, percent
 from bayesgmm.types import FloatArray
 
 _MOST_ROWS = 400
@@ -115,7 +116,7 @@ def _draw_estimate(ax: Axes, z: float, y: float, reach: float, component: int | 
 
 def _label_rows(ax: Axes, table: pd.DataFrame, heights: FloatArray, headings: dict[str, float]) -> None:
     texts = [
-        f"{component}, {literal(feature)}" if feature else f"{component}"
+        f"{component}, {matplotlib_text(feature)}" if feature else f"{component}"
         for component, feature in zip(table["component"], table["feature"], strict=True)
     ]
     ax.set_yticks([*heights, *headings.values()], [*texts, *headings])

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
+from bayesgmm.escaping import matplotlib_text
 from bayesgmm.kernel.rows import Rows, spaced
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.legends import LEGEND, Handle, area, component_handles, component_mark_handles, line, marks
 from bayesgmm.plots.selection import limits, one_or_two_features
 from bayesgmm.plots.shapes import BARS, MOST_POINTS, areas, draw_component_densities, n_bins, rows_text
-from bayesgmm.plots.style import INK, component_style, literal, tidy
+from bayesgmm.plots.style import INK, component_style, tidy
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import names_clash
 
@@ -78,7 +79,7 @@ def plot_density(em: EMFit, other: EMFit, *, features: Sequence[str | int] | Non
     points = np.asarray(rows.values[:, indices], dtype=np.float64)
     draw = _draw_contours if len(indices) == 2 else _draw_curves
     handles = draw(list(axes), panels, points, rows)
-    names = [literal(em.parameters.features[d]) for d in indices]
+    names = [matplotlib_text(em.parameters.features[d]) for d in indices]
     axes[0].set_ylabel(names[1] if len(names) == 2 else f"density per unit of\n{names[0]}")
     for ax, panel in zip(axes, panels, strict=True):
         ax.set_title(panel.title, fontsize=10)
@@ -121,7 +122,7 @@ def _draw_contours(axes: list[Axes], panels: list[_Panel], points: FloatArray, r
         ax.scatter(points[index, 0], points[index, 1], s=sizes, color=INK, alpha=0.7, linewidths=0, rasterized=True)
         if panel.parameters.n_components > 1:
             _draw_means(ax, panel.parameters)
-    names = " x ".join(literal(name) for name in panels[0].parameters.features)
+    names = " x ".join(matplotlib_text(name) for name in panels[0].parameters.features)
     bar = axes[0].figure.colorbar(filled, ax=axes, ticks=levels[::2], format="{x:.2g}", pad=0.02)
     bar.ax.minorticks_off()
     bar.ax.tick_params(labelsize=9)

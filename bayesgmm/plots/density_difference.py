@@ -13,13 +13,14 @@ from matplotlib.ticker import FuncFormatter
 from bayesgmm.comparison.densities import difference_table
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
+from bayesgmm.escaping import matplotlib_text
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.legends import Handle, area, legend_above, legend_beside, line, marks
 from bayesgmm.plots.selection import float_rows, limits, one_or_two_features
 from bayesgmm.plots.shapes import MOST_POINTS, rows_text
-from bayesgmm.plots.style import INK, MUTED, figure_of, literal, new_axes, percent, tidy
+from bayesgmm.plots.style import INK, MUTED, figure_of, new_axes, percent, tidy
 from bayesgmm.posterior.draws import check_same_shape, interval_names, mixture_draws
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_fraction
@@ -121,7 +122,7 @@ def _draw_lines(densities: _Densities, ci_prob: float) -> Figure:
     below.axhline(0, **_PREDICTIVE)
     below.plot(x, table["em"] - predictive, **_EM)
     _draw_ticks(above, densities.rows[:, 0])
-    name = literal(densities.parameters.features[0])
+    name = matplotlib_text(densities.parameters.features[0])
     above.set_ylim(bottom=0)
     above.set_ylabel(f"density per unit of\n{name}")
     below.set_ylabel("difference from the\nposterior predictive")
@@ -166,7 +167,7 @@ def _draw_map(ax: Axes, densities: _Densities) -> Figure:
     filled = ax.contourf(x, y, z, levels=_LEVELS, cmap="RdBu_r", extend="both")
     alpha = float(np.clip(20 / np.sqrt(len(points)), 0.3, 0.8))
     ax.scatter(points[:, 0], points[:, 1], s=9, color=INK, alpha=alpha, linewidths=0, rasterized=True)
-    names = [literal(name) for name in parameters.features]
+    names = [matplotlib_text(name) for name in parameters.features]
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel=names[0], ylabel=names[1])
     tidy(ax)
     bar = figure_of(ax).colorbar(

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
+from bayesgmm.escaping import matplotlib_text
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, log_densities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -28,7 +29,7 @@ from bayesgmm.plots.shapes import (
     n_bins,
     rows_text,
 )
-from bayesgmm.plots.style import INK, MUTED, component_style, figure_of, literal, new_axes, percent, tidy
+from bayesgmm.plots.style import INK, MUTED, component_style, figure_of, new_axes, percent, tidy
 from bayesgmm.posterior.draws import check_aligned, check_same_shape, mixture_draws, observed_rows
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_count, check_fraction
@@ -97,11 +98,11 @@ def plot_fit(
     ax = ax or new_axes(8.5, 5)
     if len(names) == 1:
         _draw_density(ax, scene, ci_prob)
-        ax.set_ylabel(f"density per unit of {literal(names[0])}")
+        ax.set_ylabel(f"density per unit of {matplotlib_text(names[0])}")
     else:
         _draw_ellipses(ax, scene, n_draws)
-        ax.set_ylabel(literal(names[1]))
-    ax.set_xlabel(literal(names[0]))
+        ax.set_ylabel(matplotlib_text(names[1]))
+    ax.set_xlabel(matplotlib_text(names[0]))
     tidy(ax)
     legend_beside(ax, _legend(scene, n_draws, ci_prob, density=len(names) == 1, ellipses=len(names) == 2))
     return figure_of(ax)
@@ -197,8 +198,8 @@ def _plot_pairs(scene: _Scene, n_draws: int, ci_prob: float) -> Figure:
             ax.tick_params(labelbottom=row == D - 1, labelleft=column == 0)
             tidy(ax)
     for d, name in enumerate(names):
-        axes[-1, d].set_xlabel(literal(fill(name, 18)))
-        axes[d, 0].set_ylabel(literal(fill(name, 18)) if d else "density")
+        axes[-1, d].set_xlabel(matplotlib_text(fill(name, 18)))
+        axes[d, 0].set_ylabel(matplotlib_text(fill(name, 18)) if d else "density")
     figure.align_ylabels(axes[:, 0])
     handles = _legend(scene, n_draws, ci_prob, density=True, ellipses=True)
     figure.legend(handles=handles, loc="upper right", **LEGEND)

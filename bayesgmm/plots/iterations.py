@@ -12,12 +12,13 @@ from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.em.path import EMPath
 from bayesgmm.errors import InputError
+from bayesgmm.escaping import matplotlib_text
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.legends import LEGEND, Handle, component_handles, heading, line, marks
 from bayesgmm.plots.selection import limits, one_or_two_features
 from bayesgmm.plots.shapes import MOST_POINTS, areas, draw_component_densities, draw_components, rows_text
-from bayesgmm.plots.style import INK, MUTED, literal, mixed_colors, tidy
+from bayesgmm.plots.style import INK, MUTED, mixed_colors, tidy
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_count, check_positive
 
@@ -195,7 +196,7 @@ class _Scene(NamedTuple):
     def axis_names(self) -> tuple[str, str]:
         """Names of the horizontal and the vertical axis."""
         features = self.path.parameters[0].features
-        names = [literal(features[d]) for d in self.indices]
+        names = [matplotlib_text(features[d]) for d in self.indices]
         return (names[0], names[1]) if self.is_flat else (names[0], f"density per unit of\n{names[0]}")
 
     def mixture(self, iteration: int) -> MixtureParameters:

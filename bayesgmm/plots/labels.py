@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 
 from bayesgmm.comparison.partitions import row_uncertainty
 from bayesgmm.em.result import EMFit
+from bayesgmm.escaping import matplotlib_text
 from bayesgmm.plots.legends import Handle, component_mark_handles, heading, legend_beside, line, marks
 from bayesgmm.plots.selection import float_rows, limits, most_doubtful_last, one_or_two_features
-from bayesgmm.plots.style import INK, component_style, figure_of, literal, new_axes, percent, tidy
+from bayesgmm.plots.style import INK, component_style, figure_of, new_axes, percent, tidy
 from bayesgmm.posterior.draws import interval_names
 from bayesgmm.types import BoolArray, FloatArray
 from bayesgmm.wording import count
@@ -74,7 +75,7 @@ def plot_labels(
     indices = one_or_two_features(em.parameters, features)
     table = row_uncertainty(em, posterior, ci_prob=ci_prob)
     points = float_rows(posterior)[:, indices]
-    names = [literal(em.parameters.features[d]) for d in indices]
+    names = [matplotlib_text(em.parameters.features[d]) for d in indices]
     shown = most_doubtful_last(table["p_wrong"].to_numpy())
     ax = ax or new_axes(8.5, 5)
     draw = _draw_probabilities if len(indices) == 1 else _draw_rows

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.errors import InputError
+from bayesgmm.escaping import matplotlib_text
 from bayesgmm.plots.legends import LEGEND, Handle, area, marks
 from bayesgmm.plots.shapes import n_bins
-from bayesgmm.plots.style import COLORS, INK, literal, percent, tidy
+from bayesgmm.plots.style import COLORS, INK, percent, tidy
 from bayesgmm.posterior.draws import mixture_draws
 from bayesgmm.posterior.prediction.predictive_check import over_replicates, predictive_check, varying_rows
 from bayesgmm.posterior.prediction.subsets import marginal
@@ -91,7 +92,7 @@ def plot_predictive_check(
     panels = [figure.add_subplot(grid[d, 0]) for d in range(len(names))]
     for d, ax in enumerate(panels):
         _draw_feature(ax, X[:, d], edges[d], np.array([heights[d] for heights in histograms]), ci_prob)
-        ax.set_xlabel(literal(fill(names[d], 60)))
+        ax.set_xlabel(matplotlib_text(fill(names[d], 60)))
     _draw_p_values(figure.add_subplot(grid[:, 1]), table)
     figure.legend(handles=_legend(len(X), len(histograms), ci_prob), loc="outside upper left", ncols=2, **LEGEND)
     return figure
@@ -130,7 +131,7 @@ def _draw_p_values(ax: Axes, table: pd.DataFrame) -> None:
     for mask, look in ((ordinary, _ORDINARY), (~ordinary, _STRIKING)):
         if mask.any():  # a plot without points would still take part in the layout
             ax.plot(p_values[mask], rows[mask], linestyle="", clip_on=False, zorder=3, **look)
-    ax.set_yticks(rows, [literal(fill(str(name), 40)) for name in table.index])
+    ax.set_yticks(rows, [matplotlib_text(fill(str(name), 40)) for name in table.index])
     ax.set(xlim=(0, 1), ylim=(len(table) - 0.4, -0.6))
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
     ax.set_xlabel("p-value: share of the model's data sets\nwith as much as the rows or more")

@@ -15,11 +15,12 @@ from matplotlib.ticker import MaxNLocator
 from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.model.prior_marginals import SUPPORTS, marginal_density
 from bayesgmm.errors import BayesgmmWarning, InputError
+from bayesgmm.escaping import matplotlib_text
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.scalars import PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.legends import LEGEND, Handle, area, line
 from bayesgmm.plots.selection import draws_of, varying_scalars
-from bayesgmm.plots.style import component_style, literal, tidy
+from bayesgmm.plots.style import component_style, tidy
 from bayesgmm.posterior.draws import check_aligned, mixture_dataset
 from bayesgmm.types import FloatArray
 
@@ -98,7 +99,7 @@ def plot_prior(
     for position, (title, members) in enumerate(panels.items(), 1):
         ax = figure.add_subplot(n_rows, n_columns, position)
         _draw_panel(ax, drawn, members)
-        ax.set_title(literal(fill(title, 30)), fontsize=9)
+        ax.set_title(matplotlib_text(fill(title, 30)), fontsize=9)
     figure.supylabel("density (square-root scale)", fontsize=9)
     components = dict.fromkeys(scalar.component for scalar in scalars)
     handles = _legend(list(components), exact=exact is not None)

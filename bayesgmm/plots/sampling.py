@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.errors import InputError
+from bayesgmm.escaping import matplotlib_text
 from bayesgmm.mixture.scalars import Scalar
 from bayesgmm.plots.legends import LEGEND, Handle, area, line, marks
 from bayesgmm.plots.selection import MOST_SCALARS, draws_of, varying_scalars
-from bayesgmm.plots.style import COLORS, INK, MUTED, literal, percent, tidy
+from bayesgmm.plots.style import COLORS, INK, MUTED, percent, tidy
 from bayesgmm.thresholds import Thresholds
 
 _ENVELOPE = 0.99
@@ -202,7 +203,7 @@ def _panels(
         )
     figure: Figure = collection.viz["figure"].item()
     for ax, scalar in zip(figure.axes, scalars, strict=False):
-        ax.set_title(literal(fill(scalar.name, 34)), fontsize=9)
+        ax.set_title(matplotlib_text(fill(scalar.name, 34)), fontsize=9)
         tidy(ax)
     return figure
 

@@ -92,8 +92,3 @@ def tidy(ax: Axes) -> None:
 def percent(probability: float) -> str:
     """0.9 as "90 %"."""
     return f"{100 * probability:g} %"
-
-
-def literal(name: str) -> str:
-    """A feature's name with its dollars escaped: Matplotlib reads text between two dollars as mathematics."""
-    return name.replace("$", r"\$")

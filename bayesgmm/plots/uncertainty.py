@@ -11,10 +11,11 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from bayesgmm.em.result import EMFit
+from bayesgmm.escaping import matplotlib_text
 from bayesgmm.plots.legends import LEGEND, Handle, component_handles, heading
 from bayesgmm.plots.selection import float_rows, limits, most_doubtful_last, one_or_two_features
 from bayesgmm.plots.shapes import MOST_POINTS, ellipses
-from bayesgmm.plots.style import component_style, literal, tidy
+from bayesgmm.plots.style import component_style, tidy
 from bayesgmm.posterior.draws import check_same_shape, mixture_draws
 from bayesgmm.posterior.prediction.predict import predict
 from bayesgmm.types import FloatArray, IntArray
@@ -83,9 +84,9 @@ def plot_uncertainty(em: EMFit, posterior: xr.DataTree, *, features: Sequence[st
         _draw_rows(ax, X[shown][:, indices], doubts[name][shown], probabilities[shown].argmax(axis=1), highest)
         expected = f"{doubts[name].sum():.1f} of {len(X):,} rows expected to be labelled wrongly"
         ax.set_title(f"{name}\n{expected}", fontsize=10)
-        ax.set_xlabel(literal(em.parameters.features[indices[0]]))
+        ax.set_xlabel(matplotlib_text(em.parameters.features[indices[0]]))
         tidy(ax)
-    axes[0].set_ylabel(literal(em.parameters.features[indices[1]]) if flat else _MEANING)
+    axes[0].set_ylabel(matplotlib_text(em.parameters.features[indices[1]]) if flat else _MEANING)
     bar = figure.colorbar(ScalarMappable(Normalize(0, highest), _DOUBT), ax=list(axes), pad=0.02)
     bar.set_label(_MEANING, fontsize=9)
     bar.ax.tick_params(labelsize=9)

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 import bayesgmm as bg
 from bayesgmm import cli
-from bayesgmm.files import prepare_folder
+from bayesgmm.files.folders import prepare_folder
 from bayesgmm.mixture.covariance import STRUCTURES
 
 FRAME = bg.datasets.load_faithful()
@@ -32,11 +32,13 @@ NUMBERS = b"a,b\n1,2\n3,5\n4,4\n"
 # Tables from files.
 
 
-@pytest.mark.parametrize("ending", ["csv", "txt", "csv.gz", "parquet", "pq", "PARQUET"])
+@pytest.mark.parametrize("ending", ["csv", "txt", "csv.gz", "parquet", "pq", "PARQUET", "feather"])
 def test_a_table_is_read_back_as_it_was_written(tmp_path, ending):
     path = tmp_path / f"rows.{ending}"
     if ending.lower() in ("parquet", "pq"):
         FRAME.to_parquet(path)
+    elif ending == "feather":
+        FRAME.to_feather(path)
     else:
         FRAME.to_csv(path, index=False)
     assert_frame_equal(bg.read_table(path), FRAME)
@@ -67,7 +69,7 @@ def test_columns_that_pandas_numbered_keep_their_numbers_as_names(tmp_path):
 
 
 NOT_A_TABLE = (
-    "cannot be read as a table: .*Pass a CSV file in UTF-8, its first line the column names, or a Parquet file"
+    "cannot be read as a table: .*Pass a CSV file, its first line the column names, or a Parquet, Feather or Excel file"
 )
 BAD_FILES = {
     "empty": ("rows.csv", b"", "rows.csv is empty. Pass a CSV file"),
@@ -75,10 +77,12 @@ BAD_FILES = {
     "names without rows": ("rows.csv", b"a,b\n", "has column names but no rows"),
     "binary junk": ("rows.csv", bytes(range(255, 0, -1)) * 20, NOT_A_TABLE),
     "nothing but zeros": ("rows.csv", bytes(5000), "cannot be read as a table|no rows"),
-    "rows that grow": ("rows.csv", b"a,b\n1,2\n3,4,5\n", NOT_A_TABLE),
+    "rows that grow": (
+        "rows.csv",
+        b"a,b\n1,2\n3,4,5\n",
+        r"line 3 has 3 fields \(3, 4, 5\), and line 1 has 2 names \(a, b\)",
+    ),
     "a quote that never ends": ("rows.csv", b'a,b\n1,"2\n3,4\n', NOT_A_TABLE),
-    "another encoding": ("rows.csv", "größe,b\n1,2\n".encode("latin-1"), NOT_A_TABLE),
-    "two bytes a letter": ("rows.csv", NUMBERS.decode().encode("utf-16"), NOT_A_TABLE),
     "compressed under a plain name": ("rows.csv", gzip.compress(NUMBERS), NOT_A_TABLE),
     "junk called gz": ("rows.csv.gz", NUMBERS, NOT_A_TABLE),
     "junk called zip": ("rows.zip", b"PK\x03\x04junk", NOT_A_TABLE),
@@ -86,7 +90,7 @@ BAD_FILES = {
     "no line of names": (
         "rows.csv",
         b"1.5,2\n3,4\n5,6\n",
-        "numbers where its column names should be: 1.5, 2. Pass a CSV",
+        "numbers where its column names should be: 1.5, 2 in line 1. Write the names",
     ),
 }
 
@@ -124,6 +128,108 @@ def test_missing_columns_are_refused_with_those_that_there_are(tmp_path):
         bg.read_table(path, ["c", "a", "B"])
     with pytest.raises(bg.errors.InputError, match=r"columns must be a list of names; received 'a'. Pass \['a'\]"):
         bg.read_table(path, "a")
+
+
+FILES_OF_ONE_TABLE = {
+    "semicolons, decimal commas": b"length;wait\n1,777;42,6\n2,54;63,9\n",
+    "tabs, decimal commas": b"length\twait\n1,777\t42,6\n2,54\t63,9\n",
+    "quoted decimal commas": b'length,wait\n"1,777","42,6"\n"2,54","63,9"\n',
+    "tabs": b"length\twait\n1.777\t42.6\n2.54\t63.9\n",
+    "bars": b"length|wait\n1.777|42.6\n2.54|63.9\n",
+    "spaces": b" length   wait\n 1.777   42.6\n 2.54    63.9\n",
+    "Excel's line of the separator": b"sep=;\nlength;wait\n1,777;42,6\n2,54;63,9\n",
+    "a comment": b"# logger 7\nlength,wait\n1.777,42.6\n2.54,63.9\n",
+    "UTF-16": "length,wait\n1.777,42.6\n2.54,63.9\n".encode("utf-16"),
+    "UTF-16 without a mark": "length,wait\n1.777,42.6\n2.54,63.9\n".encode("utf-16-le"),
+}
+
+
+@pytest.mark.parametrize("form", FILES_OF_ONE_TABLE)
+def test_separator_decimal_mark_and_encoding_are_recognised(tmp_path, form):
+    (tmp_path / "rows.csv").write_bytes(FILES_OF_ONE_TABLE[form])
+    expected = pd.DataFrame({"length": [1.777, 2.54], "wait": [42.6, 63.9]})
+    assert_frame_equal(bg.read_table(tmp_path / "rows.csv"), expected)
+
+
+def test_a_file_of_one_column_with_decimal_commas_is_read(tmp_path):
+    (tmp_path / "rows.csv").write_bytes(b"length\n1,777\n2,54\n")
+    assert bg.read_table(tmp_path / "rows.csv")["length"].tolist() == [1.777, 2.54]
+
+
+def test_names_in_latin_1_are_read(tmp_path):
+    (tmp_path / "rows.csv").write_bytes("größe,b\n1.5,2\n".encode("latin-1"))
+    assert list(bg.read_table(tmp_path / "rows.csv").columns) == ["größe", "b"]
+
+
+def test_commas_that_may_be_either_mark_are_refused_until_decimal_is_given(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"a;b\n1;1,250\n2;2,500\n")
+    with pytest.raises(
+        bg.errors.InputError, match=r"may be decimal marks or .*'1,250' in line 2, column 'b'. Pass --de"
+    ):
+        bg.read_table(path)
+    assert bg.read_table(path, decimal=",")["b"].tolist() == [1.25, 2.5]
+    assert bg.read_table(path, decimal=".")["b"].tolist() == [1250, 2500]
+    path.write_bytes(b"a;b\n1.5;1,25\n2;2,5\n")
+    with pytest.raises(bg.errors.InputError, match=r"both decimal commas .* and decimal points \('1.5' in line 2"):
+        bg.read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (np.arange(1, 273), "counts 1, 2, 3, ..."),
+        (np.arange(1, 273)[::-1] * 3, "falls from row to row"),
+        (np.arange(272) * 0.1, "grows from row to row"),
+        (["a"] * 272, "holds text, such as 'a'"),
+        (["2024-01-02"] * 272, "holds dates, such as '2024-01-02'"),
+        ([None] * 272, "is empty"),
+    ],
+)
+def test_columns_that_are_no_features_are_left_out_with_a_sentence(tmp_path, column, reason):
+    table = FRAME.assign(other=column)
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.warns(bg.errors.BayesgmmWarning, match="Column left out: 'other', which") as warned:
+        assert_frame_equal(bg.read_table(tmp_path / "rows.csv"), FRAME)
+    assert reason in str(warned[0].message) and "--columns" in str(warned[0].message)
+    assert_frame_equal(bg.read_table(tmp_path / "rows.csv", exclude=["other"]), FRAME)
+    assert list(bg.read_table(tmp_path / "rows.csv", ["other"]).columns) == ["other"]
+
+
+def test_row_numbers_of_pandas_are_left_out_and_sorted_data_are_kept(tmp_path):
+    FRAME.to_csv(tmp_path / "rows.csv")
+    with pytest.warns(bg.errors.BayesgmmWarning, match="has no name in the file"):
+        assert_frame_equal(bg.read_table(tmp_path / "rows.csv"), FRAME)
+    galaxies = bg.datasets.load_galaxies().sort_values("velocity").drop_duplicates().reset_index(drop=True)
+    galaxies.to_csv(tmp_path / "sorted.csv", index=False)
+    assert_frame_equal(bg.read_table(tmp_path / "sorted.csv"), galaxies)
+
+
+def test_a_named_column_becomes_the_index(tmp_path):
+    FRAME.assign(name=[f"r{i}" for i in range(272)]).to_csv(tmp_path / "rows.csv", index=False)
+    table = bg.read_table(tmp_path / "rows.csv", index="name")
+    assert list(table.columns) == ["eruptions", "waiting"] and list(table.index[:2]) == ["r0", "r1"]
+
+
+def test_incomplete_rows_are_dropped_only_if_asked_for_and_the_others_keep_their_numbers(tmp_path):
+    (tmp_path / "rows.csv").write_bytes(b"a,b\n1,2\n3,\n2,5\n")
+    assert bg.read_table(tmp_path / "rows.csv").isna().to_numpy().sum() == 1
+    with pytest.warns(bg.errors.BayesgmmWarning, match="1 of 3 rows dropped, as they have missing values in 'b'"):
+        assert list(bg.read_table(tmp_path / "rows.csv", drop_missing=True).index) == [0, 2]
+
+
+@pytest.mark.parametrize("names", ["5.1,3.5,setosa", "1.5,1.5", "7,3,9,setosa"])
+def test_a_first_line_of_data_is_refused(tmp_path, names):
+    (tmp_path / "rows.csv").write_text(f"{names}\n{names}\n")
+    with pytest.raises(bg.errors.InputError, match="numbers where its column names should be"):
+        bg.read_table(tmp_path / "rows.csv")
+
+
+def test_an_excel_file_names_the_package_that_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / "rows.xlsx").write_bytes(b"PK\x03\x04")
+    with pytest.raises(bg.errors.InputError, match=r"needs the package openpyxl\. Install it"):
+        bg.read_table(tmp_path / "rows.xlsx")
 
 
 # Folders.
@@ -388,9 +494,22 @@ BAD_COMMANDS = {
     "empty file": (with_file(b""), "rows.csv is empty"),
     "binary junk": (with_file(bytes(range(255, 0, -1)) * 20), "cannot be read as a table"),
     "no Parquet": (with_file(NUMBERS, "rows.parquet"), "cannot be read as a table"),
-    "missing value": (with_file(NUMBERS + b"5,\n"), "X holds 1 value that is NaN or infinite, in column(s) b"),
-    "text": (with_file(b"a,b[/x]\n1,x\n2,y\n"), "not numeric: b[/x] ("),
-    "semicolons": (with_file(NUMBERS.replace(b",", b";")), "not numeric: a;b ("),
+    "missing value": (with_file(NUMBERS + b"5,\n"), "rows.csv has 1 missing value, in 'b'; the first is in row 4"),
+    "text": (
+        lambda tmp_path: [*with_file(b"a,b[/x]\n1,x\n2,y\n")(tmp_path), "--columns", "a,b[/x]"],
+        "the first cell that is no number is 'x' in line 2",
+    ),
+    "a wrong separator": (
+        lambda tmp_path: [*with_file(NUMBERS.replace(b",", b";"))(tmp_path), "--sep", "comma"],
+        "the first cell that is no number is '1;2' in line 2",
+    ),
+    "a cell that is no number": (
+        with_file(b"a;b\n1,5;2\n2,5;.\n3,5;4\n"),
+        "the first cell that is no number is '.' in line 3 (columns are separated by semicolon (';'); the decimal mark "
+        "is ',')",
+    ),
+    "nothing but text": (with_file(b"a,b\nx,y\n"), "no number is 'x' in line 2"),
+    "an option of files for a data set": (lambda _: ["--dataset", "faithful", "--sep", ";"], "are about a file DATA"),
     "fewer rows than components": (
         lambda tmp_path: [*with_file(NUMBERS)(tmp_path), "-k", 4],
         "X has 3 rows, fewer than n_components=4",
@@ -464,13 +583,11 @@ def test_a_sampler_that_fails_is_one_line_and_exit_code_1(command, monkeypatch):
     assert errors == "bayesgmm: The sampler stopped: no point has a finite density. Pass another start.\n"
 
 
-def test_progress_goes_to_a_terminal_unless_told_to_be_quiet(command, monkeypatch):
+def test_the_command_says_what_it_read_unless_told_to_be_quiet(command, monkeypatch):
     monkeypatch.setattr(
         bg, "analyze", lambda *arguments, **options: (_ for _ in ()).throw(bg.errors.FitError("stopped"))
     )
     loud, told = ("--dataset", "faithful", "--seed", 1), "272 rows, columns eruptions, waiting; 2 components"
-    assert command(*loud)[2] == "bayesgmm: stopped\n"
-    monkeypatch.setattr(cli, "is_watched", lambda: True)
     assert told in command(*loud)[2]
     assert command(*loud, "--quiet")[2] == "bayesgmm: stopped\n"
 
@@ -522,3 +639,36 @@ def test_the_command_is_installed_and_is_what_the_module_runs():
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "bayesgmm: There is no file nowhere.csv. Check its name and folder.\n"
+
+
+def test_the_command_shows_its_version():
+    shown = CliRunner().invoke(cli.app, ["--version"])
+    assert (shown.exit_code, shown.output) == (0, f"bayesgmm {bg.__version__}\n")
+
+
+def test_the_command_reads_standard_input_and_drops_incomplete_rows():
+    text = "x;waiting\n;3\n" + FRAME.to_csv(sep=";", decimal=",", index=False, header=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "bayesgmm", "analyze", "-", "-k", "0", "--drop-missing"],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert "standard input: 272 rows, columns x, waiting" in done.stderr
+    assert "separated by semicolon (';'); the decimal mark is ','" in done.stderr
+    assert "1 of 273 rows dropped" in done.stderr
+
+
+def test_results_are_saved_even_if_they_cannot_be_printed(tmp_path):
+    FRAME.set_axis(["σ\x1b[31m", "waiting"], axis=1).to_csv(tmp_path / "rows.csv", index=False)
+    options = (tmp_path / "rows.csv", "-k", 1, *QUICK, "--draws", 20, "--out", tmp_path / "out")
+    done = subprocess.run(
+        [sys.executable, "-m", "bayesgmm", "analyze", *map(str, options)],
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        timeout=300,
+    )
+    assert done.returncode == 3 and (tmp_path / "out" / "em.json").exists()
+    assert b"\x1b" not in done.stdout and rb"\u03c3\x1b[31m" in done.stdout
