@@ -12,6 +12,7 @@ from rich.console import Console
 from bayesgmm.display.progress import is_watched
 from bayesgmm.errors import FitError, InputError, SamplingError
 from bayesgmm.files import prepare_folder, read_table, select_columns
+from bayesgmm.storage.folder import written_files
 from bayesgmm.wording import count
 
 EXIT_FIT, EXIT_INPUT, EXIT_SAMPLING = 1, 2, 3
@@ -101,8 +102,8 @@ def analyze(
     )
     print(analysis.summary())
     if out is not None:
-        analysis.save(out, overwrite=True)  # `prepare_folder` has checked the folder
-        print(f"\nWritten to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+        analysis.save(out, overwrite=True, source=data)  # `prepare_folder` has checked the folder
+        print(f"\nWritten to {out}: {', '.join(written_files(out))}")
     if not analysis.diagnosis.ok:
         raise typer.Exit(EXIT_SAMPLING)
 

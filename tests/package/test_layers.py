@@ -18,7 +18,7 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 FLOORS = {
     "": (
         "errors frozen types version wording",
-        "parallel validation display compile_cache files draw_statistics",
+        "parallel validation display compile_cache files draw_statistics storage",
         "thresholds kernel",
         "mixture",
         "convergence datasets",
@@ -29,7 +29,7 @@ FLOORS = {
         "estimators cli priors results",
         "__init__ __main__",
     ),
-    "em": ("runs", "search", "uncertainty", "result", "fit", "path", "__init__"),
+    "em": ("runs", "search stored", "uncertainty", "result", "fit", "path", "__init__"),
     "bayes": ("model", "pymc modes", "sampling", "__init__"),
     "posterior": ("draws", "labels partition prediction", "diagnosis", "__init__"),
 }
