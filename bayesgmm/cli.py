@@ -15,6 +15,7 @@ from bayesgmm.errors import FitError, InputError, SamplingError
 from bayesgmm.escaping import one_line
 from bayesgmm.files.folders import prepare_folder
 from bayesgmm.files.tables import Reading, choose, read
+from bayesgmm.storage.folder import written_files
 from bayesgmm.version import __version__
 from bayesgmm.wording import count
 
@@ -122,11 +123,12 @@ def analyze(
     )
     try:  # saved before it is printed, and printed even if it cannot be saved
         if out is not None:
-            analysis.save(out, overwrite=True)  # `prepare_folder` has checked the folder
+            source = None if data == Path("-") else data  # standard input cannot be read again
+            analysis.save(out, overwrite=True, source=source)  # `prepare_folder` has checked the folder
     finally:
         print(analysis.summary())
     if out is not None:
-        print(f"\nWritten to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+        print(f"\nWritten to {out}: {', '.join(written_files(out))}")
     if not analysis.diagnosis.ok:
         raise typer.Exit(EXIT_SAMPLING)
 

@@ -1,5 +1,6 @@
 """`EMFit`: the fitted mixture, and the records of the runs that led to it."""
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from bayesgmm.display.cards import Card, Displayed, rows_in_words
 from bayesgmm.display.components import component_table
 from bayesgmm.em.runs import Optimum, Restart, Status
 from bayesgmm.em.search.steps import Point
+from bayesgmm.em.stored import fields_of, numbers_of
 from bayesgmm.em.uncertainty.curvature import Maximum
 from bayesgmm.errors import BayesgmmWarning, FitError, InputError
 from bayesgmm.kernel.rows import KernelParameters, Rows, SufficientStatistics
@@ -234,7 +236,7 @@ class EMFit(Displayed):
         True
         """
         return {
-            "parameters": _numbers(self.parameters),
+            "parameters": numbers_of(self.parameters),
             "covariance": self.covariance,
             "log_likelihood": self.log_likelihood,
             "aic": self.aic,
@@ -248,30 +250,26 @@ class EMFit(Displayed):
             "n_samples": self.n_samples,
             "n_free": self.n_free,
             "entropy": self.entropy,
-            "optima": [optimum._asdict() | {"parameters": _numbers(optimum.parameters)} for optimum in self.optima],
+            "optima": [optimum._asdict() | {"parameters": numbers_of(optimum.parameters)} for optimum in self.optima],
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "EMFit":
-        """The fit from the dictionary that `to_dict` made."""
-        return cls(
-            parameters=MixtureParameters(**values["parameters"]),
-            covariance=values["covariance"],
-            log_likelihood=values["log_likelihood"],
-            status=Status[values["status"]],
-            history=np.array(values["history"]),
-            restarts=tuple(
-                Restart(**run | {"status": Status[run["status"]], "history": np.array(run["history"])})
-                for run in values["restarts"]
-            ),
-            n_samples=values["n_samples"],
-            n_free=values["n_free"],
-            entropy=values["entropy"],
-            optima=tuple(
-                Optimum(**optimum | {"parameters": MixtureParameters(**optimum["parameters"])})
-                for optimum in values.get("optima", [])
-            ),
-        )
+        """The fit from the dictionary that `to_dict` made.
+
+        Raises
+        ------
+        InputError
+            `values` is no such dictionary: an entry is missing, unknown, of a wrong type, or contradicts the others.
+        """
+        fit = cls(**fields_of(values))
+        for name in ("aic", "bic", "icl"):
+            if name in values and not math.isclose(getattr(fit, name), values[name], rel_tol=1e-9, abs_tol=1e-9):
+                raise InputError(
+                    f"EMFit.from_dict: {name} is {values[name]!r:.50}, and {getattr(fit, name)} by the other entries. "
+                    f"Pass what to_dict returned."
+                )
+        return fit
 
 
 def is_same_log_likelihood(one: float, other: float, n_samples: float) -> bool:
@@ -327,12 +325,3 @@ def maximum_of(em: EMFit) -> Maximum:
         )
     point = Point(p.weights.copy(), p.means - rows.origin, np.linalg.cholesky(p.covariances))
     return Maximum(p, rows, structure, point, statistics, scalars)
-
-
-def _numbers(parameters: MixtureParameters) -> dict[str, Any]:
-    return {
-        "features": list(parameters.features),
-        "weights": parameters.weights.tolist(),
-        "means": parameters.means.tolist(),
-        "covariances": parameters.covariances.tolist(),
-    }

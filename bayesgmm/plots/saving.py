@@ -1,7 +1,7 @@
-"""The figures of an analysis, saved as PNG files."""
+"""The figures of an analysis as PNG files in memory."""
 
+import io
 from collections.abc import Callable
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import xarray as xr
@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from bayesgmm.comparison.compare import Comparison
 from bayesgmm.em.result import EMFit
-from bayesgmm.errors import InputError
 from bayesgmm.plots.comparison import plot_comparison
 from bayesgmm.plots.convergence import plot_convergence
 from bayesgmm.plots.density_difference import plot_density_difference
@@ -20,15 +19,19 @@ from bayesgmm.plots.sampling import plot_energy, plot_rank, plot_trace
 _DOTS_PER_INCH = 150
 
 
-def save_figures(folder: Path, em: EMFit, posterior: xr.DataTree, comparison: Comparison) -> dict[str, InputError]:
-    """Draw the figures of an analysis and write each to `folder` as NAME.png.
+def png_figures(
+    em: EMFit, posterior: xr.DataTree, comparison: Comparison
+) -> tuple[dict[str, bytes], dict[str, Exception]]:
+    """Draw the figures of an analysis.
 
-    energy.png is written only if the sampler recorded an energy, see `plot_energy`.
+    energy.png is drawn only if the sampler recorded an energy, see `plot_energy`.
 
     Returns
     -------
     dict
-        The figures that were not drawn because the data do not fit into them: file name -> reason.
+        File names and the contents of the files.
+    dict
+        The figures that were not drawn: file name -> reason. An InputError says that the data do not fit into it.
     """
     figures: dict[str, Callable[[], Figure]] = {
         "fit": lambda: plot_fit(em, posterior),
@@ -39,15 +42,22 @@ def save_figures(folder: Path, em: EMFit, posterior: xr.DataTree, comparison: Co
         "rank": lambda: plot_rank(posterior),
         "convergence": lambda: plot_convergence(em),
     }
-    if "energy" in posterior["sample_stats"].to_dataset():
+    if "sample_stats" in posterior and "energy" in posterior["sample_stats"].to_dataset():
         figures["energy"] = lambda: plot_energy(posterior)
-    skipped = {}
+    drawn: dict[str, bytes] = {}
+    skipped: dict[str, Exception] = {}
     for name, draw in figures.items():
         try:
-            figure = draw()
-        except InputError as error:
+            drawn[f"{name}.png"] = _png(draw())
+        except Exception as error:  # no figure is worth the results that are saved beside it; the caller warns
             skipped[f"{name}.png"] = error
-            continue
-        figure.savefig(folder / f"{name}.png", dpi=_DOTS_PER_INCH)
+    return drawn, skipped
+
+
+def _png(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    try:
+        figure.savefig(file, format="png", dpi=_DOTS_PER_INCH)
+    finally:
         plt.close(figure)
-    return skipped
+    return file.getvalue()

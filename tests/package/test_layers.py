@@ -19,7 +19,7 @@ FLOORS = {
     "": (
         "escaping frozen types version wording",
         "errors",
-        "parallel validation display compile_cache files draw_statistics",
+        "parallel validation display compile_cache files draw_statistics storage",
         "thresholds kernel",
         "mixture",
         "convergence datasets",
@@ -30,7 +30,7 @@ FLOORS = {
         "estimators cli priors results",
         "__init__ __main__",
     ),
-    "em": ("runs", "search", "uncertainty", "result", "fit", "path", "__init__"),
+    "em": ("runs", "search stored", "uncertainty", "result", "fit", "path", "__init__"),
     "bayes": ("model", "pymc modes", "sampling", "__init__"),
     "files": ("contents folders", "layout", "cells", "columns", "tables", "__init__"),
     "posterior": ("draws", "labels partition prediction", "diagnosis", "__init__"),
