@@ -25,7 +25,7 @@ def main(folder: Path) -> None:
         pm.Potential("known_waiting", pm.logp(pm.Normal.dist(83.0, 0.5), longer))
     posterior = bg.sample_model(model, start=em.parameters, draws=1000, rng=1, progress=False)
     changed = bg.align(posterior, em.parameters)
-    print(f"Sampled {changed.attrs['preconditioning']}: {changed.attrs['preconditioning_reason']}")
+    print(f"Sampler {changed.attrs['sampler']}: {changed.attrs['sampler_reason']}")
     print(bg.diagnose(changed), "\n")
 
     figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
