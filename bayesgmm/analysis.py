@@ -201,7 +201,7 @@ def analyze(
     covariance: CovarianceName = "full",
     *,
     prior: Prior | None = None,
-    n_init: int = 100,
+    n_init: int | None = None,
     draws: int | None = None,
     max_draws: int = 10_000,
     tune: int | None = None,
@@ -302,7 +302,7 @@ def fit_and_sample(
     n_components: int,
     covariance: CovarianceName,
     *,
-    n_init: int,
+    n_init: int | None,
     rng: Seed,
     **options: Unpack[SamplingKeywords],
 ) -> tuple[EMFit, xr.DataTree]:

@@ -4,20 +4,25 @@ import warnings
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.analysis import fit_and_sample
 from bayesgmm.bayes.model.prior import Prior
+from bayesgmm.bayes.sampling.sample import sample_posterior
+from bayesgmm.em.fit import maximum_likelihood
+from bayesgmm.em.result import EMFit
+from bayesgmm.em.search.task import task_of
 from bayesgmm.errors import BayesgmmWarning, FitError
-from bayesgmm.estimators.shared import MixtureEstimator, RandomState
+from bayesgmm.estimators.shared import FitRows, MixtureEstimator, RandomState
 from bayesgmm.mixture.covariance import STRUCTURES
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.draws import mixture_draws
+from bayesgmm.posterior.labels.align import align
 from bayesgmm.posterior.prediction.predict import predict, predict_density
 from bayesgmm.types import CovarianceName, FloatArray, IntArray
 
@@ -27,14 +32,15 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     scikit-learn's class of this name approximates the posterior by a simpler distribution (variational inference).
     This class draws from the posterior, starting at the modes found from EM's optima, and labels the components of
-    each draw as EM's fit does. Predictions are averaged over the draws. See `docs/from-scikit-learn.md`.
+    each draw as EM's fit does. Where all starts of EM collapse, the chains start at the mode that searches from random
+    rows find. Predictions are averaged over the draws. See `docs/from-scikit-learn.md`.
 
     Parameters
     ----------
     n_components : number of components K.
     covariance_type : "full", "tied", "diag" or "spherical".
     prior : Prior, by default `Prior.for_data(X, covariance_type)`.
-    n_init : number of starts of EM.
+    n_init : number of starts of EM, as in `fit_em`.
     draws, max_draws, tune, chains, progress : as in `sample_posterior`. Without `draws`, sampling stops when the
         chains have converged, or after `max_draws` draws per chain.
     random_state : int, numpy.random.RandomState or None, as in scikit-learn. An int gives the same posterior as
@@ -48,7 +54,8 @@ class BayesianGaussianMixture(MixtureEstimator):
     posterior_ : xarray.DataTree in ArviZ's schema, aligned to EM's labels; it includes the rows that were fitted.
     diagnosis_ : Diagnosis of the draws, with every problem found.
     converged_ : whether the diagnosis found no problem.
-    em_ : EMFit whose optima the chains started from; `compare(em_, posterior_)` says whether the two agree.
+    em_ : EMFit whose optima the chains started from; `compare(em_, posterior_)` says whether the two agree. None where
+        EM has no maximum.
     n_features_in_, feature_names_in_ : number of columns of the data, and their names if they are strings.
 
     Examples
@@ -63,7 +70,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "covariance_type": [StrOptions(set(STRUCTURES))],
         "prior": [Prior, None],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left"), None],
         "draws": [Interval(Integral, 4, None, closed="left"), None],
         "max_draws": [Interval(Integral, 4, None, closed="left")],
         "tune": [Interval(Integral, 1, None, closed="left"), None],
@@ -72,6 +79,30 @@ class BayesianGaussianMixture(MixtureEstimator):
         "random_state": ["random_state"],
     }
 
+    _refused: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(
+            (
+                "weight_concentration_prior_type",
+                "weight_concentration_prior",
+                "mean_precision_prior",
+                "mean_prior",
+                "degrees_of_freedom_prior",
+                "covariance_prior",
+            ),
+            "the prior is one value in the units of the data. Pass prior=bayesgmm.Prior(...).",
+        ),
+        **dict.fromkeys(
+            ("tol", "max_iter"),
+            "sampling stops when the chains have converged. Pass draws or max_draws to limit it.",
+        ),
+        "reg_covar": "nothing is added to the covariances; the prior keeps them away from zero. Leave it out.",
+        "init_params": "the chains start at EM's maxima, from starts at rows chosen by k-means++. Leave it out.",
+        "warm_start": "every fit begins anew. Leave it out.",
+        "verbose": "pass progress=True to see the sampling.",
+        "verbose_interval": "pass progress=True to see the sampling.",
+    }
+
+    em_: EMFit | None
     posterior_: xr.DataTree
     diagnosis_: Diagnosis
 
@@ -81,7 +112,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         *,
         covariance_type: CovarianceName = "full",
         prior: Prior | None = None,
-        n_init: int = 100,
+        n_init: int | None = None,
         draws: int | None = None,
         max_draws: int = 10_000,
         tune: int | None = None,
@@ -106,38 +137,41 @@ class BayesianGaussianMixture(MixtureEstimator):
 
         Raises
         ------
-        InputError, FitError, SamplingError
+        InputError, SamplingError
             As `fit_em` and `sample_posterior` do. scikit-learn's own checks of the parameters and of the table raise
             scikit-learn's errors.
 
         Warns
         -----
         BayesgmmWarning
-            The diagnosis found problems, such as chains that disagree, ambiguous labels or other modes. The warning
-            says what to do about each.
+            EM has no maximum, so that the chains start at random rows. Or the diagnosis found problems, such as chains
+            that disagree, ambiguous labels or other modes. The warning says what to do about each.
         """
         rows = self._rows_to_fit(X)
-        try:
-            em, posterior = fit_and_sample(
-                rows,
-                self.n_components,
-                self.covariance_type,
-                n_init=self.n_init,
-                rng=self._generator(),
-                prior=self.prior,
-                draws=self.draws,
-                max_draws=self.max_draws,
-                tune=self.tune,
-                chains=self.chains,
-                progress=self.progress,
+        for_em, for_sampling = self._generator().spawn(2)
+        em, failure = self._fit_em(rows, for_em)
+        if failure is not None:
+            warnings.warn(
+                f"EM has no maximum here, so that the chains start where searches from random rows end, and em_ is "
+                f"None. {failure}",
+                BayesgmmWarning,
+                stacklevel=3,
             )
-        except FitError as error:
-            error.add_note(
-                "The chains start at EM's optima and take their labels from EM's fit. "
-                "sample_posterior(X, ...) needs no EM fit."
-            )
-            raise
-        self.em_, self.posterior_ = em, posterior
+        posterior = sample_posterior(
+            rows,
+            self.n_components,
+            self.covariance_type,
+            prior=self.prior,
+            start=None if em is None else [optimum.parameters for optimum in em.optima],
+            draws=self.draws,
+            max_draws=self.max_draws,
+            tune=self.tune,
+            chains=self.chains,
+            rng=for_sampling,
+            progress=self.progress,
+        )
+        self._covariance = self.covariance_type
+        self.em_, self.posterior_ = em, align(posterior, _reference(posterior) if em is None else em.parameters)
         self.diagnosis_ = diagnose(self.posterior_)
         if self.diagnosis_.problems:
             problems = "\n".join(f"- {problem.text}" for problem in self.diagnosis_.problems)
@@ -147,6 +181,14 @@ class BayesianGaussianMixture(MixtureEstimator):
                 stacklevel=3,
             )
         return self
+
+    def _fit_em(self, rows: FitRows, rng: np.random.Generator) -> tuple[EMFit | None, str | None]:
+        """The fit by EM and None, or None and the first sentence of the reason why there is none."""
+        task = task_of(rows, self.n_components, self.covariance_type)
+        try:
+            return maximum_likelihood(task, "k-means++", self.n_init, rng), None
+        except FitError as error:
+            return None, str(error).split(". ")[0] + "."
 
     def predict(self, X: ArrayLike) -> IntArray:
         """Most probable component of each row (n_samples,), by probabilities averaged over the draws."""
@@ -176,6 +218,10 @@ class BayesianGaussianMixture(MixtureEstimator):
         return mixture_draws(self.posterior_).sample(n_samples, self._generator())
 
     @property
+    def _fitted_covariance(self) -> str:
+        return self._covariance
+
+    @property
     def parameters_(self) -> MixtureParameters:
         """Posterior means of weights, means and covariances."""
         draws = mixture_draws(self.posterior_)
@@ -186,3 +232,11 @@ class BayesianGaussianMixture(MixtureEstimator):
     def converged_(self) -> bool:
         """Whether the diagnosis found no problem."""
         return self.diagnosis_.ok
+
+
+def _reference(posterior: xr.DataTree) -> MixtureParameters:
+    """The draw of highest posterior density, its components in decreasing order of weight."""
+    best = int(np.asarray(posterior["sample_stats"]["lp"].values).argmax())
+    draws = mixture_draws(posterior)
+    weights, means, covariances = (array[best] for array in draws.arrays)
+    return MixtureParameters(weights, means, covariances, draws.features).permute(np.argsort(-weights, kind="stable"))

@@ -10,7 +10,10 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.em.fit import fit_em
+from bayesgmm.em.fit import maximum_likelihood
+from bayesgmm.em.problems import warn_about
+from bayesgmm.em.result import EMFit
+from bayesgmm.em.search.task import task_of
 from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.estimators.shared import LAYOUTS, FitRows, MixtureEstimator, RandomState
 from bayesgmm.mixture.checked_rows import as_rows
@@ -22,6 +25,8 @@ from bayesgmm.validation import as_numbers
 
 # scikit-learn's name of each start strategy, and the name that `fit_em` has for it.
 _STARTS = {"k-means++": "k-means++", "random_from_data": "random"}
+# scikit-learn's other start strategies, which begin with responsibilities.
+_REFUSED_STARTS = {"kmeans", "random"}
 
 
 class GaussianMixture(MixtureEstimator):
@@ -37,7 +42,8 @@ class GaussianMixture(MixtureEstimator):
     covariance_type : "full", "tied", "diag" or "spherical".
     tol : stop when the log-likelihood of all rows is estimated to be within `tol` of its limit.
     max_iter : largest number of iterations of one run.
-    n_init : number of starts; `fit_em` says how long each of them runs.
+    n_init : number of starts; by default 100 and more where the best maximum was reached fewer than three times.
+        `fit_em` says how long each of them runs.
     init_params : how the rows at which the means start are chosen: "k-means++" or "random_from_data".
     weights_init, means_init, precisions_init : your own start, in the shapes of `weights_`, `means_` and
         `precisions_`. With `means_init` EM runs once, from that start, and the components keep their order. Default
@@ -70,13 +76,23 @@ class GaussianMixture(MixtureEstimator):
         "covariance_type": [StrOptions(set(STRUCTURES))],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(_STARTS))],
+        "n_init": [Interval(Integral, 1, None, closed="left"), None],
+        "init_params": [StrOptions({*_STARTS, *_REFUSED_STARTS})],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
         "random_state": ["random_state"],
     }
+
+    _refused: ClassVar[dict[str, str]] = {
+        "reg_covar": "nothing is added to the covariances, since the right amount depends on the units. Runs that "
+        "collapse are replaced. Leave it out.",
+        "warm_start": "pass means_init=mixture.means_ (and weights_init, precisions_init) to begin where a fit ended.",
+        "verbose": "em_.history holds the log-likelihood of every iteration. Leave it out.",
+        "verbose_interval": "em_.history holds the log-likelihood of every iteration. Leave it out.",
+    }
+
+    em_: EMFit
 
     def __init__(
         self,
@@ -85,7 +101,7 @@ class GaussianMixture(MixtureEstimator):
         covariance_type: CovarianceName = "full",
         tol: float = 1e-6,
         max_iter: int = 10_000,
-        n_init: int = 100,
+        n_init: int | None = None,
         init_params: str = "k-means++",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
@@ -117,19 +133,14 @@ class GaussianMixture(MixtureEstimator):
         Warns
         -----
         BayesgmmWarning
-            EM stopped at `max_iter`.
+            EM stopped at `max_iter`, most starts collapsed, or the maximum may be spurious; `em_.problems` has the
+            details.
         """
         rows = self._rows_to_fit(X)
-        self.em_ = fit_em(
-            rows,
-            self.n_components,
-            self.covariance_type,
-            start=self._start(rows),
-            n_init=self.n_init,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            rng=self._generator(),
-        )
+        start = self._start(rows)
+        task = task_of(rows, self.n_components, self.covariance_type, None, self.tol, self.max_iter)
+        self.em_ = maximum_likelihood(task, start, self.n_init, self._generator())
+        warn_about(self.em_.problems, stacklevel=3)
         if not self.em_.converged:
             warnings.warn(f"EM {self.em_.status}.", BayesgmmWarning, stacklevel=3)
         return self
@@ -167,6 +178,10 @@ class GaussianMixture(MixtureEstimator):
         return float(-2 * log_densities.sum() + self.em_.n_free * np.log(len(log_densities)))
 
     @property
+    def _fitted_covariance(self) -> str:
+        return self.em_.covariance
+
+    @property
     def parameters_(self) -> MixtureParameters:
         """The fitted mixture as one value."""
         return self.em_.parameters
@@ -198,6 +213,12 @@ class GaussianMixture(MixtureEstimator):
                 raise InputError(
                     "weights_init and precisions_init need means_init, which says which component is which. "
                     "Pass means_init too, or leave them out."
+                )
+            if self.init_params in _REFUSED_STARTS:
+                raise InputError(
+                    f"init_params={self.init_params!r} is not available: the starts are rows of the data, chosen by "
+                    f"init_params='k-means++' (the default) or 'random_from_data', and there are 100 of them. To begin "
+                    f"with groups of your own, pass responsibilities as fit_em(X, K, start=...)."
                 )
             return _STARTS[self.init_params]
         checked, layout = as_rows(rows), LAYOUTS[self.covariance_type]
