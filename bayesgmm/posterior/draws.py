@@ -31,6 +31,13 @@ def mixture_draws(posterior: xr.DataTree, n_draws: int | None = None) -> Mixture
     return mixtures if n_draws is None else mixtures.select(spaced(mixtures.n_draws, n_draws))
 
 
+def most_probable_draw(posterior: xr.DataTree) -> MixtureParameters:
+    """The draw with the highest log posterior density, a reference for labels where there is no fit."""
+    best = int(np.asarray(posterior["sample_stats"]["lp"].values).argmax())
+    draws = mixture_draws(posterior).select(np.array([best]))
+    return MixtureParameters(draws.weights[0], draws.means[0], draws.covariances[0], draws.features)
+
+
 def mixture_dataset(posterior: xr.DataTree) -> xr.Dataset:
     """The group `posterior`; raises InputError if it does not describe mixtures."""
     if not isinstance(posterior, xr.DataTree) or "posterior" not in posterior:
