@@ -122,4 +122,4 @@ class Stages(logging.Handler):
     def _show_life(self) -> None:
         while not self._ended.wait(1.0):
             if time.monotonic() - _last_output > _LONGEST_SILENCE:
-                show_line(f"  still at it after {time.monotonic() - self._began:.0f} s: {self._stage}")
+                show_line(f"{self._stage}: {time.monotonic() - self._began:.0f} s so far")
