@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -209,6 +210,26 @@ def test_a_first_line_of_data_is_refused(tmp_path, names):
     (tmp_path / "rows.csv").write_text(f"{names}\n{names}\n")
     with pytest.raises(bg.errors.InputError, match="numbers where its column names should be"):
         bg.read_table(tmp_path / "rows.csv")
+
+
+def test_the_first_sheet_of_an_excel_file_is_read(tmp_path):
+    table = FRAME.head(20).assign(name="a", day=pd.Timestamp("2026-01-01"))
+    with pd.ExcelWriter(tmp_path / "rows.xlsx") as workbook:
+        table.to_excel(workbook, sheet_name="data", index=False)
+        FRAME.to_excel(workbook, sheet_name="other", index=False)
+    assert_frame_equal(
+        bg.read_table(tmp_path / "rows.xlsx", ["waiting", "eruptions"]), FRAME.head(20)[["waiting", "eruptions"]]
+    )
+
+
+def test_an_excel_file_without_numbers_and_a_zip_file_are_refused(tmp_path):
+    pd.DataFrame({"a": ["x", "y"]}).to_excel(tmp_path / "words.xlsx", index=False)
+    with pytest.raises(bg.errors.InputError, match=r"words\.xlsx"):
+        bg.read_table(tmp_path / "words.xlsx", ["b"])
+    with zipfile.ZipFile(tmp_path / "rows.xlsx", "w") as archive:
+        archive.writestr("a.txt", "a")
+    with pytest.raises(bg.errors.InputError, match=r"rows\.xlsx"):
+        bg.read_table(tmp_path / "rows.xlsx")
 
 
 def test_an_excel_file_names_the_package_that_it_needs(tmp_path, monkeypatch):
