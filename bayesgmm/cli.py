@@ -3,6 +3,7 @@
 import csv
 import io
 import sys
+import textwrap
 import warnings
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,7 @@ import typer
 from rich.console import Console
 
 from bayesgmm.display.cards import Displayed, brief_text
+from bayesgmm.display.glossary import GLOSSARY
 from bayesgmm.display.progress import LOGGER, Stages, close_counter, show_line
 from bayesgmm.errors import FitError, InputError, SamplingError
 from bayesgmm.escaping import one_line
@@ -144,6 +146,11 @@ def analyze(
                 print_result(analysis.comparison)
     if out is not None:
         print(f"Written to {out}: {', '.join(written_files(out))}")
+    print(
+        "`bayesgmm words` explains the words; settings.json says how to make this again."
+        if out
+        else "`bayesgmm words` explains the words; --out FOLDER keeps the results, the labels of the rows, and figures."
+    )
     if analysis.em_error is not None:
         raise typer.Exit(EXIT_FIT)
     if not analysis.diagnosis.ok:
@@ -164,6 +171,13 @@ def compile_(
     import bayesgmm
 
     bayesgmm.compile_all(pymc=pymc, progress=not quiet)
+
+
+@app.command()
+def words() -> None:
+    """Explain the words that the results use."""
+    for word, meaning in GLOSSARY.items():
+        print(textwrap.fill(f"{word}: {meaning}.", 100, subsequent_indent="    "))
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import bayesgmm as bg
 from bayesgmm import cli
 from bayesgmm.display.cards import brief_text
+from bayesgmm.display.glossary import GLOSSARY
 from bayesgmm.mixture.covariance import STRUCTURES
 
 FRAME = bg.datasets.load_faithful()
@@ -259,7 +260,7 @@ def test_help_explains_every_option(name, function):
     shown = help_of(name)
     for option in inspect.signature(function).parameters:
         assert ("DATA" if option == "data" else f"--{option.replace('_', '-')}") in shown
-    assert all(command in help_of() for command in ("analyze", "compile"))
+    assert all(command in help_of() for command in ("analyze", "compile", "words"))
 
 
 def test_help_explains_the_exit_codes_and_names_the_arguments_in_python():
@@ -280,6 +281,15 @@ def test_the_command_compiles_all(monkeypatch, options, expected):
     monkeypatch.setattr(bg, "compile_all", lambda *, pymc, progress: calls.append((pymc, progress)))
     assert CliRunner().invoke(cli.app, ["compile", *options]).exit_code == 0
     assert calls == [expected]
+
+
+def test_the_words_of_the_results_are_explained(command):
+    explained = " ".join(GLOSSARY)
+    shown = CliRunner().invoke(cli.app, ["words"])
+    assert shown.exit_code == 0 and all(f"{word}: " in shown.output for word in GLOSSARY)
+    text = command("--dataset", "faithful", *QUICK, "--draws", 20, "--chains", 2, "--full")[1]
+    for word in ("R-hat", "ESS", "E-BFMI", "Hellinger distance", "adjusted Rand index", "label-free quantities", "BIC"):
+        assert word in text and word in explained
 
 
 def test_the_command_is_installed_and_is_what_the_module_runs():
