@@ -201,7 +201,8 @@ class Analysis(Displayed):
         if self.em_error is None:
             table = row_uncertainty(self.em, self.posterior, n_draws=n_draws)
         else:
-            table = predict(self.posterior, rows_for(self.posterior, None), n_draws=n_draws).table
+            rows = rows_for(self.posterior, None)
+            table = predict(self.posterior, rows.values, n_draws=n_draws).table.set_axis(rows.index)
         return table.to_csv().encode()
 
     def _settings(self, source: Path | None) -> dict[str, object]:

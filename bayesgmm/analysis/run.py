@@ -197,7 +197,7 @@ def _fit_or_error(
 
 def _data_record(em: EMFit | FitError, posterior: xr.DataTree) -> dict[str, object]:
     features = feature_names(posterior["posterior"].to_dataset())
-    values = em.rows.values if isinstance(em, EMFit) and em.rows is not None else rows_for(posterior, None)
+    values = em.rows.values if isinstance(em, EMFit) and em.rows is not None else rows_for(posterior, None).values
     return {"columns": list(features), **rows_record(values)}
 
 
