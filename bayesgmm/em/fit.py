@@ -1,6 +1,5 @@
 """`fit_em`: maximum likelihood from many starts."""
 
-import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
@@ -109,19 +108,10 @@ def fit_em(
     [[4.3, 80.0], [2.0, 54.5]]
     """
     task = task_of(X, n_components, covariance, sample_weight, tol, max_iter)
-    em = maximum_likelihood(task, start, n_init, as_generator(rng))
-    warn_about(em.problems, stacklevel=2)
-    return em
-
-
-def maximum_likelihood(
-    task: Task, start: StartName | MixtureParameters | ArrayLike, n_init: int | None, rng: np.random.Generator
-) -> EMFit:
-    """`fit_em` of a task, without its warnings."""
-    n_init = None if n_init is None else check_count(n_init, "n_init")
+    n_init, generator = None if n_init is None else check_count(n_init, "n_init"), as_generator(rng)
     is_drawn = isinstance(start, str)
     if isinstance(start, str):
-        outcome = restarts(task, strategy_named(start), n_init, rng)
+        outcome = restarts(task, strategy_named(start), n_init, generator)
     else:
         point, described = given_start(task, start)
         outcome = Restarts.of_one(run_in_lockstep(task.rows, [climb(task.settings, point, described)])[0])
@@ -130,7 +120,9 @@ def maximum_likelihood(
         raise _all_collapsed(task, outcome, is_drawn=is_drawn)
     if is_drawn:
         best = best._replace(point=by_weight(best.point))
-    return _as_fit(task, outcome, best, is_drawn=is_drawn)
+    em = _as_fit(task, outcome, best, is_drawn=is_drawn)
+    warn_about(em.problems)
+    return em
 
 
 def _as_fit(task: Task, outcome: Restarts, best: EMRun, *, is_drawn: bool) -> EMFit:
@@ -170,18 +162,13 @@ def _as_rounded(optimum: Optimum, task: Task) -> Optimum:
 def _all_collapsed(task: Task, outcome: Restarts, *, is_drawn: bool) -> FitError:
     records = tuple(run.record for run in outcome.runs)
     shrinkage = commonest_shrinkage(task, outcome.collapsed)
-    cause = f"{shrinkage or 'onto too few distinct rows'}, where the likelihood has no bound. "
-    if not is_drawn:
-        return FitError(
-            f"The start that was given collapsed: from there, with covariance={task.structure.name!r}, a component "
-            f"shrinks {cause}Pass another start, or a strategy such as start='k-means++'.",
-            records,
-        )
-    return FitError(
-        f"All {len(records)} starts collapsed: with n_components={task.n_components} and "
-        f"covariance={task.structure.name!r} a component shrinks {cause}{remedies(task, shrinkage)}",
-        records,
+    reason = (
+        f"{f'All {len(records)} starts' if is_drawn else 'The start that was given'} collapsed: with "
+        f"n_components={task.n_components} and covariance={task.structure.name!r} a component shrinks "
+        f"{shrinkage or 'onto too few distinct rows'}, where the likelihood has no bound."
     )
+    advice = remedies(task, shrinkage) if is_drawn else "Pass another start, or a strategy such as start='k-means++'."
+    return FitError(f"{reason} {advice}", records, reason=reason)
 
 
 def _entropy(task: Task, point: Point) -> float:

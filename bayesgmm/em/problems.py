@@ -1,7 +1,9 @@
 """Reasons not to trust a fit, each in a sentence that says what to do."""
 
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -30,11 +32,18 @@ _MOST_ROWS = 6  # rows that a message names
 _WARNED: tuple[FitProblemKind, ...] = ("collapsed starts", "spurious maximum", "row weights")
 
 
-def warn_about(problems: Iterable[FitProblem], stacklevel: int) -> None:
-    """Warn of the problems that change what a fit means. stacklevel: as in `warnings.warn`, counted from the caller."""
+def warn_about(problems: Iterable[FitProblem]) -> None:
+    """Warn, at the first line outside this package and scikit-learn, of the problems that change what a fit means."""
     for problem in problems:
         if problem.kind in _WARNED:
-            warnings.warn(problem.text, BayesgmmWarning, stacklevel=stacklevel + 1)
+            warnings.warn(problem.text, BayesgmmWarning, skip_file_prefixes=_inner_folders())
+
+
+def _inner_folders() -> tuple[str, ...]:
+    """The folders of this package, and of scikit-learn, whose wrappers are between an estimator and its caller."""
+    sklearn = sys.modules.get("sklearn")
+    theirs = (str(Path(str(sklearn.__file__)).parent),) if sklearn is not None else ()
+    return (str(Path(__file__).parents[1]), *theirs)
 
 
 def problems_of(task: Task, outcome: Restarts, optima: Sequence[Optimum], *, is_drawn: bool) -> tuple[FitProblem, ...]:

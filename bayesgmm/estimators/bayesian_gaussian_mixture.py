@@ -4,25 +4,21 @@ import warnings
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from bayesgmm.analysis.run import fit_and_sample
 from bayesgmm.bayes.model.prior import Prior
-from bayesgmm.bayes.sampling.sample import sample_posterior
-from bayesgmm.em.fit import maximum_likelihood
 from bayesgmm.em.result import EMFit
-from bayesgmm.em.search.task import task_of
-from bayesgmm.errors import BayesgmmWarning, FitError
-from bayesgmm.estimators.shared import FitRows, MixtureEstimator, RandomState
+from bayesgmm.errors import BayesgmmWarning
+from bayesgmm.estimators.shared import MixtureEstimator, RandomState
 from bayesgmm.mixture.covariance import STRUCTURES
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.draws import mixture_draws
-from bayesgmm.posterior.labels.align import align
 from bayesgmm.posterior.prediction.predict import predict, predict_density
 from bayesgmm.types import CovarianceName, FloatArray, IntArray
 
@@ -32,8 +28,7 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     scikit-learn's class of this name approximates the posterior by a simpler distribution (variational inference).
     This class draws from the posterior, starting at the modes found from EM's optima, and labels the components of
-    each draw as EM's fit does. Where all starts of EM collapse, the chains start at the mode that searches from random
-    rows find. Predictions are averaged over the draws. See `docs/from-scikit-learn.md`.
+    each draw as EM's fit does. Predictions are averaged over the draws. See `docs/from-scikit-learn.md`.
 
     Parameters
     ----------
@@ -54,8 +49,8 @@ class BayesianGaussianMixture(MixtureEstimator):
     posterior_ : xarray.DataTree in ArviZ's schema, aligned to EM's labels; it includes the rows that were fitted.
     diagnosis_ : Diagnosis of the draws, with every problem found.
     converged_ : whether the diagnosis found no problem.
-    em_ : EMFit whose optima the chains started from; `compare(em_, posterior_)` says whether the two agree. None where
-        EM has no maximum.
+    em_ : EMFit whose optima the chains started from; `compare(em_, posterior_)` says whether the two agree. None if EM
+        found no maximum; the chains then started elsewhere.
     n_features_in_, feature_names_in_ : number of columns of the data, and their names if they are strings.
 
     Examples
@@ -65,6 +60,8 @@ class BayesianGaussianMixture(MixtureEstimator):
     >>> mixture.weights_.round(2).tolist()
     [0.64, 0.36]
     """
+
+    em_: EMFit | None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -102,7 +99,6 @@ class BayesianGaussianMixture(MixtureEstimator):
         "verbose_interval": "pass progress=True to see the sampling.",
     }
 
-    em_: EMFit | None
     posterior_: xr.DataTree
     diagnosis_: Diagnosis
 
@@ -138,40 +134,30 @@ class BayesianGaussianMixture(MixtureEstimator):
         Raises
         ------
         InputError, SamplingError
-            As `fit_em` and `sample_posterior` do. scikit-learn's own checks of the parameters and of the table raise
+            As `sample_posterior` does. scikit-learn's own checks of the parameters and of the table raise
             scikit-learn's errors.
 
         Warns
         -----
         BayesgmmWarning
-            EM has no maximum, so that the chains start at random rows. Or the diagnosis found problems, such as chains
-            that disagree, ambiguous labels or other modes. The warning says what to do about each.
+            EM found no maximum, or the diagnosis found problems, such as chains that disagree, ambiguous labels or
+            other modes. The warning says what to do about each.
         """
         rows = self._rows_to_fit(X)
-        for_em, for_sampling = self._generator().spawn(2)
-        em, failure = self._fit_em(rows, for_em)
-        if failure is not None:
-            warnings.warn(
-                f"EM has no maximum here, so that the chains start where searches from random rows end, and em_ is "
-                f"None. {failure}",
-                BayesgmmWarning,
-                stacklevel=3,
-            )
-        posterior = sample_posterior(
+        em, self.posterior_ = fit_and_sample(
             rows,
             self.n_components,
             self.covariance_type,
+            n_init=self.n_init,
+            rng=self._generator(),
             prior=self.prior,
-            start=None if em is None else [optimum.parameters for optimum in em.optima],
             draws=self.draws,
             max_draws=self.max_draws,
             tune=self.tune,
             chains=self.chains,
-            rng=for_sampling,
             progress=self.progress,
         )
-        self._covariance = self.covariance_type
-        self.em_, self.posterior_ = em, align(posterior, _reference(posterior) if em is None else em.parameters)
+        self.em_ = em if isinstance(em, EMFit) else None
         self.diagnosis_ = diagnose(self.posterior_)
         if self.diagnosis_.problems:
             problems = "\n".join(f"- {problem.text}" for problem in self.diagnosis_.problems)
@@ -181,14 +167,6 @@ class BayesianGaussianMixture(MixtureEstimator):
                 stacklevel=3,
             )
         return self
-
-    def _fit_em(self, rows: FitRows, rng: np.random.Generator) -> tuple[EMFit | None, str | None]:
-        """The fit by EM and None, or None and the first sentence of the reason why there is none."""
-        task = task_of(rows, self.n_components, self.covariance_type)
-        try:
-            return maximum_likelihood(task, "k-means++", self.n_init, rng), None
-        except FitError as error:
-            return None, str(error).split(". ")[0] + "."
 
     def predict(self, X: ArrayLike) -> IntArray:
         """Most probable component of each row (n_samples,), by probabilities averaged over the draws."""
@@ -219,7 +197,7 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     @property
     def _fitted_covariance(self) -> str:
-        return self._covariance
+        return str(self.posterior_.attrs["covariance"])
 
     @property
     def parameters_(self) -> MixtureParameters:
@@ -232,11 +210,3 @@ class BayesianGaussianMixture(MixtureEstimator):
     def converged_(self) -> bool:
         """Whether the diagnosis found no problem."""
         return self.diagnosis_.ok
-
-
-def _reference(posterior: xr.DataTree) -> MixtureParameters:
-    """The draw of highest posterior density, its components in decreasing order of weight."""
-    best = int(np.asarray(posterior["sample_stats"]["lp"].values).argmax())
-    draws = mixture_draws(posterior)
-    weights, means, covariances = (array[best] for array in draws.arrays)
-    return MixtureParameters(weights, means, covariances, draws.features).permute(np.argsort(-weights, kind="stable"))

@@ -10,10 +10,8 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.em.fit import maximum_likelihood
-from bayesgmm.em.problems import warn_about
+from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit
-from bayesgmm.em.search.task import task_of
 from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.estimators.shared import LAYOUTS, FitRows, MixtureEstimator, RandomState
 from bayesgmm.mixture.checked_rows import as_rows
@@ -71,6 +69,8 @@ class GaussianMixture(MixtureEstimator):
     [0.644, 0.356]
     """
 
+    em_: EMFit
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "covariance_type": [StrOptions(set(STRUCTURES))],
@@ -91,8 +91,6 @@ class GaussianMixture(MixtureEstimator):
         "verbose": "em_.history holds the log-likelihood of every iteration. Leave it out.",
         "verbose_interval": "em_.history holds the log-likelihood of every iteration. Leave it out.",
     }
-
-    em_: EMFit
 
     def __init__(
         self,
@@ -137,10 +135,16 @@ class GaussianMixture(MixtureEstimator):
             details.
         """
         rows = self._rows_to_fit(X)
-        start = self._start(rows)
-        task = task_of(rows, self.n_components, self.covariance_type, None, self.tol, self.max_iter)
-        self.em_ = maximum_likelihood(task, start, self.n_init, self._generator())
-        warn_about(self.em_.problems, stacklevel=3)
+        self.em_ = fit_em(
+            rows,
+            self.n_components,
+            self.covariance_type,
+            start=self._start(rows),
+            n_init=self.n_init,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            rng=self._generator(),
+        )
         if not self.em_.converged:
             warnings.warn(f"EM {self.em_.status}.", BayesgmmWarning, stacklevel=3)
         return self

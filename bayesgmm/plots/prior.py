@@ -16,12 +16,12 @@ from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.model.prior_marginals import SUPPORTS, marginal_density
 from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.escaping import matplotlib_text
-from bayesgmm.mixture.covariance import structure_named
+from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.scalars import PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.legends import LEGEND, Handle, area, line
 from bayesgmm.plots.selection import draws_of, varying_scalars
 from bayesgmm.plots.style import component_style, tidy
-from bayesgmm.posterior.draws import check_aligned, mixture_dataset
+from bayesgmm.posterior.draws import check_aligned, mixture_dataset, mixture_draws
 from bayesgmm.types import FloatArray
 
 _MOST_PANELS = 40
@@ -80,15 +80,17 @@ def plot_prior(
     >>> [ax.get_title() for ax in figure.axes]
     ['weights', 'means: eruptions', 'means: waiting']
     """
+    mixture_draws(posterior)  # refuses draws that are no mixtures
     mixture = mixture_dataset(posterior)
     check_aligned(posterior)
     scalars = varying_scalars(posterior, parameters, features)
     panels = _panels(scalars)
-    shape = mixture.sizes["component"], mixture.sizes["feature"]
-    exact = _checked(prior, posterior, shape[1]) if isinstance(prior, Prior) else None
+    structure = structure_named(str(posterior.attrs.get("covariance") or "full"))
+    exact = _checked(prior, posterior, structure) if isinstance(prior, Prior) else None
     drawn = _Drawn(
         scalars,
-        shape,
+        mixture.sizes["component"],
+        structure,
         draws_of(posterior, scalars).reshape(-1, len(scalars)),
         exact,
         _prior_draws(prior, mixture, scalars) if exact is None else None,
@@ -111,14 +113,16 @@ class _Drawn(NamedTuple):
     """The content of the panels.
 
     scalars : the scalars drawn.
-    shape : numbers of components and features of the mixture.
+    n_components : number of components of the mixture.
+    structure : of its covariances.
     posterior : (n_draws, n_scalars) posterior draws.
     prior : the prior whose densities are drawn, or None.
     prior_draws : (n_draws, n_scalars) draws from the prior if its densities are not known.
     """
 
     scalars: list[Scalar]
-    shape: tuple[int, int]
+    n_components: int
+    structure: CovarianceStructure
     posterior: FloatArray
     prior: Prior | None
     prior_draws: FloatArray | None
@@ -138,10 +142,9 @@ def _panels(scalars: list[Scalar]) -> dict[str, list[int]]:
     return panels
 
 
-def _checked(prior: Prior, posterior: xr.DataTree, n_features: int) -> Prior:
+def _checked(prior: Prior, posterior: xr.DataTree, structure: CovarianceStructure) -> Prior:
     """The prior for the posterior's features; warns if the posterior was sampled under another one."""
-    covariance = str(posterior.attrs.get("covariance") or "full")
-    full_prior = prior.for_features(n_features, structure_named(covariance))
+    full_prior = prior.for_features(mixture_dataset(posterior).sizes["feature"], structure)
     recorded = posterior.attrs.get("prior", "")
     if recorded and recorded != full_prior.expression():
         warnings.warn(
@@ -177,7 +180,8 @@ def _draw_panel(ax: Axes, drawn: _Drawn, members: list[int]) -> None:
     _scale(ax, drawn.posterior[:, members], first.parameter)
     if drawn.prior is not None:
         x = np.linspace(*ax.get_xlim(), _LINE + 2)[1:-1]  # at the ends of a support a density may be infinite
-        ax.fill_between(x, marginal_density(drawn.prior, first, x, *drawn.shape), **_PRIOR)
+        densities = marginal_density(drawn.prior, first, x, drawn.n_components, drawn.structure)
+        ax.fill_between(x, densities, **_PRIOR)
     for index in members:
         _draw_posterior(ax, drawn.posterior[:, index], drawn.scalars[index])
         if drawn.prior_draws is not None:
@@ -188,7 +192,7 @@ def _draw_panel(ax: Axes, drawn: _Drawn, members: list[int]) -> None:
 def _scale(ax: Axes, values: FloatArray, parameter: str) -> None:
     """Set the axes for draws (n_draws, n_scalars) of a parameter."""
     low, high = np.quantile(values, _TAIL, axis=0).min(), np.quantile(values, 1 - _TAIL, axis=0).max()
-    space, (least, most) = _MARGIN * (high - low), SUPPORTS[parameter]
+    space, (least, most) = _MARGIN * (high - low) or 0.1 * abs(low) or 1.0, SUPPORTS[parameter]
     ax.set_xlim(max(low - space, least), min(high + space, most))
     ax.set_yscale("function", functions=(lambda y: np.sqrt(np.maximum(y, 0)), np.square))
     ax.set_yticks([])
@@ -198,6 +202,9 @@ def _scale(ax: Axes, values: FloatArray, parameter: str) -> None:
 
 def _draw_posterior(ax: Axes, draws: FloatArray, scalar: Scalar) -> None:
     low, high = np.quantile(draws, [_TAIL, 1 - _TAIL])
+    if low == high:
+        ax.axvline(low, color=component_style(scalar.component).color)
+        return
     edges = np.linspace(low, high, _BINS + 1)
     heights = np.histogram(draws, edges)[0] / (len(draws) * (edges[1] - edges[0]))
     style = component_style(scalar.component)

@@ -267,7 +267,7 @@ def test_where_em_has_no_maximum_the_posterior_is_sampled_from_other_starts():
         warnings.simplefilter("always")
         mixture.fit(X)
     message = str(caught[0].message)
-    assert message.startswith("EM has no maximum")
+    assert message.startswith("EM found no maximum")
     assert "onto row 100 (counted from 0) alone" in message
     assert "sample_posterior" not in message  # which is what follows
     assert caught[0].filename == __file__

@@ -19,10 +19,10 @@ FLOORS = {
     "": (
         "escaping frozen types version wording",
         "errors",
-        "parallel validation display compile_cache files draw_statistics storage",
+        "parallel received validation display compile_cache files draw_statistics storage",
         "thresholds kernel",
         "mixture",
-        "convergence datasets",
+        "convergence datasets row_index",
         "em bayes posterior",
         "comparison",
         "plots",
@@ -33,6 +33,7 @@ FLOORS = {
     "em": ("runs", "search stored", "uncertainty", "result", "fit", "path", "__init__"),
     "bayes": ("model", "pymc modes", "sampling", "__init__"),
     "files": ("contents folders", "layout", "cells", "columns", "tables", "__init__"),
+    "analysis": ("saved", "result", "run", "__init__"),
     "posterior": ("draws", "labels partition prediction", "diagnosis", "__init__"),
 }
 # Where each heavy library may be imported: a module, or every module of a folder.
@@ -46,6 +47,8 @@ DOORS = {
     "matplotlib": ("plots/",),
     "pandas": (
         "comparison/",
+        "bayes/sampling/default_target.py",
+        "bayes/sampling/schema.py",
         "convergence.py",
         "datasets/",
         "display/tables.py",
@@ -54,6 +57,7 @@ DOORS = {
         "files/",
         "plots/",
         "posterior/",
+        "row_index.py",
     ),
     "sklearn": ("comparison/partitions.py", "estimators/"),
     "numba": ("kernel/", "parallel.py", "em/search/", "em/uncertainty/", "bayes/", "posterior/partition/search.py"),
@@ -204,7 +208,7 @@ WRONG = {
     "up, inside a function": ("em/fit.py", "def f():\n    from bayesgmm.comparison.compare import compare"),
     "up, for a type checker only": (
         "files/folders.py",
-        "if TYPE_CHECKING:\n    from bayesgmm.analysis import Analysis",
+        "if TYPE_CHECKING:\n    from bayesgmm.analysis.result import Analysis",
     ),
     "the whole package": ("em/fit.py", "import bayesgmm as bg"),
     "a name of the whole package": ("em/fit.py", "from bayesgmm import analyze"),
