@@ -262,7 +262,7 @@ def test_a_posterior_that_can_be_trusted_is_one_step_from_the_verdict(em_and_pos
 def test_where_em_has_no_maximum_the_posterior_is_sampled_from_other_starts():
     """A stray row: every start of EM shrinks onto it."""
     X = np.vstack([np.random.default_rng(0).normal(size=(100, 2)), [[1e3, 1e3]]])
-    mixture = clone(SHORT).set_params(n_components=2, covariance_type="full")
+    mixture = clone(SHORT).set_params(n_components=2)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         mixture.fit(X)
@@ -272,9 +272,10 @@ def test_where_em_has_no_maximum_the_posterior_is_sampled_from_other_starts():
     assert "sample_posterior" not in message  # which is what follows
     assert caught[0].filename == __file__
     assert mixture.em_ is None
-    assert mixture.weights_ == pytest.approx([100 / 101, 1 / 101], abs=0.02)
-    assert mixture.predict(X).tolist() == [0] * 100 + [1]
-    assert mixture.covariances_.shape == (2, 2, 2)
+    assert sorted(mixture.weights_) == pytest.approx([1 / 101, 100 / 101], abs=0.02)
+    labels = mixture.predict(X)
+    assert (labels[:100] == 1 - labels[100]).all()
+    assert mixture.covariances_.shape == (2,)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(mixture)).means_, mixture.means_)
 
 
