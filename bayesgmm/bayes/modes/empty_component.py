@@ -8,6 +8,7 @@ from scipy.special import gammaln
 
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.modes.find import Mode, expected_evidences, find_modes
+from bayesgmm.errors import SamplingError
 from bayesgmm.mixture.parameters import MixtureParameters
 
 
@@ -20,7 +21,10 @@ def empty_component_share(density: MixtureDensity, modes: Sequence[Mode], rng: n
     """
     if density.n_components == 1:
         return 0.0
-    log_evidence = log_evidence_with_empty_component(density, modes[0], rng)
+    try:
+        log_evidence = log_evidence_with_empty_component(density, modes[0], rng)
+    except SamplingError:  # one component fewer has no mode with covariances of full rank
+        return float("nan")
     return float(np.exp(log_evidence - np.logaddexp.reduce([log_evidence, *expected_evidences(modes)])))
 
 

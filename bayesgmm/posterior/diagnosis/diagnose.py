@@ -11,6 +11,7 @@ from bayesgmm.display.cards import Card, Displayed, Grid, Listing
 from bayesgmm.draw_statistics import e_bfmi
 from bayesgmm.errors import InputError
 from bayesgmm.posterior.diagnosis.problems import Measurements, Problem, find_problems, shares_in_words
+from bayesgmm.posterior.diagnosis.spikes import find_spikes
 from bayesgmm.posterior.draws import posterior_entries
 from bayesgmm.posterior.labels.report import label_report
 from bayesgmm.thresholds import Thresholds, check_thresholds
@@ -178,6 +179,7 @@ def _measurements(posterior: xr.DataTree, stats: xr.Dataset) -> Measurements:
         interrupted=bool(posterior.attrs.get("interrupted", 0)),
         modes=posterior["modes"].to_dataset().to_dataframe() if "modes" in posterior else pd.DataFrame(),
         empty_component_share=float(posterior.attrs.get("empty_component_share", 0.0)),
+        spikes=find_spikes(posterior),
     )
 
 

@@ -10,9 +10,18 @@ import pandas as pd
 from bayesgmm.convergence import failing_quantities
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.types import FloatArray
+from bayesgmm.wording import shortened
 
 type ProblemKind = Literal[
-    "interrupted", "chains disagree", "labels", "few draws", "divergences", "energy", "modes", "empty component"
+    "interrupted",
+    "chains disagree",
+    "labels",
+    "few draws",
+    "divergences",
+    "energy",
+    "modes",
+    "empty component",
+    "equal rows",
 ]
 
 _MOST_NAMES = 4  # quantities that a sentence names
@@ -24,8 +33,8 @@ class Problem:
 
     Attributes
     ----------
-    kind : "interrupted", "chains disagree", "labels", "few draws", "divergences", "energy", "modes" or
-        "empty component".
+    kind : "interrupted", "chains disagree", "labels", "few draws", "divergences", "energy", "modes",
+        "empty component" or "equal rows".
     text : a sentence that says what is wrong, and what to do about it.
 
     Examples
@@ -42,12 +51,23 @@ class Problem:
     text: str
 
 
+class Spike(NamedTuple):
+    """A component on equal values of a feature: the number of rows that have the value, and the component's sd."""
+
+    feature: str
+    value: float
+    n_rows: int
+    component: int
+    std: float
+
+
 class Measurements(NamedTuple):
     """The facts about a posterior that problems are found from.
 
     label_free, parameters, n_divergences, bfmi, label_clear, interrupted, modes: as in `Diagnosis`.
     n_draws: number of draws of all chains.
     empty_component_share: share of the posterior in which some component holds no row; NaN if unknown.
+    spikes: values that many rows share and that a component sits on.
     """
 
     label_free: pd.DataFrame
@@ -59,6 +79,7 @@ class Measurements(NamedTuple):
     interrupted: bool
     modes: pd.DataFrame
     empty_component_share: float
+    spikes: tuple[Spike, ...]
 
 
 def find_problems(measurements: Measurements, thresholds: Thresholds) -> tuple[Problem, ...]:
@@ -179,6 +200,24 @@ def _empty_component(measured: Measurements, thresholds: Thresholds) -> Problem 
     )
 
 
+def _equal_rows(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    if not measured.spikes:
+        return None
+    shown = [
+        f"{spike.n_rows} rows have {shortened(spike.feature, 60)} equal to {spike.value:.6g}, on which component "
+        f"{spike.component} sits with a standard deviation of {spike.std:.2g}"
+        for spike in measured.spikes[:_MOST_NAMES]
+    ]
+    more = len(measured.spikes) - len(shown)
+    hidden = f"; and {more} more" if more else ""
+    return Problem(
+        "equal rows",
+        f"{'; '.join(shown)}{hidden}. Such a standard deviation comes from the prior's resolution (the spacing of the "
+        f"values) and not from the rows. Treat these rows apart (zeros, clipped values, codes for missing), or leave "
+        f"the column out.",
+    )
+
+
 _CHECKS: tuple[Callable[[Measurements, Thresholds], Problem | None], ...] = (
     _interruption,
     _different_regions,
@@ -189,6 +228,7 @@ _CHECKS: tuple[Callable[[Measurements, Thresholds], Problem | None], ...] = (
     _low_energy_information,
     _other_modes,
     _empty_component,
+    _equal_rows,
 )
 
 
