@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypedDict, Unpack
+from typing import Any, NamedTuple, Self, Unpack
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
 from bayesgmm.bayes.model.prior import Prior
-from bayesgmm.bayes.sampling.sample import sample_posterior
+from bayesgmm.bayes.sampling.around_mode import SamplingArguments
+from bayesgmm.bayes.sampling.sample import posterior_of
 from bayesgmm.bayes.sampling.ways import SamplerOption
 from bayesgmm.comparison.compare import Comparison, compare
 from bayesgmm.display.cards import Card, Displayed, rows_in_words
@@ -284,17 +285,10 @@ def analyze(
     return Analysis(em, posterior, diagnosis, comparison, _how_made(em, posterior, arguments, seed))
 
 
-class SamplingKeywords(TypedDict, total=False):
+class SamplingKeywords(SamplingArguments, total=False):
     """The keyword arguments of `sample_posterior` that `fit_and_sample` hands on."""
 
     prior: Prior | None
-    draws: int | None
-    max_draws: int
-    tune: int | None
-    chains: int
-    sampler: SamplerOption
-    thresholds: Thresholds | None
-    progress: bool
 
 
 def fit_and_sample(
@@ -310,7 +304,8 @@ def fit_and_sample(
     for_em, for_sampling = as_generator(rng).spawn(2)
     em = fit_em(X, n_components, covariance, n_init=n_init, rng=for_em)
     start = [optimum.parameters for optimum in em.optima]
-    posterior = sample_posterior(X, n_components, covariance, start=start, rng=for_sampling, **options)
+    # Without the warning of sample_posterior: the diagnosis reports draws that are not enough.
+    posterior = posterior_of(X, n_components, covariance, start=start, rng=for_sampling, **options)
     return em, align(posterior, em.parameters)
 
 

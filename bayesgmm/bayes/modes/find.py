@@ -171,7 +171,7 @@ def mode_table(regions: Sequence[Region]) -> xr.Dataset:
         "region": merged_into,
         "share": shares,
         "share_error": share_errors,
-        "log_evidence": evidences,
+        "log_mass": evidences,
         "log_posterior": [mode.log_posterior for mode in modes],
         "log_likelihood": [mode.log_likelihood for mode in modes],
         "n_starts": [mode.n_starts for mode in modes],

@@ -17,6 +17,7 @@ from bayesgmm.bayes.sampling.draws import Draws
 from bayesgmm.bayes.sampling.proposal import Proposal
 from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.bayes.sampling.target import Target
+from bayesgmm.convergence import Labels
 from bayesgmm.errors import SamplingError
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
@@ -108,6 +109,12 @@ class DefaultTarget(Target):
     @override
     def allocation_model(self) -> MixtureDensity:
         return self.density
+
+    @override
+    def labels_at(self, theta: FloatArray) -> Labels:
+        values = self.density.constrain(theta[np.newaxis])
+        mixture = MixtureParameters(values["weights"][0], values["means"][0], values["covariances"][0], self.features)
+        return Labels(mixture, self.density.structure.name)
 
     @override
     def log_likelihoods(self, draws: Draws) -> FloatArray:

@@ -16,6 +16,7 @@ from bayesgmm.bayes.sampling.draws import Draws
 from bayesgmm.bayes.sampling.proposal import Proposal
 from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.bayes.sampling.target import Target
+from bayesgmm.convergence import Labels
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.draws import log_densities_of_draws
@@ -74,6 +75,10 @@ class PyMCTarget(Target):
 
     @override
     def allocation_model(self) -> MixtureDensity | None:
+        return None
+
+    @override
+    def labels_at(self, theta: FloatArray) -> Labels | None:
         return None
 
     @override

@@ -42,8 +42,8 @@ class Diagnosis(Displayed):
     problems : reasons not to trust the draws; empty if none was found.
     modes : DataFrame with one row per mode that `sample_posterior` found; row 0 is the mode of these draws. Its columns
         are the mode's state, the region that it belongs to, the region's share of the posterior and the standard
-        error of that share, the log evidence, the log posterior and the log-likelihood at the mode, and the number of
-        starts that led there. No rows if the posterior does not record modes.
+        error of that share, the log mass of the region, the log posterior and the log-likelihood at the mode, and the
+        number of starts that led there. No rows if the posterior does not record modes.
 
     Examples
     --------
