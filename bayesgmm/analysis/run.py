@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import numpy as np
 import xarray as xr
@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.analysis.result import Analysis
 from bayesgmm.bayes.model.prior import Prior
-from bayesgmm.bayes.sampling.sample import sample_posterior
+from bayesgmm.bayes.sampling.around_mode import SamplingArguments
+from bayesgmm.bayes.sampling.sample import posterior_of
 from bayesgmm.bayes.sampling.ways import SamplerOption
 from bayesgmm.comparison.compare import compare
 from bayesgmm.display.progress import LOGGER, Stages, is_watched
@@ -103,17 +104,10 @@ def analyze(
         )
 
 
-class SamplingKeywords(TypedDict, total=False):
+class SamplingKeywords(SamplingArguments, total=False):
     """The keyword arguments of `sample_posterior` that an analysis hands on."""
 
     prior: Prior | None
-    draws: int | None
-    max_draws: int
-    tune: int | None
-    chains: int
-    sampler: SamplerOption
-    thresholds: Thresholds | None
-    progress: bool
 
 
 def run_analysis(
@@ -179,7 +173,8 @@ def fit_and_sample(
     show_em(em)
     start = [optimum.parameters for optimum in em.optima] if isinstance(em, EMFit) else None
     LOGGER.info("Sampling the posterior")
-    posterior = sample_posterior(X, n_components, covariance, start=start, rng=for_sampling, **options)
+    # Without the warning of sample_posterior: the diagnosis reports draws that are not enough.
+    posterior = posterior_of(X, n_components, covariance, start=start, rng=for_sampling, **options)
     return em, align(posterior, em.parameters if isinstance(em, EMFit) else most_probable_draw(posterior))
 
 

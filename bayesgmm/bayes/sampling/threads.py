@@ -9,6 +9,7 @@ import numpy as np
 from numba import config
 
 from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.interrupts import check_time
 from bayesgmm.bayes.sampling.run import RunSettings
 from bayesgmm.display.progress import is_watched
 from bayesgmm.types import FloatArray
@@ -51,6 +52,7 @@ class ThreadedChains(ABC):
     def first(self, n_draws: int) -> Draws:
         """The first draws of every chain."""
         while min(self._n_done) < n_draws:
+            check_time(self._settings.deadline)
             list(self._threads.map(self._advance, range(len(self._n_done)), repeat(n_draws)))
             self._show()
         return self._draws(n_draws)
