@@ -23,6 +23,7 @@ from bayesgmm.posterior.draws import (
     check_aligned,
     has_rows,
     interval_names,
+    mean_and_sd,
     posterior_entries,
     rows_for,
     standardised,
@@ -41,7 +42,7 @@ _MOST_NUMBERS = 8  # rows of the table in a repr
 _OPENINGS: dict[Verdict, str] = {
     "agree": (
         "Given {components}, EM's estimates agree with the posterior: you can trust them to the precision of the "
-        "intervals below. Whether {components} describe the rows is another question."
+        "intervals below. This does not confirm the number of components."
     ),
     "differ": (
         "Given {components}, EM's estimates differ from the posterior ({n} of {numbers}): do not report them without "
@@ -213,7 +214,8 @@ def compare(
         - "differ" when an EM estimate is outside its interval or farther than `thresholds.max_z` from the posterior
           mean, when EM's density is farther from the posterior predictive than 95 % of the posterior's own draws are,
           or when a draw, or the posterior mean, has a higher log-likelihood than EM reached;
-        - "agree" otherwise.
+        - "not comparable" when there are no more rows than free numbers, or columns with few distinct values;
+        - "agree" otherwise, which says nothing about the number of components.
 
     Raises
     ------
@@ -269,7 +271,7 @@ def _table(
     """The table of a comparison, and notes on it."""
     scalars, draws = posterior_entries(posterior)
     estimates = scalar_values(scalars, {name: getattr(em.parameters, name) for name in PARAMETERS})
-    mean, sd = draws.mean(axis=(0, 1)), draws.std(axis=(0, 1), ddof=1)
+    mean, sd = mean_and_sd(draws.reshape(-1, len(scalars)).T)
     lower, upper = np.quantile(draws, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=(0, 1))
     z = standardised(estimates, mean, sd)
     inside = ((lower <= estimates) & (estimates <= upper)) | (z == 0)

@@ -45,6 +45,8 @@ def read_contents(path: str | Path) -> Contents:
     InputError
         The file is missing, empty, a folder, cannot be decompressed, or is not what its name says.
     """
+    if not isinstance(path, (str, Path)):
+        raise InputError(f"path must be the name of a file; received {type(path).__name__}. Pass a text or a Path.")
     is_standard_input = str(path) == STANDARD_INPUT
     source = "standard input" if is_standard_input else str(path)
     data = sys.stdin.buffer.read() if is_standard_input else _bytes_of(Path(path))
