@@ -1,0 +1,192 @@
+"""`MixtureParameters`, its methods, and values that are made of numbers alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+import bayesgmm as bg
+from fuzz import oracles
+from fuzz.properties import ask, check_close, check_finite, check_mixture, check_probabilities
+from fuzz.runner import door
+from fuzz.tables import all_recipes, numeric_recipes
+
+# What is done to the arrays of a valid mixture.
+SPOILED = {
+    "nothing": lambda w, m, c: (w, m, c),
+    "float32": lambda w, m, c: (w.astype(np.float32), m.astype(np.float32), c.astype(np.float32)),
+    "lists": lambda w, m, c: (w.tolist(), m.tolist(), c.tolist()),
+    "NaN mean": lambda w, m, c: (w, m * np.nan, c),
+    "infinite covariance": lambda w, m, c: (w, m, c * np.inf),
+    "zero covariance": lambda w, m, c: (w, m, c * 0),
+    "negative covariance": lambda w, m, c: (w, m, -c),
+    "not symmetric": lambda w, m, c: (w, m, c + np.triu(np.ones_like(c), 1) * c.max()),
+    "singular": lambda w, m, c: (w, m, np.ones_like(c)),
+    "weights of sum 2": lambda w, m, c: (2 * w, m, c),
+    "negative weight": lambda w, m, c: (np.r_[-0.5, w[1:], 1.5 - w[1:].sum()], np.r_[m, m[:1]], np.r_[c, c[:1]]),
+    "weight of 0": lambda w, m, c: (np.r_[0.0, w], np.r_[m, m[:1]], np.r_[c, c[:1]]),
+    "too few weights": lambda w, m, c: (w[:-1], m, c),
+    "means 1-D": lambda w, m, c: (w, m[0], c),
+    "covariances 2-D": lambda w, m, c: (w, m, c[0]),
+    "text": lambda w, m, c: ("w", "m", "c"),
+    "None": lambda w, m, c: (None, m, c),
+    "empty": lambda w, m, c: (w[:0], m[:0], c[:0]),
+    "objects": lambda w, m, c: (w, m, c.astype(object)),
+    "huge whole numbers": lambda w, m, c: (w, [[10**400] * m.shape[1]] * len(m), c),
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Arrays of a mixture: K components of D features, in units of 10**exponent, some of the axes nearly flat."""
+
+    K: int
+    D: int
+    seed: int
+    exponent: int = 0
+    flatness: float = 1.0
+    spoiled: str = "nothing"
+
+    def build(self):
+        rng = np.random.default_rng(self.seed)
+        factors = rng.standard_normal((self.K, self.D, self.D)) + 2 * np.eye(self.D)
+        factors[..., -1] *= self.flatness
+        factors += 1e-3 * self.flatness * np.eye(self.D)
+        scale = 10.0**self.exponent
+        covariances = factors @ factors.swapaxes(1, 2) * scale**2
+        parts = rng.dirichlet(np.ones(self.K)), 5 * scale * rng.standard_normal((self.K, self.D)), covariances
+        with np.errstate(all="ignore"):
+            return SPOILED[self.spoiled](*parts)
+
+
+def parts(**fixed):
+    return st.builds(
+        Parts,
+        K=st.integers(1, 5),
+        D=st.integers(1, 5),
+        seed=st.integers(0, 999),
+        exponent=st.one_of(st.integers(-3, 3), st.integers(-150, 95)),
+        flatness=st.sampled_from([1.0, 1.0, 1e-2, 1e-5]),
+        **fixed,
+    )
+
+
+@door("MixtureParameters", 400, parts(spoiled=st.sampled_from(list(SPOILED))))
+def mixture_parameters(case):
+    arrays = case.build()
+    mixture = ask(lambda: bg.MixtureParameters(*arrays))
+    check_mixture(mixture)
+    check_finite(stds=mixture.stds, correlations=mixture.correlations)
+    for text in (str(mixture), mixture.summary(), mixture._repr_html_()):
+        assert text
+
+
+@st.composite
+def mixtures_with_rows(draw):
+    return draw(parts()), draw(st.one_of(st.none(), numeric_recipes))
+
+
+@door("log_density, responsibilities, predict", 500, mixtures_with_rows())
+def densities(case):
+    recipe, table = case
+    mixture = ask(lambda: bg.MixtureParameters(*recipe.build()))
+    if table is None:
+        X = mixture.sample(20, rng=recipe.seed)[0]
+    else:
+        X = table.build().X
+    found = ask(lambda: mixture.log_density(X))
+    numbers = np.asarray(X if table is None else table.build().numbers)
+    assert found.shape == (len(numbers),)
+    far = np.abs((numbers[:, np.newaxis] - mixture.means) / mixture.stds).max() > 1e100
+    if not far:
+        check_finite(log_density=found)
+        expected = oracles.log_densities(numbers, mixture)
+        tolerance = 1e-8 * (1 + np.abs(expected)) + oracles.rounding(numbers, mixture)
+        wrong = np.abs(found - expected) > tolerance + 1e-6 * np.abs(expected) * (recipe.flatness < 1)
+        assert not wrong.any(), f"log density {found[wrong]}, by SciPy {expected[wrong]}"
+    responsibilities = mixture.responsibilities(X)
+    check_probabilities(responsibilities)
+    assert mixture.predict(X).shape == (len(numbers),)
+
+
+@door("log_density of any table", 200, st.tuples(parts(), all_recipes))
+def densities_of_anything(case):
+    recipe, table = case
+    mixture = ask(lambda: bg.MixtureParameters(*recipe.build()))
+    X = table.build().X
+    found = ask(lambda: mixture.log_density(X))
+    assert not np.isnan(found).any()
+
+
+@st.composite
+def subsets(draw):
+    recipe = draw(parts())
+    features = draw(st.lists(st.one_of(st.integers(-1, 5), st.sampled_from(["x0", "x1", "y", None, 1.5])), max_size=4))
+    value = draw(st.sampled_from([0.0, 1.0, -3.0, 1e3, 1e99, np.nan, np.inf, None, "1"]))
+    return recipe, features, value
+
+
+@door("marginal, conditional, permute, sample", 300, subsets())
+def marginal_and_conditional(case):
+    recipe, features, value = case
+    mixture = ask(lambda: bg.MixtureParameters(*recipe.build()))
+    check_mixture(mixture.permute(list(range(mixture.n_components))[::-1]))
+    check_finite(rows=mixture.sample(5, rng=0)[0])
+    marginal = ask(lambda: mixture.marginal(features))
+    check_mixture(marginal)
+    given = {feature: value for feature in features}
+    conditional = ask(lambda: mixture.conditional(given))
+    check_mixture(conditional)
+    index = [int(name[1:]) if isinstance(name, str) else name for name in features]
+    if abs(value) <= 3 and recipe.flatness == 1.0:
+        point = np.zeros(mixture.n_features)
+        point[index] = value
+        rest = [d for d in range(mixture.n_features) if d not in index]
+        joint = oracles.log_densities(point[np.newaxis], mixture)[0]
+        parts_of_it = (
+            oracles.log_densities(point[np.newaxis][:, index], marginal)[0]
+            + oracles.log_densities(point[np.newaxis][:, rest], conditional)[0]
+        )
+        check_close(parts_of_it, joint, 1e-5 * (1 + abs(joint)), "log p(given) + log p(rest | given)")
+
+
+NUMBERS = st.sampled_from(
+    [0, 1, 2, -1, 0.5, 1e-300, 1e300, np.nan, np.inf, None, "a", [1.0, 2.0], [], [[1.0]], 10**400, 1j, True]
+)
+FAMILIES = ("LogNormal", "HalfNormal", "Gamma", "InverseGamma", "Uniform", "Exponential", "Fixed")
+
+
+@door("priors", 200, st.tuples(st.sampled_from(FAMILIES), st.lists(NUMBERS, min_size=1, max_size=2), NUMBERS, NUMBERS))
+def priors(case):
+    family, arguments, location, other = case
+    std = ask(lambda: getattr(bg.priors, family)(*arguments), is_expected=_is_call_with_too_many_arguments)
+    prior = ask(lambda: bg.Prior(location, other, std, concentration=other))
+    check_finite(location=prior.mean_location, scale=prior.mean_scale)
+    assert str(prior)
+
+
+def _is_call_with_too_many_arguments(error):
+    return isinstance(error, TypeError) and "positional argument" in str(error)
+
+
+@door("Prior.for_data", 200, st.tuples(all_recipes, st.sampled_from(["full", "tied", "diag", "spherical", "round", None])))
+def prior_for_data(case):
+    table, covariance = case
+    X = table.build().X
+    prior = ask(lambda: bg.Prior.for_data(X, covariance))
+    check_finite(location=prior.mean_location, scale=prior.mean_scale, median=prior.std.median)
+    assert (np.asarray(prior.mean_scale) > 0).all() and (np.asarray(prior.std.median) > 0).all()
+    str(prior)
+    prior.summary()
+
+
+@door("datasets.simulate, Thresholds", 200, st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS))
+def simulate(case):
+    n_samples, n_components, n_features, separation = case
+    thresholds = ask(lambda: bg.Thresholds(max_r_hat=separation, min_ess=n_samples))
+    assert thresholds.max_r_hat > 1 and thresholds.min_ess > 0
+    simulation = ask(lambda: bg.datasets.simulate(n_samples, n_components, n_features, separation=separation, rng=1))
+    check_finite(X=simulation.X)
+    check_mixture(simulation.parameters)
+
+
