@@ -19,6 +19,7 @@ def main():
     parser.add_argument("--cases", type=int, default=int(os.environ.get("FUZZ_CASES", "10000")))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--doors", nargs="*", default=[], help="parts of the names of the doors to run")
+    parser.add_argument("--reasons", action="store_true", help="print the commonest reasons of refusals")
     options = parser.parse_args()
     total = sum(entry.share for entry in DOORS.values())
     chosen = [e for e in DOORS.values() if not options.doors or any(part in e.name for part in options.doors)]
@@ -27,6 +28,8 @@ def main():
         begun = time.process_time()
         tallies[entry.name] = tally = fuzz(entry, max(1, round(options.cases * entry.share / total)), options.seed)
         print_line(entry.name, tally, time.process_time() - begun)
+        for reason, n in tally.reasons.most_common(9) if options.reasons else ():
+            print(f"  {n} x {reason}")
         for failure in tally.failures.values():
             print(f"  FAILURE, {failure.n_cases} cases; the smallest: {failure.report()}", flush=True)
     outcomes = sum((tally.outcomes for tally in tallies.values()), Counter())

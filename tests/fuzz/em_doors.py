@@ -8,6 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
 import bayesgmm as bg
+from bayesgmm.errors import FitError
 from fuzz import oracles
 from fuzz.em_cases import STRUCTURES, EMCase, em_cases, wild_em_cases
 from fuzz.properties import Refused, ask, check_close, check_finite, check_mixture, check_probabilities
@@ -109,9 +110,14 @@ def fit_not_below_scikit_learn(case):
         return
     reached = float(oracles.log_densities(numbers, other).sum())
     tolerance = BELOW + float(oracles.rounding(numbers, other).sum())
-    if len(numbers) >= 10 * em.n_free:
+    many_rows = len(numbers) >= 10 * em.n_free
+    if many_rows:
         assert em.log_likelihood >= reached - tolerance, f"{em.log_likelihood} is below scikit-learn's {reached}"
-    climbed = bg.fit_em(numbers, case.K, case.covariance, start=other)
+    try:
+        climbed = bg.fit_em(numbers, case.K, case.covariance, start=other)
+    except FitError:  # scikit-learn stopped on the way to a collapse
+        assert not many_rows
+        return
     assert climbed.log_likelihood >= reached - tolerance, f"from {reached} EM falls to {climbed.log_likelihood}"
 
 
@@ -196,14 +202,15 @@ def is_from_scikit_learn(error):
 @st.composite
 def estimator_cases(draw):
     options = {
-        "n_components": draw(st.sampled_from([1, 2, 3, 5, 0, 2.0])),
-        "covariance_type": draw(st.sampled_from([*STRUCTURES, *STRUCTURES, "round"])),
+        "n_components": draw(st.sampled_from([2, 1, 2, 3, 5])),
+        "covariance_type": draw(st.sampled_from(STRUCTURES)),
         "n_init": draw(st.sampled_from([1, 5])),
         "init_params": draw(st.sampled_from(["k-means++", "random_from_data"])),
         "random_state": draw(st.sampled_from([0, 1, None])),
         "max_iter": draw(st.sampled_from([1, 100, 10_000])),
     }
-    return draw(all_recipes), options
+    wrong = st.sampled_from([{}, {}, {}, {"n_components": 2.0}, {"covariance_type": "round"}, {"max_iter": 0}])
+    return draw(st.one_of(numeric_recipes, all_recipes)), options | draw(wrong)
 
 
 @door("GaussianMixture", 500, estimator_cases())

@@ -56,7 +56,7 @@ def scikit_learn_fit(X, K, covariance, seed):
         "diag": lambda c: c[:, :, np.newaxis] * np.eye(D),
         "spherical": lambda c: c[:, np.newaxis, np.newaxis] * np.eye(D),
     }[covariance](fit.covariances_)
-    if covariance == "spherical" and not np.allclose(spread, spread[0], rtol=1e-12):
+    if covariance == "spherical" and not np.allclose(spread, spread[0], rtol=1e-12, atol=0):
         return None  # spheres in standard units are no spheres in the units of X
     if not fit.converged_ or _has_collapsed(fit, matrices, (X - center) / spread, covariance):
         return None

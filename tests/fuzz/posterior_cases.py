@@ -9,6 +9,7 @@ from helpers.posteriors import permuted, posterior_of, similar_draws
 from hypothesis import strategies as st
 
 import bayesgmm as bg
+from fuzz.tables import usually
 
 
 def _constant(draws):
@@ -124,12 +125,12 @@ posterior_cases = st.builds(
     PosteriorCase,
     K=st.integers(1, 4),
     D=st.integers(1, 3),
-    n_draws=st.one_of(st.integers(1, 6), st.integers(7, 60)),
+    n_draws=usually(st.integers(7, 60), st.integers(1, 6)),
     chains=st.integers(1, 4),
     seed=st.integers(0, 999),
-    draws=st.one_of(st.just("similar"), st.sampled_from(list(DRAWS))),
-    tree=st.one_of(st.just("whole"), st.sampled_from(list(TREES))),
-    exponent=st.one_of(st.just(0), st.integers(-6, 6), st.integers(-60, 60)),
+    draws=usually(st.just("similar"), st.sampled_from(list(DRAWS)), times=1),
+    tree=usually(st.just("whole"), st.sampled_from(list(TREES)), times=1),
+    exponent=usually(st.integers(-6, 6), st.integers(-60, 60)),
     n_rows=st.integers(2, 40),
 )
 

@@ -12,7 +12,7 @@ LONGEST_MESSAGE = 2000
 # A message helps if a second sentence says what to do, or if its one sentence is the rule for the argument, so that
 # the remedy is to keep it: "n_init must be a whole number of at least 1; received 0."
 _RULE = re.compile(r"\bmust\b")
-_SECOND_SENTENCE = re.compile(r"[.:;?] \S.*\.$", re.DOTALL)
+_SECOND_SENTENCE = re.compile(r"[.:;?] \S.*[.)]$", re.DOTALL)
 
 
 class Refused(Exception):  # noqa: N818  (it is an outcome)
@@ -82,10 +82,10 @@ def check_mixture(parameters):
 
 
 def check_covariances(covariances):
-    np.testing.assert_array_equal(covariances, covariances.swapaxes(-1, -2), err_msg="covariances are not symmetric")
     stds = np.sqrt(np.einsum("...ii->...i", covariances))
     assert (stds > 0).all(), f"standard deviations {stds}"
     correlations = covariances / stds[..., np.newaxis] / stds[..., np.newaxis, :]
+    assert np.abs(correlations - correlations.swapaxes(-1, -2)).max() < 1e-12, "covariances are not symmetric"
     try:
         np.linalg.cholesky(correlations)
     except np.linalg.LinAlgError as error:

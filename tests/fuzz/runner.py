@@ -49,13 +49,16 @@ def door(name, share, cases):
 
 
 def outcome_of(entry, case):
-    """"answer" or the kind of refusal; raises whatever breaks the property."""
+    """The kind of the outcome and the reason of a refusal, ("answer", "") if there is none.
+
+    Raises whatever breaks the property.
+    """
     with watched():
         try:
             entry.run(case)
         except Refused as refusal:
-            return str(refusal)
-    return "answer"
+            return str(refusal), _without_numbers(str(refusal.__cause__))
+    return "answer", ""
 
 
 @dataclass
@@ -67,9 +70,9 @@ class Failure:
     n_cases: int = 1
 
     def report(self):
-        lines = traceback.format_exception(self.error)[-1:]
         frames = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(self.error.__traceback__)][-3:]
-        return f"{self.case!r}\n    {''.join(lines).strip()[:1500]}\n    at {', '.join(frames)}"
+        text = str(self.error).strip()[:1500]
+        return f"{self.case!r}\n    {type(self.error).__name__}: {text}\n    at {', '.join(frames)}"
 
 
 @dataclass
@@ -77,6 +80,7 @@ class Tally:
     """The outcomes of a door's cases."""
 
     outcomes: Counter = field(default_factory=Counter)
+    reasons: Counter = field(default_factory=Counter)
     failures: dict[tuple, Failure] = field(default_factory=dict)
 
     @property
@@ -105,7 +109,7 @@ def _round(entry, n_cases, number, tally):
         if begun and time.monotonic() - begun > SHRINKING and repr(case) != repr(smallest[0]):
             return
         try:
-            outcome = outcome_of(entry, case)
+            outcome, reason = outcome_of(entry, case)
         except Exception as error:
             known = tally.failures.get(signature(error))
             if known is not None:
@@ -116,6 +120,7 @@ def _round(entry, n_cases, number, tally):
             raise
         if not begun:
             tally.outcomes[outcome] += 1
+            tally.reasons[reason] += 1
 
     options = settings(
         max_examples=n_cases,
@@ -135,7 +140,12 @@ def _round(entry, n_cases, number, tally):
 
 
 def signature(error):
-    """What tells one failure from another: its type, its place and its words without the numbers."""
+    """What tells one failure from another: its type and place; of a failed check also its words without numbers."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [f for f in frames if "bayesgmm/" in f.filename and "/tests/" not in f.filename] or frames
-    return type(error).__name__, inside[-1].filename, inside[-1].lineno, re.sub(r"[\d.e+\-]+", "#", str(error))[:60]
+    words = _without_numbers(str(error)) if isinstance(error, AssertionError) else ""
+    return type(error).__name__, inside[-1].filename, inside[-1].lineno, words
+
+
+def _without_numbers(text):
+    return re.sub(r"-?\d[\d.]*(e[+-]?\d+)?", "#", text)[:60]
