@@ -18,7 +18,7 @@ analysis = bg.analyze(X, 1, n_init=2, draws=40, chains=2, rng=1)
 import sys
 loaded = bg.Analysis.load(analysis.save(sys.argv[1]))
 assert_equal = loaded.em.log_likelihood == analysis.em.log_likelihood
-print(f"{em.log_likelihood:.3f}", assert_equal, len(bg.predict(posterior, X).labels))
+print(f"{em.log_likelihood:.3f}", assert_equal, len(bg.predict(bg.align(posterior, em.parameters), X).labels))
 try:
     bg.fit_em([1.0, float("nan")], 1)
 except bg.errors.InputError as error:

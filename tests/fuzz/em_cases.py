@@ -89,7 +89,7 @@ class EMCase:
         """X, the numbers behind it (or None), and the keyword arguments."""
         X, numbers = self.table.build()
         rows = self.table.values() if numbers is None else numbers
-        rng, K = np.random.default_rng(self.table.seed + 1), self.K if isinstance(self.K, int) and self.K > 0 else 1
+        rng, K = np.random.default_rng(self.table.seed + 1), self.K if type(self.K) is int and self.K > 0 else 1
         keywords = {
             "sample_weight": self.sample_weight(len(rows)),
             "start": ALL_STARTS[self.start](rng, rows, min(K, 8)),
