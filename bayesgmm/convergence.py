@@ -11,12 +11,13 @@ from bayesgmm.draw_statistics import effective_draws, r_hat
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import log_densities_of_draws
 from bayesgmm.thresholds import Thresholds
-from bayesgmm.types import FloatArray, IntArray, RowArray
+from bayesgmm.types import BoolArray, FloatArray, IntArray, RowArray
 
 type ConvergenceColumn = Literal["r_hat", "ess_bulk", "ess_tail"]
 
 # Rows whose log density is monitored: enough to see every part of the data, few enough to cost little per check.
 _N_MONITORED_ROWS = 8
+_STATISTICS = {"lp": "log posterior", "total_log_likelihood": "log-likelihood"}
 _MIXTURE_VARIABLES = ("weights", "means", "covariances")
 
 
@@ -72,32 +73,64 @@ def label_free_quantities(posterior: xr.DataTree) -> tuple[FloatArray, list[str]
     """Draws (chain, draw, quantity) and names of quantities that do not depend on the order of components.
 
     These are the log posterior, the log-likelihood, and the log density at a few rows spread over the data, as far as
-    the posterior holds what they need.
+    the posterior holds what they need. If it holds nothing of it, they are the means of the whole mixture. A draw that
+    is no mixture has NaN.
     """
-    draws, stats = posterior["posterior"].to_dataset(), posterior["sample_stats"].to_dataset()
-    quantities, names = [stats["lp"].values], ["log posterior"]
-    if "total_log_likelihood" in stats:
-        quantities.append(stats["total_log_likelihood"].values)
-        names.append("log-likelihood")
-    if "observed_data" in posterior and set(_MIXTURE_VARIABLES) <= set(draws.data_vars):
+    draws = posterior["posterior"].to_dataset()
+    stats = posterior["sample_stats"].to_dataset() if "sample_stats" in posterior else xr.Dataset()
+    quantities = [stats[name].values for name in ("lp", "total_log_likelihood") if name in stats]
+    names = [title for name, title in _STATISTICS.items() if name in stats]
+    is_mixture = set(_MIXTURE_VARIABLES) <= set(draws.data_vars)
+    if "observed_data" in posterior and is_mixture:
         # C order, because rounding in the principal axis may depend on the memory layout, and with it the rows chosen.
         X = np.ascontiguousarray(posterior["observed_data"].to_dataset()["X"].values)
         monitored = _rows_along_principal_axis(X)
         quantities += list(np.moveaxis(_log_densities(draws, X[monitored]), -1, 0))
         names += [f"log density at row {row}" for row in monitored]
-    return np.stack(quantities, axis=-1), names
+    if not quantities and is_mixture:
+        overall = (draws["weights"] * draws["means"]).sum("component").transpose("chain", "draw", "feature")
+        quantities = list(np.moveaxis(overall.values, -1, 0))
+        names = [f"mean of all components, {feature}" for feature in draws["feature"].values]
+    return np.stack(quantities, axis=-1).astype(np.float64), names
 
 
 def _log_densities(draws: xr.Dataset, rows: RowArray) -> FloatArray:
-    """(chain, draw, n) log density of rows (n, D) under every draw."""
-    mixtures = [draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in _MIXTURE_VARIABLES]
-    log_densities = np.array(list(log_densities_of_draws(rows, *mixtures)))
+    """(chain, draw, n) log density of rows (n, D) under every draw; NaN under draws that are no mixtures."""
+    weights, means, covariances = (
+        draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in _MIXTURE_VARIABLES
+    )
+    proper = _proper_draws(weights, means, covariances)
+    log_densities = np.full((len(weights), len(rows)), np.nan)
+    if proper.any():
+        mixtures = weights[proper], means[proper], covariances[proper]
+        log_densities[proper] = list(log_densities_of_draws(rows, *mixtures))
     return log_densities.reshape(draws.sizes["chain"], draws.sizes["draw"], len(rows))
+
+
+def _proper_draws(weights: FloatArray, means: FloatArray, covariances: FloatArray) -> BoolArray:
+    """(S,) whether a draw is finite and its covariances are positive definite."""
+    S = len(weights)
+    arrays = [array.reshape(S, -1) for array in (weights, means, covariances)]
+    proper = np.isfinite(np.concatenate(arrays, axis=1)).all(axis=1)
+    try:
+        np.linalg.cholesky(covariances[proper])
+    except np.linalg.LinAlgError:
+        proper[proper] = [_is_positive_definite(matrices) for matrices in covariances[proper]]
+    return proper
+
+
+def _is_positive_definite(matrices: FloatArray) -> bool:
+    try:
+        np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _rows_along_principal_axis(X: RowArray) -> IntArray:
     """Row numbers at evenly spaced ranks along the data's first principal axis."""
-    standardised = (X - X.mean(axis=0)) / X.std(axis=0)
+    deviations, stds = X - X.mean(axis=0), X.std(axis=0)
+    standardised = deviations / np.where(stds > 0, stds, 1.0)  # a constant column does not matter
     axis = np.linalg.eigh(np.cov(standardised, rowvar=False).reshape(X.shape[1], -1))[1][:, -1]
     ranks = spaced(len(X), _N_MONITORED_ROWS)
     return np.asarray(np.argsort(standardised @ axis, kind="stable")[ranks])

@@ -72,8 +72,9 @@ def as_table(X: ArrayLike, name: str = "X", features: Sequence[str] | None = Non
     ----------
     X : (n_samples, n_features) array, pandas or Polars frame; a 1-D array or series is one feature.
     name : name of the argument in messages.
-    features : the columns that a fitted mixture expects, in order. The names of a frame must be the same, unless one
-        side has default names (see `default_names`).
+    features : the columns that a fitted mixture expects, in order. A frame that has them all is read by name, in any
+        order and with further columns, which are left out. Other names are refused, unless one side has default names
+        (see `default_names`) and the numbers of columns are equal.
 
     Raises
     ------
@@ -81,14 +82,17 @@ def as_table(X: ArrayLike, name: str = "X", features: Sequence[str] | None = Non
         `X` is sparse, masked, ragged, not numeric, empty, of another shape, or holds NaN, infinity or values beyond
         1e100; or its columns are not those expected.
     """
+    expected = tuple(features) if features is not None else None
+    if expected is not None:
+        X = _columns_by_name(X, expected)
     names = _column_names(X, name)
     values = np.ascontiguousarray(_floats(_numbers(X, name), name))  # see docs/decisions/0010
-    expected = tuple(features) if features is not None else None
     if expected is not None and (values.shape[1] != len(expected) or names_clash(names, expected)):
         received = f" ({listed(names)})" if names else ""
         raise InputError(
             f"{name} has {count(values.shape[1], 'column')}{received}; this mixture was fitted on "
-            f"{len(expected)} ({listed(expected)}). Pass the same columns in the same order."
+            f"{len(expected)} ({listed(expected)}). Pass the same columns: a data frame by name, an array in the "
+            f"same order."
         )
     table = Table(values, names or expected or default_names(values.shape[1]))
     _check_values(table, name)
@@ -164,6 +168,19 @@ def check_given(given: Mapping[str | int, float], features: tuple[str, ...]) -> 
 
 def _is_frame(X: Any) -> bool:
     return hasattr(X, "to_numpy") and hasattr(X, "columns")
+
+
+def _columns_by_name(X: Any, expected: tuple[str, ...]) -> Any:
+    """The expected columns of a frame, in their order; anything else, and a frame without them all, as it is."""
+    if not _is_frame(X):
+        return X
+    columns = list(X.columns)
+    positions: dict[str, list[int]] = {}
+    for i, column in enumerate(columns):
+        positions.setdefault(str(column), []).append(i)
+    if [str(column) for column in columns] == list(expected) or any(len(positions.get(c, ())) != 1 for c in expected):
+        return X
+    return X[[columns[positions[column][0]] for column in expected]]
 
 
 def _column_names(X: Any, name: str) -> tuple[str, ...] | None:

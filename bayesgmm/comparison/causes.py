@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import skew
 
 from bayesgmm.em.result import EMFit
 from bayesgmm.posterior.diagnosis.sensitivity import prior_sensitivity
@@ -80,13 +79,20 @@ def skewed(numbers: Numbers) -> list[str]:
     """The posterior is skewed, with EM's estimate on the side of the mode."""
     texts = []
     for i, z in enumerate(numbers.table["z"]):
-        skewness = float(skew(numbers.draws[..., i], axis=None))
+        skewness = _skewness(numbers.draws[..., i])
         explains = abs(skewness) > numbers.thresholds.min_skewness and skewness * z < 0
         side = "above" if skewness > 0 else "below"
         texts.append(
             f"its posterior is skewed, its mean {side} its mode (skewness {skewness:+.1f})" if explains else ""
         )
     return texts
+
+
+def _skewness(draws: FloatArray) -> float:
+    """Skewness of the draws; 0 if all are equal to rounding, where it is undefined."""
+    deviations = draws - draws.mean()
+    sd = float(deviations.std())
+    return float(((deviations / sd) ** 3).mean()) if sd > 1e-10 * float(np.abs(draws).max()) else 0.0
 
 
 def informative_prior(numbers: Numbers) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesgmm.comparison.arguments import draws_beside
 from bayesgmm.comparison.causes import Numbers, likely_causes
 from bayesgmm.comparison.densities import DensityDistances, density_distances_of
 from bayesgmm.comparison.partitions import agreement_with_draws
@@ -20,12 +21,13 @@ from bayesgmm.mixture.scalars import PARAMETERS, scalar_values
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.draws import (
     check_aligned,
-    check_same_shape,
+    has_rows,
     interval_names,
-    mixture_draws,
     posterior_entries,
     rows_for,
+    standardised,
 )
+from bayesgmm.received import check_result
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_fraction
@@ -37,9 +39,17 @@ _N_POINTS = 2**9  # integration points of each of the 8 sequences of `density_di
 _MOST_NUMBERS = 8  # rows of the table in a repr
 
 _OPENINGS: dict[Verdict, str] = {
-    "agree": "EM's estimates agree with the posterior: you can trust them to the precision of the intervals below.",
-    "differ": "EM's estimates differ from the posterior ({n} of {numbers}): do not report them without saying so.",
-    "not comparable": "EM's estimates cannot be compared with this posterior, component by component.",
+    "agree": (
+        "Given {components}, EM's estimates agree with the posterior: you can trust them to the precision of the "
+        "intervals below. Whether {components} describe the rows is another question."
+    ),
+    "differ": (
+        "Given {components}, EM's estimates differ from the posterior ({n} of {numbers}): do not report them without "
+        "saying so."
+    ),
+    "not comparable": (
+        "Given {components}, EM's estimates cannot be compared with this posterior, component by component."
+    ),
 }
 
 
@@ -57,7 +67,7 @@ class Comparison(Displayed):
         - em, se: EM's estimate and its standard error, from the observed information;
         - mean, sd, `eti90_lb`, `eti90_ub`: posterior mean, standard deviation and equal-tailed interval (90 stands for
           `ci_prob` 0.9);
-        - z: (em - mean) / sd;
+        - z: (em - mean) / sd; where all draws are equal, 0 if em equals them and NaN, which differs, otherwise;
         - inside: whether em is within the interval;
         - differs: whether em is outside the interval or abs(z) is above `thresholds.max_z`;
         - cause: the likely cause of a difference, in words.
@@ -100,7 +110,7 @@ class Comparison(Displayed):
             "Comparison of EM with the posterior",
             [
                 f"Verdict: {self.verdict}",
-                _OPENINGS[self.verdict].format(n=n_differing, numbers=numbers),
+                _OPENINGS[self.verdict].format(n=n_differing, numbers=numbers, components=self._components()),
                 Listing(self.reasons, "reason", n_shown=1),
             ],
             to_grid(self._written(), noun="number", n_shown=_MOST_NUMBERS, ranking=farthest_first),
@@ -110,6 +120,10 @@ class Comparison(Displayed):
                 *self.notes,
             ],
         )
+
+    def _components(self) -> str:
+        is_mean = self.table["parameter"] == "means"
+        return count(int(self.table.loc[is_mean, "component"].nunique()), "Gaussian component")
 
     def _label_free(self) -> str:
         hellinger, partitions = self.densities.hellinger, ""
@@ -219,9 +233,13 @@ def compare(
     'not comparable'
     """
     ci_prob, thresholds = check_fraction(ci_prob, "ci_prob"), check_thresholds(thresholds)
+    if diagnosis is not None:
+        check_result(diagnosis, Diagnosis, "diagnosis")
+    check_result(em, EMFit, "em")
     check_aligned(posterior)
-    draws = mixture_draws(posterior, _N_DRAWS)
-    check_same_shape(em.parameters, draws)
+    draws = draws_beside(em, posterior, _N_DRAWS)
+    if draws.n_draws < 2:
+        raise InputError("posterior has one draw; its intervals are unknown. Pass a posterior of more draws.")
     table, notes = _table(em, posterior, ci_prob, thresholds)
     evidence = Evidence(
         em,
@@ -237,8 +255,10 @@ def compare(
             f"{count(evidence.diagnosis.n_divergences, 'draw')} diverged, too few to prevent a comparison.",
         )
     partition_agreement = float("nan")
-    if "observed_data" in posterior:
-        partition_agreement = agreement_with_draws(em.parameters, rows_for(posterior, None), draws)
+    if has_rows(posterior):
+        partition_agreement = agreement_with_draws(em.parameters, rows_for(posterior, None).values, draws)
+    else:
+        notes = (*notes, "The posterior holds no rows (observed_data: X): partitions are not compared.")
     verdict, reasons = verdict_of(evidence)
     return Comparison(verdict, reasons, table, ci_prob, thresholds, evidence.densities, partition_agreement, notes)
 
@@ -251,7 +271,8 @@ def _table(
     estimates = scalar_values(scalars, {name: getattr(em.parameters, name) for name in PARAMETERS})
     mean, sd = draws.mean(axis=(0, 1)), draws.std(axis=(0, 1), ddof=1)
     lower, upper = np.quantile(draws, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=(0, 1))
-    z, inside = (estimates - mean) / sd, (lower <= estimates) & (estimates <= upper)
+    z = standardised(estimates, mean, sd)
+    inside = ((lower <= estimates) & (estimates <= upper)) | (z == 0)
     lower_name, upper_name = interval_names(ci_prob)
     names = [scalar.name for scalar in scalars]
     standard_errors, notes = _standard_errors(em, names)

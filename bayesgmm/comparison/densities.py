@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from scipy.stats import norm, qmc
 
+from bayesgmm.comparison.arguments import draws_beside
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.tables import to_grid
 from bayesgmm.em.result import EMFit
@@ -17,7 +18,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.mixture.draws import MixtureDraws, log_densities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.random_rows import rows_from_noise
-from bayesgmm.posterior.draws import check_same_shape, interval, interval_names, log_mean, mixture_draws, rows_for
+from bayesgmm.posterior.draws import interval, interval_names, log_mean, rows_for, standardised
 from bayesgmm.types import FloatArray, RowArray
 from bayesgmm.validation import check_count, check_fraction
 from bayesgmm.wording import count
@@ -146,8 +147,7 @@ def density_distances(
     >>> distances.hellinger.value < distances.hellinger.typical  # nearer than most draws are
     True
     """
-    draws = mixture_draws(posterior, check_count(n_draws, "n_draws"))
-    check_same_shape(em.parameters, draws)
+    draws = draws_beside(em, posterior, check_count(n_draws, "n_draws"))
     if check_count(n_points, "n_points").bit_count() != 1:
         raise InputError(f"n_points must be a power of 2, such as 2048; received {n_points}.")
     return density_distances_of(em.parameters, draws, n_points)
@@ -234,13 +234,14 @@ def density_difference(
     Returns
     -------
     DataFrame
-        One row per point. Logarithms are natural, densities per unit of the data. The columns are
+        One row per point, with the index of `X` if that is a data frame. Logarithms are natural, densities per unit of
+        the data. The columns are
 
         - em: EM's log density;
         - predictive: log of the posterior predictive density, the mean of the draws' densities;
         - mean, sd, `eti90_lb`, `eti90_ub`: mean, standard deviation and equal-tailed interval of the draws' log
           densities (90 stands for `ci_prob` 0.9);
-        - z: (em - mean) / sd, not finite where the draws have no spread;
+        - z: (em - mean) / sd; where the draws are all equal, 0 if em equals them and NaN otherwise;
         - inside: whether em is within the interval.
 
     Raises
@@ -260,9 +261,10 @@ def density_difference(
     ([True, True], True)
     """
     ci_prob, n_draws = check_fraction(ci_prob, "ci_prob"), check_count(n_draws, "n_draws", minimum=2)
-    values, draws = rows_for(posterior, X), mixture_draws(posterior, n_draws)
-    check_same_shape(em.parameters, draws)
-    return difference_table(values, em.parameters, draws, ci_prob)
+    draws, rows = draws_beside(em, posterior, n_draws), rows_for(posterior, X)
+    if draws.n_draws < 2:
+        raise InputError("posterior has one draw; the spread of one is unknown. Pass a posterior of more draws.")
+    return difference_table(rows.values, em.parameters, draws, ci_prob).set_axis(rows.index)
 
 
 def difference_table(
@@ -288,7 +290,7 @@ def difference_table(
             "sd": sd,
             lower_name: lower,
             upper_name: upper,
-            "z": (log_em - mean) / sd,
+            "z": standardised(log_em, mean, sd),
             "inside": (lower <= log_em) & (log_em <= upper),
         }
     )

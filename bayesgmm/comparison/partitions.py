@@ -8,14 +8,16 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from sklearn.metrics import adjusted_rand_score
 
+from bayesgmm.comparison.arguments import draws_beside
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.posterior.draws import check_aligned, check_same_shape, interval, interval_names, mixture_draws, rows_for
+from bayesgmm.posterior.draws import check_aligned, interval, interval_names, rows_for
 from bayesgmm.posterior.partition.partition import Partition, point_partition
+from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray, IntArray, RowArray, Seed
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
@@ -99,12 +101,10 @@ def partition_agreement(
     >>> agreement.vi > 0.95, agreement.binder > 0.95, agreement.draws > 0.95
     (True, True, True)
     """
-    draws = mixture_draws(posterior, _N_DRAWS)
-    check_same_shape(em.parameters, draws)
-    values = rows_for(posterior, X)
+    draws, values = draws_beside(em, posterior, _N_DRAWS), rows_for(posterior, X).values
     streams = as_generator(rng).spawn(2)
-    vi = point_partition(posterior, values, loss="vi", start=em.parameters, n_draws=n_draws, rng=streams[0])
-    binder = point_partition(posterior, values, loss="binder", start=em.parameters, n_draws=n_draws, rng=streams[1])
+    vi = point_partition(posterior, X, loss="vi", start=em.parameters, n_draws=n_draws, rng=streams[0])
+    binder = point_partition(posterior, X, loss="binder", start=em.parameters, n_draws=n_draws, rng=streams[1])
     labels = em.parameters.labels_at(values[vi.co_clustering.rows])  # both partitions are of the same rows
     return PartitionAgreement(
         draws=agreement_with_draws(em.parameters, values, draws),
@@ -150,7 +150,7 @@ def row_uncertainty(
     Returns
     -------
     DataFrame
-        One row per row of `X`, with the columns
+        One row per row of `X`, with the index of the data frame that the rows came from. Its columns are
 
         - label: the component l that is most probable under EM;
         - em: EM's probability of that component, its responsibility r_il;
@@ -181,10 +181,11 @@ def row_uncertainty(
     1
     """
     ci_prob, n_draws = check_fraction(ci_prob, "ci_prob"), check_count(n_draws, "n_draws")
+    check_result(em, EMFit, "em")
     check_aligned(posterior)
-    draws = mixture_draws(posterior, n_draws)
-    check_same_shape(em.parameters, draws)
-    values = rows_for(posterior, X)
+    draws = draws_beside(em, posterior, n_draws)
+    rows = rows_for(posterior, X)
+    values = rows.values
     if len(values) < 2:
         raise InputError("X has one row; each row is compared with the others. Pass two rows or more.")
     N, labels = len(values), em.parameters.labels_at(values)
@@ -215,7 +216,7 @@ def row_uncertainty(
             "p_wrong": 1 - mean,
             "disagreement": disagreement,
         },
-        index=pd.RangeIndex(len(values), name="row"),
+        index=rows.index,
     )
 
 

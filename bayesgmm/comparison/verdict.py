@@ -21,7 +21,14 @@ from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.matching import bhattacharyya_distances
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis
-from bayesgmm.posterior.draws import mixture_draws, observed_rows
+from bayesgmm.posterior.draws import (
+    has_rows,
+    mixture_dataset,
+    mixture_draws,
+    n_rows_of,
+    observed_rows,
+    sample_stats,
+)
 from bayesgmm.thresholds import Thresholds
 
 type Verdict = Literal["agree", "differ", "not comparable"]
@@ -112,9 +119,9 @@ def different_structures(evidence: Evidence) -> list[str]:
 
 def different_rows(evidence: Evidence) -> list[str]:
     """EM was fitted to another number of rows than the posterior, or to weighted rows."""
-    if "observed_data" not in evidence.posterior:
+    n_em, n_posterior = evidence.em.n_samples, n_rows_of(evidence.posterior)
+    if not n_posterior:
         return []
-    n_em, n_posterior = evidence.em.n_samples, evidence.posterior["observed_data"].sizes["row"]
     if abs(n_em - n_posterior) <= 1e-9 * n_posterior:
         return []
     return [
@@ -126,11 +133,12 @@ def different_rows(evidence: Evidence) -> list[str]:
 def empty_components(evidence: Evidence) -> list[str]:
     """A component holds almost no rows in many draws."""
     posterior, n_samples, thresholds = evidence.posterior, evidence.em.n_samples, evidence.thresholds
-    stats = posterior["sample_stats"].to_dataset()
+    stats = sample_stats(posterior)
     if "label_rows" in stats:
-        n_rows = stats["label_rows"].values * n_samples / posterior.attrs["align_rows"]
+        n_read = stats["label_rows"].values.sum(axis=-1, keepdims=True)
+        n_rows = stats["label_rows"].values * n_samples / n_read
     else:
-        n_rows = posterior["posterior"].to_dataset()["weights"].values * n_samples
+        n_rows = mixture_dataset(posterior)["weights"].values * n_samples
     shares = (n_rows < thresholds.empty_rows).mean(axis=(0, 1))
     return [
         f"Component {k} is empty in {100 * share:.0f} % of the draws (fewer than {thresholds.empty_rows:g} rows): "
@@ -186,6 +194,9 @@ def differing_numbers(evidence: Evidence) -> list[str]:
     no_cause = "" if evidence.local_maximum else " No cause is visible."
     sentences = []
     for name, row in differing.reindex(farthest_first).iterrows():
+        if np.isnan(row["z"]):
+            sentences.append(f"{name}: EM's {row['em']:.5g} is not the posterior's {row['mean']:.5g}, in every draw.")
+            continue
         side = "above" if row["z"] > 0 else "below"
         outside = "" if row["inside"] else ", outside its interval"
         cause = f" Likely because {row['cause']}." if row["cause"] else no_cause
@@ -212,15 +223,15 @@ DIFFERENCES: tuple[Reason, ...] = (local_maximum, differing_numbers, distant_den
 
 def _highest_log_likelihood(posterior: xr.DataTree, features: tuple[str, ...]) -> tuple[str, float]:
     """Where in the posterior the log-likelihood is highest, in words, and its value; -inf where nothing is known."""
-    stats = posterior["sample_stats"].to_dataset()
+    stats = sample_stats(posterior)
     candidates = [("", -np.inf)]
     if "total_log_likelihood" in stats:
         candidates.append(("A posterior draw", float(stats["total_log_likelihood"].max())))
-    if "observed_data" in posterior:
-        means = posterior["posterior"].to_dataset().mean(("chain", "draw"))
+    if has_rows(posterior):
+        means = mixture_dataset(posterior)[["weights", "means", "covariances"]].mean(("chain", "draw"))
         weights = means["weights"].values
         mixture = MixtureParameters(weights / weights.sum(), means["means"].values, means["covariances"].values)
-        rows = observed_rows(posterior, features)
+        rows = observed_rows(posterior, features).values
         candidates.append(("The posterior mean", float(mixture.log_densities_at(rows).sum())))
     return max(candidates, key=lambda candidate: candidate[1])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -126,12 +127,14 @@ class MixtureParameters(Displayed):
         >>> mixture.permute([1, 0]).weights.tolist()
         [0.3, 0.7]
         """
-        index = np.asarray(order)
-        if index.dtype.kind not in "iu" or index.ndim != 1 or sorted(index) != list(range(self.n_components)):
+        numbers = list(order) if isinstance(order, Iterable) else []
+        is_whole = all(isinstance(number, Integral) and not isinstance(number, bool) for number in numbers)
+        if not is_whole or sorted(numbers) != list(range(self.n_components)):
             raise InputError(
                 f"order must name each of the {self.n_components} components once, by its number; received "
                 f"{shown(order)}. Pass a permutation of 0 to {self.n_components - 1}."
             )
+        index = np.array(numbers, dtype=np.intp)
         return MixtureParameters(self.weights[index], self.means[index], self.covariances[index], self.features)
 
     def log_density(self, X: ArrayLike) -> FloatArray:

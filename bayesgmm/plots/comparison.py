@@ -12,7 +12,8 @@ from bayesgmm.comparison.compare import Comparison
 from bayesgmm.errors import InputError
 from bayesgmm.escaping import matplotlib_text
 from bayesgmm.plots.legends import Handle, area, legend_above, line
-from bayesgmm.plots.style import INK, component_style, figure_of, new_axes, percent
+from bayesgmm.plots.style import INK, axes_or_new, component_style, figure_of, percent
+from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
 
 _MOST_ROWS = 400
@@ -54,7 +55,7 @@ def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Figure
     >>> figure.axes[0].get_xlabel()
     'distance from the posterior mean, in posterior standard deviations'
     """
-    table = comparison.table
+    table = check_result(comparison, Comparison, "comparison").table
     if len(table) > _MOST_ROWS:
         raise InputError(
             f"comparison.table has {len(table)} rows; one figure holds at most {_MOST_ROWS}. Draw it in parts, such "
@@ -62,7 +63,7 @@ def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Figure
         )
     heights, headings = _layout(table)
     bottom = float(heights[-1]) + 0.7
-    ax = ax or new_axes(10, 1.0 + 0.2 * bottom)
+    ax = axes_or_new(ax, 10, 1.0 + 0.2 * bottom)
     reach = _draw_rows(ax, comparison, heights)
     ax.set(xlim=(-reach, reach), ylim=(bottom, -0.7))
     ax.set_xlabel("distance from the posterior mean, in posterior standard deviations")

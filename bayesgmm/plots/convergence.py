@@ -10,7 +10,8 @@ from matplotlib.ticker import MaxNLocator
 from bayesgmm.em.result import EMFit
 from bayesgmm.em.runs import Restart, Status
 from bayesgmm.plots.legends import Handle, legend_beside, line
-from bayesgmm.plots.style import INK, MUTED, LineStyle, figure_of, new_axes, tidy
+from bayesgmm.plots.style import INK, MUTED, LineStyle, axes_or_new, figure_of, tidy
+from bayesgmm.received import check_result
 from bayesgmm.wording import count
 
 
@@ -64,7 +65,8 @@ def plot_convergence(em: EMFit, *, ax: Axes | None = None) -> Figure:
     >>> figure.axes[0].get_ylabel().splitlines()[0]
     'log-likelihood below the best (nats)'
     """
-    ax = ax or new_axes(9, 4.5)
+    check_result(em, EMFit, "em")
+    ax = axes_or_new(ax, 9, 4.5)
     drawn = [run for run in em.restarts if not run.sampled]
     best = next(run for run in drawn if np.array_equal(run.history, em.history))
     for run in sorted(drawn, key=lambda run: (run is best, list(_LOOKS).index(run.status))):

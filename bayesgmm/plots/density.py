@@ -18,6 +18,7 @@ from bayesgmm.plots.legends import LEGEND, Handle, area, component_handles, comp
 from bayesgmm.plots.selection import limits, one_or_two_features
 from bayesgmm.plots.shapes import BARS, MOST_POINTS, areas, draw_component_densities, n_bins, rows_text
 from bayesgmm.plots.style import INK, component_style, tidy
+from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import names_clash
 
@@ -70,7 +71,8 @@ def plot_density(em: EMFit, other: EMFit, *, features: Sequence[str | int] | Non
     2 components
     log-likelihood -1,130.3, BIC 2,322.2
     """
-    indices = one_or_two_features(em.parameters, features)
+    check_result(other, EMFit, "other")
+    indices = one_or_two_features(check_result(em, EMFit, "em").parameters, features)
     rows = _rows_of_both(em, other)
     panels = [_Panel(fit.parameters.marginal(indices), _title(fit, len(indices))) for fit in (em, other)]
     figure, axes = plt.subplots(

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from bayesgmm.comparison.arguments import draws_beside
 from bayesgmm.comparison.densities import difference_table
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
@@ -20,8 +21,8 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.legends import Handle, area, legend_above, legend_beside, line, marks
 from bayesgmm.plots.selection import float_rows, limits, one_or_two_features
 from bayesgmm.plots.shapes import MOST_POINTS, rows_text
-from bayesgmm.plots.style import INK, MUTED, figure_of, new_axes, percent, tidy
-from bayesgmm.posterior.draws import check_same_shape, interval_names, mixture_draws
+from bayesgmm.plots.style import INK, MUTED, axes_or_new, figure_of, percent, tidy
+from bayesgmm.posterior.draws import interval_names
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_fraction
 
@@ -92,12 +93,13 @@ def plot_density_difference(
     ['difference', 'from', 'the', 'posterior', 'predictive']
     """
     ci_prob = check_fraction(ci_prob, "ci_prob")
-    draws = mixture_draws(posterior, _N_DRAWS)
-    check_same_shape(em.parameters, draws)
+    draws = draws_beside(em, posterior, _N_DRAWS)
+    if draws.n_draws < 2:
+        raise InputError("posterior has one draw; its band is unknown. Pass a posterior of more draws.")
     indices = one_or_two_features(em.parameters, features)
     densities = _Densities(em.parameters.marginal(indices), draws.marginal(indices), float_rows(posterior)[:, indices])
     if len(indices) == 2:
-        return _draw_map(ax or new_axes(8.5, 5), densities)
+        return _draw_map(axes_or_new(ax, 8.5, 5), densities)
     if ax is not None:
         raise InputError(
             "ax holds one panel, and the density of one feature needs two. Leave ax out, or name two features."

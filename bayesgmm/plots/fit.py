@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bayesgmm.comparison.arguments import draws_beside
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
 from bayesgmm.escaping import matplotlib_text
@@ -29,10 +30,11 @@ from bayesgmm.plots.shapes import (
     n_bins,
     rows_text,
 )
-from bayesgmm.plots.style import INK, MUTED, component_style, figure_of, new_axes, percent, tidy
-from bayesgmm.posterior.draws import check_aligned, check_same_shape, mixture_draws, observed_rows
+from bayesgmm.plots.style import INK, MUTED, axes_or_new, component_style, figure_of, percent, tidy
+from bayesgmm.posterior.draws import check_aligned, observed_rows
+from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import check_count, check_fraction
+from bayesgmm.validation import as_feature_indices, check_count, check_fraction
 
 _MOST_FEATURES = 10
 _BAND_DRAWS = 400
@@ -95,7 +97,7 @@ def plot_fit(
                 f"features, such as features={list(names[:2])}."
             )
         return _plot_pairs(scene, n_draws, ci_prob)
-    ax = ax or new_axes(8.5, 5)
+    ax = axes_or_new(ax, 8.5, 5)
     if len(names) == 1:
         _draw_density(ax, scene, ci_prob)
         ax.set_ylabel(f"density per unit of {matplotlib_text(names[0])}")
@@ -130,20 +132,18 @@ class _Scene(NamedTuple):
 
 
 def _scene(em: EMFit, posterior: xr.DataTree, features: Sequence[str | int] | None) -> _Scene:
+    check_result(em, EMFit, "em")
     check_aligned(posterior)
-    draws = mixture_draws(posterior)
-    check_same_shape(em.parameters, draws)
+    draws = draws_beside(em, posterior)
     names = em.parameters.features
-    n_features = len(names) if features is None else len(features)
-    if isinstance(features, str) or not 1 <= n_features <= _MOST_FEATURES:
-        received = repr(features) if isinstance(features, str) else n_features
+    indices = list(range(len(names))) if features is None else as_feature_indices(features, names, "features")
+    if len(indices) > _MOST_FEATURES:
         raise InputError(
-            f"1 to {_MOST_FEATURES} features can be drawn together; received {received}. Name the features to draw in "
-            f"a list, such as features={list(names[:3])}."
+            f"1 to {_MOST_FEATURES} features can be drawn together; received {len(indices)}. Name the features to draw "
+            f"in a list, such as features={list(names[:3])}."
         )
-    names_drawn = em.parameters.marginal(names if features is None else features).features
-    X = observed_rows(posterior, draws.features).astype(np.float64)
-    return _Scene(em.parameters, X, draws).marginal(*(names.index(name) for name in names_drawn))
+    X = observed_rows(posterior, draws.features).values.astype(np.float64)
+    return _Scene(em.parameters, X, draws).marginal(*indices)
 
 
 def _draw_ellipses(ax: Axes, scene: _Scene, n_draws: int) -> None:

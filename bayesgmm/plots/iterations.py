@@ -1,6 +1,6 @@
 """EM, iteration by iteration: assignment of the rows, components and log-likelihood."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -19,8 +19,10 @@ from bayesgmm.plots.legends import LEGEND, Handle, component_handles, heading, l
 from bayesgmm.plots.selection import limits, one_or_two_features
 from bayesgmm.plots.shapes import MOST_POINTS, areas, draw_component_densities, draw_components, rows_text
 from bayesgmm.plots.style import INK, MUTED, mixed_colors, tidy
+from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_count, check_positive
+from bayesgmm.wording import shown as in_words
 
 _COLUMNS, _PANELS, _MOST_PANELS = 3, 6, 12
 _FRAMES = 40  # of an animation, by default
@@ -62,6 +64,7 @@ def plot_iterations(
     >>> [ax.get_title() for ax in figure.axes[:2]]
     ['start: log-likelihood -1,541.63', 'iteration 5: log-likelihood -1,283.44']
     """
+    check_result(path, EMPath, "path")
     shown = _spread(path, _PANELS) if iterations is None else _checked(path, iterations, _MOST_PANELS)
     scene = _scene(path, features, shown)
     n_rows = -(-len(shown) // _COLUMNS)
@@ -122,6 +125,7 @@ def animate_iterations(
     >>> animation.to_jshtml(fps=2).count("data:image/png")
     3
     """
+    check_result(path, EMPath, "path")
     interval = check_positive(interval, "interval")
     frames = _spread(path, _FRAMES) if iterations is None else _checked(path, iterations, None)
     scene = _scene(path, features, frames)
@@ -145,6 +149,8 @@ def animate_iterations(
 
 
 def _checked(path: EMPath, iterations: Sequence[int], most: int | None) -> list[int]:
+    if isinstance(iterations, str) or not isinstance(iterations, Iterable):
+        raise InputError(f"iterations must be a list of iterations, such as [0, 5]; received {in_words(iterations)}.")
     shown = [check_count(iteration, "each of iterations", 0) for iteration in iterations]
     if not shown or max(shown) > path.n_iterations:
         raise InputError(

@@ -14,8 +14,9 @@ from bayesgmm.em.result import EMFit
 from bayesgmm.escaping import matplotlib_text
 from bayesgmm.plots.legends import Handle, component_mark_handles, heading, legend_beside, line, marks
 from bayesgmm.plots.selection import float_rows, limits, most_doubtful_last, one_or_two_features
-from bayesgmm.plots.style import INK, component_style, figure_of, new_axes, percent, tidy
+from bayesgmm.plots.style import INK, axes_or_new, component_style, figure_of, percent, tidy
 from bayesgmm.posterior.draws import interval_names
+from bayesgmm.received import check_result
 from bayesgmm.types import BoolArray, FloatArray
 from bayesgmm.wording import count
 
@@ -72,12 +73,12 @@ def plot_labels(
     >>> figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()
     ('waiting', "probability that EM's label is wrong")
     """
-    indices = one_or_two_features(em.parameters, features)
+    indices = one_or_two_features(check_result(em, EMFit, "em").parameters, features)
     table = row_uncertainty(em, posterior, ci_prob=ci_prob)
     points = float_rows(posterior)[:, indices]
     names = [matplotlib_text(em.parameters.features[d]) for d in indices]
     shown = most_doubtful_last(table["p_wrong"].to_numpy())
-    ax = ax or new_axes(8.5, 5)
+    ax = axes_or_new(ax, 8.5, 5)
     draw = _draw_probabilities if len(indices) == 1 else _draw_rows
     draw(ax, points[shown], table.iloc[shown], ci_prob)
     ax.set_xlabel(names[0])

@@ -21,7 +21,7 @@ from bayesgmm.mixture.scalars import PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.legends import LEGEND, Handle, area, line
 from bayesgmm.plots.selection import draws_of, varying_scalars
 from bayesgmm.plots.style import component_style, tidy
-from bayesgmm.posterior.draws import check_aligned, mixture_dataset
+from bayesgmm.posterior.draws import check_aligned, mixture_dataset, mixture_draws
 from bayesgmm.types import FloatArray
 
 _MOST_PANELS = 40
@@ -80,6 +80,7 @@ def plot_prior(
     >>> [ax.get_title() for ax in figure.axes]
     ['weights', 'means: eruptions', 'means: waiting']
     """
+    mixture_draws(posterior)  # refuses draws that are no mixtures
     mixture = mixture_dataset(posterior)
     check_aligned(posterior)
     scalars = varying_scalars(posterior, parameters, features)
@@ -188,7 +189,7 @@ def _draw_panel(ax: Axes, drawn: _Drawn, members: list[int]) -> None:
 def _scale(ax: Axes, values: FloatArray, parameter: str) -> None:
     """Set the axes for draws (n_draws, n_scalars) of a parameter."""
     low, high = np.quantile(values, _TAIL, axis=0).min(), np.quantile(values, 1 - _TAIL, axis=0).max()
-    space, (least, most) = _MARGIN * (high - low), SUPPORTS[parameter]
+    space, (least, most) = _MARGIN * (high - low) or 0.1 * abs(low) or 1.0, SUPPORTS[parameter]
     ax.set_xlim(max(low - space, least), min(high + space, most))
     ax.set_yscale("function", functions=(lambda y: np.sqrt(np.maximum(y, 0)), np.square))
     ax.set_yticks([])
@@ -198,6 +199,9 @@ def _scale(ax: Axes, values: FloatArray, parameter: str) -> None:
 
 def _draw_posterior(ax: Axes, draws: FloatArray, scalar: Scalar) -> None:
     low, high = np.quantile(draws, [_TAIL, 1 - _TAIL])
+    if low == high:
+        ax.axvline(low, color=component_style(scalar.component).color)
+        return
     edges = np.linspace(low, high, _BINS + 1)
     heights = np.histogram(draws, edges)[0] / (len(draws) * (edges[1] - edges[0]))
     style = component_style(scalar.component)

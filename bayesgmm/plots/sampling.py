@@ -19,9 +19,12 @@ from bayesgmm.mixture.scalars import Scalar
 from bayesgmm.plots.legends import LEGEND, Handle, area, line, marks
 from bayesgmm.plots.selection import MOST_SCALARS, draws_of, varying_scalars
 from bayesgmm.plots.style import COLORS, INK, MUTED, percent, tidy
+from bayesgmm.posterior.draws import mixture_dataset, sample_stats
 from bayesgmm.thresholds import Thresholds
+from bayesgmm.wording import count
 
 _ENVELOPE = 0.99
+_FEWEST_DRAWS = 4  # per chain, below which there are no effective draws
 # ArviZ 1.1 has only this method; later releases default to "mtc_c", which takes the draws to be independent.
 _RANK_METHOD = {"method": "envelope"} if "method" in signature(az.plot_rank).parameters else {}
 # ArviZ's envelope for several chains is too narrow or too wide; the one for a single chain is right. See
@@ -65,7 +68,7 @@ def plot_trace(
     figure = _panels(az.plot_trace, posterior, scalars, 3, visuals={"trace": {"width": 0.5, "alpha": 0.8}})
     figure.supxlabel("draw", fontsize=9)
     handles = _chain_handles(posterior)
-    stats = posterior["sample_stats"].to_dataset()
+    stats = sample_stats(posterior)
     if "diverging" in stats and stats["diverging"].any():
         handles.append(marks("divergence", color="black", marker="|"))
     figure.legend(handles=handles, loc="outside right upper", **LEGEND)
@@ -107,6 +110,8 @@ def plot_rank(
     ['means[0, velocity]', 'stds[0, velocity]']
     """
     scalars = varying_scalars(posterior, parameters, features)
+    if (n_draws := mixture_dataset(posterior).sizes["draw"]) < _FEWEST_DRAWS:
+        raise InputError(f"posterior has {count(n_draws, 'draw')} per chain; ranks need {_FEWEST_DRAWS}. Draw more.")
     visuals = {"ecdf_lines": {"width": 1}}
     posterior = _thinned(posterior, scalars)
     options = {"thin": False, "envelope_prob": _ENVELOPE, "stats": _RANK_STATS, **_RANK_METHOD}
@@ -144,11 +149,15 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     >>> fractions.get_xlabel(), energies.get_xlabel()
     ('E-BFMI', 'energy (nats)')
     """
-    if "energy" not in posterior["sample_stats"].to_dataset():
+    stats = sample_stats(posterior)
+    if "energy" not in stats:
         raise InputError(
-            "posterior has no energy to draw: only NUTS records one, and sample_posterior took independent proposals "
-            "or Gibbs sampling. Use plot_trace and plot_rank."
+            "posterior has no energy to draw (energy in its group sample_stats): only NUTS records one, and "
+            "sample_posterior took independent proposals or Gibbs sampling, or the group was lost. Use plot_trace and "
+            "plot_rank."
         )
+    if not np.isfinite(stats["energy"].values).all() or np.ptp(stats["energy"].values, axis=1).min() == 0:
+        raise InputError("posterior has energies that are NaN or all equal in a chain. See diagnose(posterior).")
     lowest = Thresholds().min_bfmi
     collection = az.plot_energy(
         posterior,
@@ -165,7 +174,7 @@ def plot_energy(posterior: xr.DataTree) -> Figure:
     tidy(energies)
     fractions.set_xlabel("E-BFMI", fontsize=9)
     fractions.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    fractions.set_ylim(-0.5, posterior["sample_stats"].sizes["chain"] - 0.5)
+    fractions.set_ylim(-0.5, stats.sizes["chain"] - 0.5)
     energies.set_xlabel("energy (nats)", fontsize=9)
     handles = [
         line("energy, from its mean", color=INK),
@@ -185,11 +194,12 @@ def _panels(
     **options: Any,
 ) -> Figure:
     """The figure of one of ArviZ's plotting functions, with one panel per scalar."""
-    draws, values = posterior["posterior"].to_dataset(), draws_of(posterior, scalars)
+    draws, values = mixture_dataset(posterior), draws_of(posterior, scalars)
     # All scalars are one variable: a DataTree allows no "/" in a variable's name, but a feature's name may have one.
     coords = {"chain": draws["chain"], "draw": draws["draw"], "scalar": np.arange(len(scalars))}
     variable = xr.DataArray(values, coords, ("chain", "draw", "scalar"))
-    groups = {"posterior": xr.Dataset({"x": variable}), "sample_stats": posterior["sample_stats"].to_dataset()}
+    stats = sample_stats(posterior)
+    groups = {"posterior": xr.Dataset({"x": variable})} | ({"sample_stats": stats} if stats.data_vars else {})
     height = 0.8 + 1.6 * -(-len(scalars) // n_columns)
     with az.rc_context({"plot.max_subplots": MOST_SCALARS}):
         collection = plot(
@@ -228,7 +238,7 @@ def _chain_colors(n_chains: int) -> list[str]:
 
 
 def _chain_handles(posterior: xr.DataTree) -> list[Handle]:
-    chains = posterior["posterior"].to_dataset()["chain"].values
+    chains = mixture_dataset(posterior)["chain"].values
     return [
         line(f"chain {chain}", color=color) for color, chain in zip(_chain_colors(len(chains)), chains, strict=True)
     ]

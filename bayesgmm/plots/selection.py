@@ -1,6 +1,6 @@
 """Which features, rows and scalars a figure shows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -10,8 +10,10 @@ from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import ALL, PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.shapes import MOST_POINTS
-from bayesgmm.posterior.draws import posterior_entries, rows_for
+from bayesgmm.posterior.draws import feature_names, mixture_dataset, posterior_entries, rows_for
 from bayesgmm.types import FloatArray, IntArray
+from bayesgmm.validation import as_feature_indices
+from bayesgmm.wording import listed, shown
 
 MOST_SCALARS = 120  # panels of a figure with one panel per scalar
 
@@ -30,23 +32,24 @@ def one_or_two_features(parameters: MixtureParameters, features: Sequence[str | 
         between = parameters.weights @ (parameters.means - overall_mean) ** 2
         within = parameters.weights @ parameters.stds**2
         return sorted(np.argsort(-between / within, kind="stable")[:2].tolist())
-    if isinstance(features, str) or not 1 <= len(features) <= 2:
+    indices = as_feature_indices(features, names, "features")
+    if len(indices) > 2:
         raise InputError(
-            f"features must be a list of one or two names or numbers; received {features!r}. Name those to draw, such "
-            f"as features={list(names[:2])}."
+            f"features must be a list of one or two names or numbers; received {shown(features)}. Name those to draw, "
+            f"such as features={list(names[:2])}."
         )
-    return [names.index(name) for name in parameters.marginal(features).features]
+    return indices
 
 
 def float_rows(posterior: xr.DataTree) -> FloatArray:
     """(N, D) the rows that the posterior was drawn from, as float64."""
-    return np.asarray(rows_for(posterior, None), dtype=np.float64)
+    return np.asarray(rows_for(posterior, None).values, dtype=np.float64)
 
 
 def limits(x: FloatArray, margin: float = 0.07) -> tuple[float, float]:
     """Limits of an axis that holds the rows x (N,), with a margin as a share of their range on either side."""
     low, high = float(x.min()), float(x.max())
-    space = margin * (high - low)
+    space = margin * (high - low) or margin * abs(low) or margin  # the rows may all be equal
     return low - space, high + space
 
 
@@ -68,18 +71,16 @@ def varying_scalars(posterior: xr.DataTree, parameters: Sequence[str], features:
 
     Raises InputError for unknown names, when nothing varies, and for more than 120 scalars.
     """
-    names = tuple(map(str, posterior["posterior"].to_dataset()["feature"].values))
-    for option, received, allowed in (("parameters", parameters, PARAMETERS), ("features", features or (), names)):
-        if isinstance(received, str) or not set(received) <= set(allowed):
-            raise InputError(f"{option} must be a list of names among {', '.join(allowed)}; received {received!r}.")
-    indices = {names.index(name) for name in (names if features is None else features)}
+    names = feature_names(mixture_dataset(posterior))
+    parameters = _names_among(PARAMETERS, parameters, "parameters")
+    indices = {names.index(name) for name in (names if features is None else _names_among(names, features, "features"))}
     scalars = [
         scalar
         for scalar in posterior_entries(posterior)[0]
         if scalar.parameter in parameters and (scalar.feature == ALL or indices.issuperset(scalar.index[1:]))
     ]
     if not scalars:
-        raise InputError(f"nothing that parameters={list(parameters)} names varies in this posterior. Name others.")
+        raise InputError(f"nothing that parameters={parameters} names varies in this posterior. Name others.")
     if len(scalars) > MOST_SCALARS:
         raise InputError(
             f"{len(scalars)} numbers are to be drawn; one figure holds at most {MOST_SCALARS}. Choose with parameters= "
@@ -88,7 +89,15 @@ def varying_scalars(posterior: xr.DataTree, parameters: Sequence[str], features:
     return scalars
 
 
+def _names_among(allowed: Sequence[str], received: object, option: str) -> list[str]:
+    """The names received, which have to be a list of some of those allowed; raises InputError otherwise."""
+    listed_names = [] if isinstance(received, str) or not isinstance(received, Iterable) else list(received)
+    if not listed_names or not all(isinstance(name, str) and name in allowed for name in listed_names):
+        raise InputError(f"{option} must be a list of names among {listed(allowed)}; received {shown(received)}.")
+    return listed_names
+
+
 def draws_of(posterior: xr.DataTree, scalars: list[Scalar]) -> FloatArray:
     """(n_chains, n_draws, n_scalars) the draws of these scalars."""
-    draws = posterior["posterior"].to_dataset()
+    draws = mixture_dataset(posterior)
     return scalar_values(scalars, {name: draws[name].values for name in PARAMETERS})

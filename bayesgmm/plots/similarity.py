@@ -11,12 +11,14 @@ from matplotlib.patches import Rectangle
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from bayesgmm.comparison.arguments import draws_beside
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
 from bayesgmm.plots.legends import LEGEND, Handle, area, heading
-from bayesgmm.plots.style import component_style, figure_of, new_axes
+from bayesgmm.plots.style import axes_or_new, component_style, figure_of
 from bayesgmm.posterior.draws import rows_for
 from bayesgmm.posterior.partition.partition import Partition
+from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray, IntArray
 from bayesgmm.wording import count
 
@@ -57,7 +59,9 @@ def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, 
     >>> figure.axes[0].get_xlabel()
     'cluster of the partition'
     """
-    values, co_clustering = rows_for(posterior, None), partition.co_clustering
+    draws_beside(em, posterior)
+    co_clustering = check_result(partition, Partition, "partition").co_clustering
+    values = rows_for(posterior, None).values
     if len(values) != co_clustering.n_samples:
         raise InputError(
             f"partition is of {co_clustering.n_samples} rows, the posterior of {len(values)}. Pass "
@@ -66,7 +70,7 @@ def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, 
     labels = em.parameters.labels_at(values[co_clustering.rows])
     order, edges = _order(co_clustering.probabilities, partition.labels)
     n = len(order)
-    ax = ax or new_axes(8.5, 5.5)
+    ax = axes_or_new(ax, 8.5, 5.5)
     ax.imshow(
         co_clustering.probabilities[np.ix_(order, order)],
         cmap=_GREYS,

@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from bayesgmm.errors import InputError
 from bayesgmm.mixture.scalars import ALL
 from bayesgmm.types import FloatArray
+from bayesgmm.validation import check_count
 
 type LineStyle = Literal["-", "--", "-.", ":"]
 
@@ -53,15 +55,20 @@ def component_style(component: int | str) -> ComponentStyle:
     -------
     ComponentStyle
 
+    Raises
+    ------
+    InputError
+        `component` is neither "all" nor a whole number of at least 0.
+
     Examples
     --------
     >>> import bayesgmm as bg
     >>> bg.plots.component_style(0).color, bg.plots.component_style("all").color
     ('#0072B2', '#222222')
     """
-    if component == ALL:
+    if isinstance(component, str) and component == ALL:
         return ComponentStyle(INK, "-", "d")
-    k = int(component)
+    k = check_count(component, "component", minimum=0)
     return ComponentStyle(COLORS[k % len(COLORS)], LINESTYLES[k % len(LINESTYLES)], MARKERS[k % len(MARKERS)])
 
 
@@ -71,9 +78,18 @@ def mixed_colors(responsibilities: FloatArray) -> FloatArray:
     return np.asarray(np.clip(responsibilities @ np.array(colors), 0, 1))
 
 
-def new_axes(width: float, height: float) -> Axes:
-    """The axes of a new figure of this width and height, in inches."""
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
+    """The axes that the user passed, or those of a new figure of this size, in inches.
+
+    Raises InputError if `ax` is something else.
+    """
+    if ax is None:
+        return plt.subplots(figsize=(width, height), layout="constrained")[1]
+    if not isinstance(ax, Axes):
+        raise InputError(
+            f"ax must be Matplotlib axes, as pyplot.subplots()[1] returns one; received {type(ax).__name__}."
+        )
+    return ax
 
 
 def figure_of(ax: Axes) -> Figure:

@@ -10,13 +10,13 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
+from bayesgmm.comparison.arguments import draws_beside
 from bayesgmm.em.result import EMFit
 from bayesgmm.escaping import matplotlib_text
 from bayesgmm.plots.legends import LEGEND, Handle, component_handles, heading
 from bayesgmm.plots.selection import float_rows, limits, most_doubtful_last, one_or_two_features
 from bayesgmm.plots.shapes import MOST_POINTS, ellipses
 from bayesgmm.plots.style import component_style, tidy
-from bayesgmm.posterior.draws import check_same_shape, mixture_draws
 from bayesgmm.posterior.prediction.predict import predict
 from bayesgmm.types import FloatArray, IntArray
 
@@ -66,8 +66,8 @@ def plot_uncertainty(em: EMFit, posterior: xr.DataTree, *, features: Sequence[st
     EM
     0.2 of 272 rows expected to be labelled wrongly
     """
+    draws_beside(em, posterior)
     indices = one_or_two_features(em.parameters, features)
-    check_same_shape(em.parameters, mixture_draws(posterior, 1))
     X = float_rows(posterior)
     panels = {
         "EM": em.parameters.responsibilities(X),

@@ -5,6 +5,7 @@ neither, so both are refused.
 """
 
 import io
+from collections.abc import Iterator
 
 import h5netcdf
 import h5py
@@ -18,7 +19,8 @@ _REMEDY = "Save it again, or make it again with analyze()."
 # Values of these sizes are allocated beside the arrays: names of dimensions, short texts.
 _SLACK_BYTES = 2**20
 _MOST_OBJECTS, _MOST_DEPTH = 2000, 4
-_MOST_TEXTS = 20_000  # in one array: names of features and modes
+_MOST_TEXTS = 1_000_000  # in one array: names of features and modes, the index of the rows
+_TEXTS_AT_A_TIME = 32
 _MOST_ATTRIBUTE = 100_000  # values in one attribute
 
 
@@ -47,13 +49,19 @@ def from_netcdf(content: bytes, name: str) -> xr.DataTree:
         datasets = {}
         for group in groups:
             with xr.open_dataset(io.BytesIO(content), engine="h5netcdf", group=group, decode_times=False) as dataset:
-                datasets[group] = dataset.load()
+                datasets[group] = _with_dates(dataset.load())
         return xr.DataTree.from_dict(datasets)
     except MemoryError:
         raise
     except Exception as error:  # h5py, h5netcdf and xarray raise errors of many types for damaged files
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{name} is damaged: {reason[:300].rstrip('.')}. {_REMEDY}") from error
+
+
+def _with_dates(dataset: xr.Dataset) -> xr.Dataset:
+    """The data set with coordinates that hold dates, as the index of the rows may, as dates."""
+    decoded = xr.decode_cf(dataset.coords.to_dataset(), decode_timedelta=False)
+    return dataset.assign_coords(decoded.coords)
 
 
 class _Check:
@@ -101,9 +109,8 @@ class _Check:
         if self._n_bytes > self._most_bytes or (is_text and n_values > _MOST_TEXTS):
             raise ValueError(f"it declares more values than it can hold, in {name!r:.50}")
         if is_text:
-            # Each value may refer to the same long text, so they are added up one by one.
-            for index in np.ndindex(array.shape):
-                self._n_bytes += len(array[index])
+            for texts in _in_pieces(array):
+                self._n_bytes += sum(map(len, texts))
                 if self._n_bytes > self._most_bytes:
                     raise ValueError(f"it declares more text than it can hold, in {name!r:.50}")
 
@@ -111,3 +118,12 @@ class _Check:
         for name in member.attrs:
             if int(np.prod(member.attrs.get_id(name).shape, dtype=object)) > _MOST_ATTRIBUTE:
                 raise ValueError(f"an attribute of {member.name!r:.50} holds too many values")
+
+
+def _in_pieces(array: h5py.Dataset) -> Iterator[list[bytes]]:
+    """The texts of an array, a few at a time: each may refer to the same text, which may be as long as the file."""
+    if array.ndim != 1:
+        yield from ([array[index]] for index in np.ndindex(array.shape))
+        return
+    for begin in range(0, len(array), _TEXTS_AT_A_TIME):
+        yield array[begin : begin + _TEXTS_AT_A_TIME].tolist()

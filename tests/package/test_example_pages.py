@@ -55,7 +55,7 @@ def test_the_code_of_a_page_uses_public_names_only(page):
 
 def test_names_that_are_not_public_are_found():
     assert [is_public(name) for name in ("fit_em", "datasets.simulate", "plots.plot_fit")] == [True] * 3
-    assert [is_public(name) for name in ("fit", "plots.fit_plot", "plots.new_axes")] == [False] * 3
+    assert [is_public(name) for name in ("fit", "plots.fit_plot", "plots.axes_or_new")] == [False] * 3
     assert public_names("bg.plots.plot_fit(bg.fit(x)).savefig(y)") == {"plots.plot_fit", "plots", "fit"}
 
 

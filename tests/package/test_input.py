@@ -120,17 +120,20 @@ BAD_VALUES = {
     "decimals": ([[Decimal(1), Decimal(2)], [Decimal(3), Decimal(4)]], ["dtype object"]),
     "integers beyond any machine type": ([[10**30, 1], [2, 3]], ["dtype object", "dtype=float"]),
     "string column": (
-        FRAME.assign(name="a"),
-        ["X must hold numbers only; not numeric: name (", "Select the numeric columns or convert them"],
+        FRAME.assign(waiting="a"),
+        ["X must hold numbers only; not numeric: waiting (", "Select the numeric columns or convert them"],
     ),
     "object column": (FRAME.astype({"eruptions": object}), ["not numeric: eruptions (object)"]),
     "date column": (
-        FRAME.assign(day=pd.date_range("2020-01-01", periods=272)),
-        ["not numeric: day (datetime64"],
+        FRAME.assign(waiting=pd.date_range("2020-01-01", periods=272)),
+        ["not numeric: waiting (datetime64"],
     ),
-    "category column": (FRAME.assign(kind=pd.Categorical(["a", "b"] * 136)), ["not numeric: kind (category)"]),
-    "category column of numbers": (FRAME.assign(kind=pd.Categorical([1, 2] * 136)), ["not numeric: kind (category)"]),
-    "complex column": (FRAME.assign(z=1j), ["not numeric: z (complex128)"]),
+    "category column": (FRAME.assign(waiting=pd.Categorical(["a", "b"] * 136)), ["not numeric: waiting (category)"]),
+    "category column of numbers": (
+        FRAME.assign(waiting=pd.Categorical([1, 2] * 136)),
+        ["not numeric: waiting (category)"],
+    ),
+    "complex column": (FRAME.assign(waiting=1j), ["not numeric: waiting (complex128)"]),
     "category series": (pd.Series([1, 2, 3] * 9, dtype="category"), ["X must hold numbers; it has dtype category"]),
     "object series": (pd.Series([1.0, 2.0, "a"]), ["X must hold numbers; it has dtype object"]),
     "dates": (np.arange("2020-01", "2020-03", dtype="datetime64[D]"), ["dtype datetime64[D]"]),
@@ -464,13 +467,25 @@ def test_weights_of_one_equal_no_weights_in_any_container(weights):
 
 def test_other_columns_than_those_fitted_are_refused_by_name():
     refuses(
-        lambda: NAMED.log_density(FRAME[["waiting", "eruptions"]]),
-        "X has 2 columns (waiting, eruptions); this mixture was fitted on 2 (eruptions, waiting)",
-        "Pass the same columns in the same order",
+        lambda: NAMED.log_density(FRAME.rename(columns={"waiting": "wait"})),
+        "X has 2 columns (eruptions, wait); this mixture was fitted on 2 (eruptions, waiting)",
+        "Pass the same columns: a data frame by name, an array in the same order",
     )
-    refuses(lambda: NAMED.predict(FRAME.assign(day=1.0)), "X has 3 columns (eruptions, waiting, day)", "fitted on 2")
+    refuses(lambda: NAMED.predict(np.c_[ROWS, ROWS]), "X has 4 columns; this mixture was fitted on 2")
     refuses(lambda: NAMED.responsibilities(ROWS[:, :1]), "X has 1 column; this mixture was fitted on 2")
     refuses(lambda: NAMED.log_density(ROWS[0]), "X has 1 column; this mixture was fitted on 2")
+    both = pd.concat([FRAME, FRAME[["waiting"]]], axis=1)
+    refuses(lambda: NAMED.predict(both), "X has several columns called waiting")
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame], ids=["pandas", "Polars"])
+def test_a_frame_is_read_by_the_names_of_its_columns(frame):
+    more = frame({"site": ["a"] * len(ROWS), "waiting": ROWS[:, 1], "day": ROWS[:, 0], "eruptions": ROWS[:, 0]})
+    assert_array_equal(NAMED.log_density(more), NAMED.log_density(ROWS))
+    assert_array_equal(NAMED.predict(more), NAMED.predict(ROWS))
+    posterior = bg.align(sample(FRAME), fit(FRAME).parameters)
+    for function in (bg.predict, bg.predict_density):
+        assert_array_equal(function(posterior, more).log_density, function(posterior, ROWS).log_density)
 
 
 def test_columns_without_names_match_any_names():

@@ -223,11 +223,15 @@ def test_netcdf_that_declares_too_much_or_refers_elsewhere_is_refused(folder, ha
         bg.Analysis.load(folder)
 
 
-@pytest.mark.parametrize("lost", ["posterior", "sample_stats"])
-def test_a_posterior_that_lacks_a_group_is_refused(folder, lost):
-    with h5py.File(folder / "posterior.nc", "a") as file:
-        del file[lost]
-    rehash(folder)
+def test_draws_that_are_missing_are_refused_and_missing_statistics_are_told(folder):
+    def lose(group):
+        with h5py.File(folder / "posterior.nc", "a") as file:
+            del file[group]
+        rehash(folder)
+
+    lose("sample_stats")
+    assert "no group sample_stats" in bg.Analysis.load(folder).diagnosis.notes[0]
+    lose("posterior")
     with pytest.raises(bg.errors.InputError, match="damaged analysis"):
         bg.Analysis.load(folder)
 

@@ -62,7 +62,10 @@ def test_nan_is_a_failure_never_a_pass(faithful_posterior):
 @pytest.mark.parametrize(("group", "name"), [("posterior", "means"), ("sample_stats", "total_log_likelihood")])
 def test_a_chain_of_nan_is_found(group, name, faithful_posterior):
     broken = with_changes(faithful_posterior, group, **{name: edit_chain(lambda chain: np.full_like(chain, np.nan))})
-    assert "chains disagree" in kinds(broken)
+    problems = bg.diagnose(broken).problems
+    assert [problem.kind for problem in problems] == ["NaN draws"]
+    assert "NaN or infinity in 1000 of 4000 draws, in chain 0" in problems[0].text
+    assert "Leave out chain 0" in problems[0].text
 
 
 def test_a_chain_padded_with_zeros_is_found(faithful_posterior):

@@ -3,7 +3,6 @@
 import tracemalloc
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 from helpers.posteriors import posterior_of, unrelated_draws
@@ -155,7 +154,7 @@ def test_a_table_has_a_column_per_number(faithful, faithful_posterior):
 def test_rows_that_cannot_be_predicted_are_refused(faithful, faithful_posterior):
     bad_rows = {
         "has 3 columns": np.zeros((4, 3)),
-        r"has 2 columns \(waiting, eruptions\)": pd.DataFrame(faithful)[["waiting", "eruptions"]],
+        r"has 2 columns \(waiting, length\)": faithful.rename(columns={"eruptions": "length"})[["waiting", "length"]],
         "NaN": [[1.0, np.nan]],
         "empty": np.empty((0, 2)),
     }

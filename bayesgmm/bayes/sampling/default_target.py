@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, override
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
@@ -22,6 +23,7 @@ from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.data_covariance import split_into_equal_volumes, total_cholesky
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.row_index import index_of
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_n_components
 
@@ -33,12 +35,14 @@ _N_RANDOM_STARTS = 10
 class DefaultTarget(Target):
     """The posterior of a mixture given rows.
 
-    features : names of the D features; searches : for each mode, the points theta (P,) from which it is searched for.
+    features : names of the D features; searches : for each mode, the points theta (P,) from which it is searched for;
+    index : index of the data frame that the rows came from, or None.
     """
 
     density: MixtureDensity
     features: tuple[str, ...]
     searches: list[list[FloatArray]]
+    index: pd.Index | None = None
 
     @classmethod
     def of(
@@ -66,7 +70,7 @@ class DefaultTarget(Target):
         searches = [[density.unconstrain(start)] for start in starts] or [
             [density.unconstrain(mixture) for mixture in _random_mixtures(rows, K, rng)]
         ]
-        return cls(density, rows.features, searches)
+        return cls(density, rows.features, searches, index_of(X))
 
     @property
     @override
@@ -117,7 +121,7 @@ class DefaultTarget(Target):
             log_prior=(("chain", "draw"), schema.log_priors(self.density, posterior)),
             total_log_likelihood=(("chain", "draw"), self.log_likelihoods(draws)),
         )
-        observed = schema.observed_data(self.density.values, self.features)
+        observed = schema.observed_data(self.density.values, self.features, self.index)
         return schema.posterior_tree(posterior, stats, observed)
 
 

@@ -77,7 +77,7 @@ def sample_posterior(
           rows; `log_prior`, the log prior density of weights, means, standard deviations and correlations up to a
           constant, by which `compare` finds the numbers that the prior pulls on; and, of NUTS only, energy, diverging,
           tree_depth and its other statistics;
-        - `observed_data`: X;
+        - `observed_data`: X[row, feature], with the index of a data frame `X` as the coordinate `row`;
         - `modes`: one row per mode, see the notes; and `modes/1`, `modes/2`, ...: `posterior` and `sample_stats` of the
           chains of other modes, where these have chains of their own.
 

@@ -3,11 +3,13 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.sampling.draws import Draws
 from bayesgmm.mixture.scalars import PARAMETERS
+from bayesgmm.row_index import row_coordinate
 from bayesgmm.types import FloatArray, RowArray
 
 _CHAIN_DRAW = ("chain", "draw")
@@ -50,9 +52,10 @@ def sample_stats(draws: Draws) -> xr.Dataset:
     return xr.Dataset({name: (_CHAIN_DRAW, values) for name, values in stats.items()}, coords=_chain_draw(draws))
 
 
-def observed_data(values: RowArray, features: tuple[str, ...]) -> xr.Dataset:
-    """The group `observed_data`: the rows X (N, D)."""
-    return xr.Dataset({"X": (("row", "feature"), values)}, coords={"feature": list(features)})
+def observed_data(values: RowArray, features: tuple[str, ...], index: pd.Index | None = None) -> xr.Dataset:
+    """The group `observed_data`: the rows X (N, D), with their index in a data frame as the coordinate `row`."""
+    coords = {"feature": list(features), **row_coordinate(index)}
+    return xr.Dataset({"X": (("row", "feature"), values)}, coords=coords)
 
 
 def posterior_tree(posterior: xr.Dataset, stats: xr.Dataset, observed: xr.Dataset | None) -> xr.DataTree:

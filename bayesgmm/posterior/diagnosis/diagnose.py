@@ -1,6 +1,8 @@
 """`diagnose`: whether the draws can be trusted, by convergence before and after relabelling."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -9,15 +11,34 @@ import xarray as xr
 from bayesgmm.convergence import convergence, label_free_quantities
 from bayesgmm.display.cards import Card, Displayed, Grid, Listing
 from bayesgmm.draw_statistics import e_bfmi
-from bayesgmm.errors import InputError
-from bayesgmm.posterior.diagnosis.problems import Measurements, Problem, find_problems, shares_in_words
-from bayesgmm.posterior.draws import posterior_entries
+from bayesgmm.mixture.covariance import CovarianceStructure, n_free_parameters
+from bayesgmm.posterior.diagnosis.problems import (
+    Measurements,
+    Problem,
+    RowFacts,
+    UndefinedDraws,
+    find_problems,
+    shares_in_words,
+)
+from bayesgmm.posterior.draws import (
+    feature_names,
+    has_rows,
+    mixture_dataset,
+    observed_rows,
+    posterior_entries,
+    sample_stats,
+    structure_of,
+    tree_of,
+)
 from bayesgmm.posterior.labels.report import label_report
 from bayesgmm.thresholds import Thresholds, check_thresholds
-from bayesgmm.types import FloatArray
+from bayesgmm.types import BoolArray, FloatArray, RowArray
 from bayesgmm.wording import count
 
-_REQUIRED_VARIABLES = {"weights", "means", "stds", "correlations", "covariances"}
+_LABELS = {"label", "label_clear"}
+_MODE_COLUMNS = {"state", "region", "share", "share_error"}
+# A column with at most this many distinct values, each found in this many rows on average, is no measurement.
+_FEW_VALUES, _ROWS_PER_VALUE = 10, 5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +64,7 @@ class Diagnosis(Displayed):
         are the mode's state, the region that it belongs to, the region's share of the posterior and the standard
         error of that share, the log evidence, the log posterior and the log-likelihood at the mode, and the number of
         starts that led there. No rows if the posterior does not record modes.
+    notes : what could not be measured, because the posterior has lost a group or a variable.
 
     Examples
     --------
@@ -69,6 +91,7 @@ class Diagnosis(Displayed):
     interrupted: bool
     problems: tuple[Problem, ...]
     modes: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -83,7 +106,7 @@ class Diagnosis(Displayed):
         tables = {"label-free quantities": self.label_free, parameters: self.parameters}
         return Card(
             f"Diagnosis: {count(n_problems, 'problem') if n_problems else 'no problem'} found",
-            ["; ".join(facts), *self._label_and_mode_facts()],
+            ["; ".join(facts), *self._label_and_mode_facts(), *self.notes],
             Grid(
                 ["", "number", "R-hat at most", "ESS bulk at least", "ESS tail at least"],
                 [[name, str(len(table)), *_extremes(table)] for name, table in tables.items()],
@@ -105,6 +128,8 @@ class Diagnosis(Displayed):
         return " (interrupted)" if self.interrupted else ""
 
     def _gradient_facts(self) -> list[str]:
+        if any("no group sample_stats" in note for note in self.notes):
+            return []
         if self.bfmi.size:
             return [count(self.n_divergences, "divergence"), f"lowest E-BFMI {self.bfmi.min():.2f}"]
         return ["sampled without gradients, so there are no divergences and no E-BFMI"]
@@ -126,7 +151,7 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
     Raises
     ------
     InputError
-        The posterior lacks weights, means, stds, correlations or covariances, or `thresholds` is no Thresholds.
+        `posterior` is no DataTree with draws of weights, means and covariances, or `thresholds` is no Thresholds.
 
     Examples
     --------
@@ -141,15 +166,8 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
     ['few draws']
     """
     thresholds = check_thresholds(thresholds)
-    draws, stats = posterior["posterior"].to_dataset(), posterior["sample_stats"].to_dataset()
-    missing = _REQUIRED_VARIABLES - set(draws.data_vars)
-    if missing:
-        raise InputError(
-            f"posterior has no variable {', '.join(sorted(missing))}. Pass what sample_posterior or align returned; a "
-            f"changed model has to keep these names."
-        )
-    has_labels = "label_clear" in stats
-    measurements = _measurements(posterior, stats)
+    draws, stats = mixture_dataset(posterior), sample_stats(posterior)
+    measurements = _measurements(posterior, draws, stats)
     return Diagnosis(
         label_free=measurements.label_free,
         parameters=measurements.parameters,
@@ -158,27 +176,89 @@ def diagnose(posterior: xr.DataTree, thresholds: Thresholds | None = None) -> Di
         n_draws=draws.sizes["draw"],
         bfmi=measurements.bfmi,
         label_clear=measurements.label_clear,
-        labels=label_report(posterior).table if has_labels else None,
-        aligned=bool(posterior.attrs.get("aligned", 0)),
+        labels=label_report(posterior).table if set(stats.data_vars) >= _LABELS else None,
+        aligned=measurements.aligned,
         interrupted=measurements.interrupted,
         problems=find_problems(measurements, thresholds),
         modes=measurements.modes,
+        notes=tuple(_notes(posterior, stats)),
     )
 
 
-def _measurements(posterior: xr.DataTree, stats: xr.Dataset) -> Measurements:
+def _measurements(posterior: xr.DataTree, draws: xr.Dataset, stats: xr.Dataset) -> Measurements:
     entries, values = posterior_entries(posterior)
+    names = [entry.name for entry in entries]
+    X = observed_rows(posterior, feature_names(draws)).values if has_rows(posterior) else None
+    groups = {"posterior": draws, "sample_stats": stats} | ({} if X is None else {"observed_data": _group_of(X)})
+    label_free, label_free_names = label_free_quantities(tree_of(groups, {}))
+    all_values, all_names = np.concatenate([values, label_free], axis=-1), [*names, *label_free_names]
+    is_finite = np.isfinite(all_values)
+    is_stuck = (np.ptp(all_values, axis=1, keepdims=True) == 0) & (draws.sizes["draw"] > 1)
+    chains = draws["chain"].values.tolist()
     return Measurements(
-        label_free=convergence(*label_free_quantities(posterior)),
-        parameters=convergence(values, [entry.name for entry in entries]),
+        label_free=convergence(label_free, label_free_names),
+        parameters=convergence(values, names),
+        not_finite=_undefined(~is_finite, all_names, chains),
+        stuck=_undefined(is_stuck & is_finite.all(axis=1, keepdims=True), all_names, chains),
         n_divergences=int(stats["diverging"].sum()) if "diverging" in stats else 0,
-        n_draws=stats["lp"].size,
+        n_chains=draws.sizes["chain"],
+        n_draws=draws.sizes["draw"],
         bfmi=e_bfmi(stats["energy"].values) if "energy" in stats else np.empty(0),
         label_clear=float(stats["label_clear"].mean()) if "label_clear" in stats else float("nan"),
+        aligned=bool(posterior.attrs.get("aligned", 0)),
         interrupted=bool(posterior.attrs.get("interrupted", 0)),
-        modes=posterior["modes"].to_dataset().to_dataframe() if "modes" in posterior else pd.DataFrame(),
-        empty_component_share=float(posterior.attrs.get("empty_component_share", 0.0)),
+        modes=_modes(posterior),
+        empty_component_share=_empty_component_share(posterior),
+        rows=None if X is None else _row_facts(X, structure_of(posterior, draws), draws),
     )
+
+
+def _group_of(X: RowArray) -> xr.Dataset:
+    return xr.Dataset({"X": (("row", "feature"), X)})
+
+
+def _undefined(where: BoolArray, names: list[str], chains: list[int]) -> UndefinedDraws:
+    """The quantities, chains and draws where `where` (chain, draw or 1, quantity) is true."""
+    return UndefinedDraws(
+        [name for name, concerned in zip(names, where.any(axis=(0, 1)), strict=True) if concerned],
+        [chain for chain, concerned in zip(chains, where.any(axis=(1, 2)), strict=True) if concerned],
+        int(where.any(axis=2).sum()),
+    )
+
+
+def _row_facts(X: RowArray, structure: CovarianceStructure, draws: xr.Dataset) -> RowFacts:
+    N, D = X.shape
+    n_distinct = {name: len(np.unique(x)) for name, x in zip(feature_names(draws), X.T, strict=True)}
+    return RowFacts(
+        n_rows=N,
+        n_free=n_free_parameters(structure, draws.sizes["component"], D),
+        few_values={name: n for name, n in n_distinct.items() if n <= _FEW_VALUES and _ROWS_PER_VALUE * n <= N},
+    )
+
+
+def _modes(posterior: xr.DataTree) -> pd.DataFrame:
+    """The table of modes; empty if the posterior records none."""
+    if "modes" not in posterior.children:
+        return pd.DataFrame()
+    modes = posterior["modes"].to_dataset()
+    return modes.to_dataframe() if set(modes.data_vars) >= _MODE_COLUMNS else pd.DataFrame()
+
+
+def _empty_component_share(posterior: xr.DataTree) -> float:
+    share = posterior.attrs.get("empty_component_share", 0.0)
+    return float(share) if isinstance(share, Real) else float("nan")
+
+
+def _notes(posterior: xr.DataTree, stats: xr.Dataset) -> Iterator[str]:
+    """What could not be measured, because a group or variable is missing."""
+    if not stats.data_vars:
+        yield "There is no group sample_stats: divergences, energy and the log posterior are unknown."
+    elif "lp" not in stats:
+        yield "sample_stats has no lp: the log posterior is not monitored."
+    if not has_rows(posterior):
+        yield "There are no rows (observed_data: X): log densities at rows are not monitored."
+    if posterior.attrs.get("aligned", 0) and not set(stats.data_vars) >= _LABELS:
+        yield "sample_stats has no label_clear: how clear the labels are is unknown; align the posterior again."
 
 
 def _extremes(table: pd.DataFrame) -> tuple[str, str, str]:

@@ -7,15 +7,29 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bayesgmm.convergence import failing_quantities
+from bayesgmm.convergence import ConvergenceColumn, failing_quantities
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.types import FloatArray
+from bayesgmm.wording import count, listed
 
 type ProblemKind = Literal[
-    "interrupted", "chains disagree", "labels", "few draws", "divergences", "energy", "modes", "empty component"
+    "interrupted",
+    "NaN draws",
+    "one chain",
+    "stuck chain",
+    "chains disagree",
+    "labels",
+    "few draws",
+    "divergences",
+    "energy",
+    "modes",
+    "empty component",
+    "few rows",
+    "few values",
 ]
 
 _MOST_NAMES = 4  # quantities that a sentence names
+_FEWEST_DRAWS = 4  # per chain, below which ArviZ computes no R-hat
 
 
 @dataclass(frozen=True)
@@ -24,8 +38,8 @@ class Problem:
 
     Attributes
     ----------
-    kind : "interrupted", "chains disagree", "labels", "few draws", "divergences", "energy", "modes" or
-        "empty component".
+    kind : "interrupted", "NaN draws", "one chain", "stuck chain", "chains disagree", "labels", "few draws",
+        "divergences", "energy", "modes" or "empty component"; of the rows, "few rows" or "few values".
     text : a sentence that says what is wrong, and what to do about it.
 
     Examples
@@ -42,23 +56,60 @@ class Problem:
     text: str
 
 
+class UndefinedDraws(NamedTuple):
+    """Quantities whose R-hat and effective draws are undefined, because of some chains.
+
+    names: of the quantities; chains: of the chains, by their coordinate; n_draws: number of draws concerned.
+    """
+
+    names: list[str]
+    chains: list[int]
+    n_draws: int
+
+
+class RowFacts(NamedTuple):
+    """What the rows say about the model.
+
+    n_rows: their number; n_free: free numbers of the mixture; few_values: features with few distinct values, and how
+    many each has.
+    """
+
+    n_rows: int
+    n_free: int
+    few_values: dict[str, int]
+
+
 class Measurements(NamedTuple):
     """The facts about a posterior that problems are found from.
 
-    label_free, parameters, n_divergences, bfmi, label_clear, interrupted, modes: as in `Diagnosis`.
-    n_draws: number of draws of all chains.
+    label_free, parameters, n_divergences, n_chains, bfmi, label_clear, aligned, interrupted, modes: as in `Diagnosis`.
+    not_finite: quantities with draws that are NaN or infinite; stuck: quantities with a chain that never moved.
+    n_draws: number of draws per chain.
     empty_component_share: share of the posterior in which some component holds no row; NaN if unknown.
+    rows: None if the posterior holds none.
     """
 
     label_free: pd.DataFrame
     parameters: pd.DataFrame
+    not_finite: UndefinedDraws
+    stuck: UndefinedDraws
     n_divergences: int
+    n_chains: int
     n_draws: int
     bfmi: FloatArray
     label_clear: float
+    aligned: bool
     interrupted: bool
     modes: pd.DataFrame
     empty_component_share: float
+    rows: RowFacts | None
+
+    def failing(self, table: pd.DataFrame, thresholds: Thresholds, *columns: ConvergenceColumn) -> list[Hashable]:
+        """Names of the quantities of a table that fail in one of these columns, for no reason that is told already."""
+        told = {*self.not_finite.names, *self.stuck.names}
+        if self.n_chains == 1 or self.n_draws < _FEWEST_DRAWS:
+            columns = tuple(column for column in columns if column != "r_hat")
+        return [name for name in failing_quantities(table, thresholds, *columns) if name not in told]
 
 
 def find_problems(measurements: Measurements, thresholds: Thresholds) -> tuple[Problem, ...]:
@@ -73,8 +124,44 @@ def _interruption(measured: Measurements, thresholds: Thresholds) -> Problem | N
     return Problem("interrupted", "sampling was interrupted before all draws were done. Run it to the end.")
 
 
+def _not_finite(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    names, chains, n_draws = measured.not_finite
+    if not names:
+        return None
+    remedy = "Sample again"
+    if len(chains) < measured.n_chains:
+        remedy = f"Leave out {_chains(chains)}, or sample again"
+    return Problem(
+        "NaN draws",
+        f"NaN or infinity in {n_draws} of {measured.n_chains * measured.n_draws} draws, in {_chains(chains)} "
+        f"({_names(names)}): means, intervals and R-hat of these are undefined. {remedy}.",
+    )
+
+
+def _one_chain(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    if measured.n_chains > 1:
+        return None
+    return Problem(
+        "one chain",
+        "there is one chain, so that nothing tells whether it has converged: R-hat compares chains. Sample several, "
+        "such as chains=4.",
+    )
+
+
+def _stuck_chain(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    names, chains, _ = measured.stuck
+    if not names:
+        return None
+    return Problem(
+        "stuck chain",
+        f"all draws of {_names(names)} are equal in {_chains(chains)}: R-hat and effective draws are undefined. "
+        f"Either the chain never moved, or the rows leave no freedom, as many equal values do. Raise tune and draws, "
+        f"or look at the rows.",
+    )
+
+
 def _different_regions(measured: Measurements, thresholds: Thresholds) -> Problem | None:
-    failing = failing_quantities(measured.label_free, thresholds, "r_hat")
+    failing = measured.failing(measured.label_free, thresholds, "r_hat")
     if not failing:
         return None
     return Problem(
@@ -85,15 +172,28 @@ def _different_regions(measured: Measurements, thresholds: Thresholds) -> Proble
 
 
 def _different_parameters(measured: Measurements, thresholds: Thresholds) -> Problem | None:
-    failing = failing_quantities(measured.parameters, thresholds, "r_hat")
+    failing = measured.failing(measured.parameters, thresholds, "r_hat")
     if not failing:
         return None
-    if failing_quantities(measured.label_free, thresholds, "r_hat"):
+    if measured.failing(measured.label_free, thresholds, "r_hat"):
         return Problem("chains disagree", f"chains disagree on parameters too ({_names(failing)}).")
+    disagreement = f"chains disagree on parameters ({_names(failing)}) though not on label-free quantities"
+    if not measured.aligned:
+        return Problem(
+            "labels",
+            f"{disagreement}: these draws are not relabelled. Pass align(posterior, em.parameters).",
+        )
+    if measured.label_clear >= thresholds.min_label_clear:
+        largest = measured.parameters.loc[failing, "r_hat"].max()
+        return Problem(
+            "few draws",
+            f"{disagreement}, and {100 * measured.label_clear:.1f} % of the draws have clear labels: the largest "
+            f"R-hat, {largest:.3f}, is above {thresholds.max_r_hat:g} because there are too few draws. Raise draws.",
+        )
     return Problem(
         "labels",
-        f"chains disagree on parameters ({_names(failing)}) though not on label-free quantities: the components' "
-        f"labels are ambiguous. Compare densities and partitions instead of components, or ask for fewer components.",
+        f"{disagreement}: the components' labels are ambiguous. Compare densities and partitions instead of "
+        f"components, or ask for fewer components.",
     )
 
 
@@ -109,8 +209,8 @@ def _unclear_labels(measured: Measurements, thresholds: Thresholds) -> Problem |
 
 def _few_draws(measured: Measurements, thresholds: Thresholds) -> Problem | None:
     failing = {
-        *failing_quantities(measured.label_free, thresholds, "ess_bulk", "ess_tail"),
-        *failing_quantities(measured.parameters, thresholds, "ess_bulk", "ess_tail"),
+        *measured.failing(measured.label_free, thresholds, "ess_bulk", "ess_tail"),
+        *measured.failing(measured.parameters, thresholds, "ess_bulk", "ess_tail"),
     }
     if not failing:
         return None
@@ -123,8 +223,8 @@ def _divergences(measured: Measurements, thresholds: Thresholds) -> Problem | No
         return None
     return Problem(
         "divergences",
-        f"{measured.n_divergences} of {measured.n_draws} draws diverged: part of the posterior may be missing. Use a "
-        f"tighter prior, fewer components, or more rows.",
+        f"{measured.n_divergences} of {measured.n_chains * measured.n_draws} draws diverged: part of the posterior may "
+        f"be missing. Use a tighter prior, fewer components, or more rows.",
     )
 
 
@@ -179,8 +279,35 @@ def _empty_component(measured: Measurements, thresholds: Thresholds) -> Problem 
     )
 
 
+def _few_rows(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    rows = measured.rows
+    if rows is None or rows.n_rows > rows.n_free:
+        return None
+    return Problem(
+        "few rows",
+        f"{count(rows.n_rows, 'row')} for {count(rows.n_free, 'free number')}: the rows can be fitted by chance, and "
+        f"the posterior is mostly the prior. Ask for fewer components or features, or for covariance='diag' or "
+        f"'spherical'.",
+    )
+
+
+def _few_values(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    if measured.rows is None or not measured.rows.few_values:
+        return None
+    columns = listed(f"{name} ({n} values)" for name, n in measured.rows.few_values.items())
+    return Problem(
+        "few values",
+        f"columns with few distinct values: {columns}. Gaussian components do not describe such columns: a component "
+        f"tends to a single value, and its standard deviation says nothing. Leave them out, or fit each of their "
+        f"groups by itself.",
+    )
+
+
 _CHECKS: tuple[Callable[[Measurements, Thresholds], Problem | None], ...] = (
+    _not_finite,
     _interruption,
+    _one_chain,
+    _stuck_chain,
     _different_regions,
     _different_parameters,
     _unclear_labels,
@@ -189,6 +316,8 @@ _CHECKS: tuple[Callable[[Measurements, Thresholds], Problem | None], ...] = (
     _low_energy_information,
     _other_modes,
     _empty_component,
+    _few_rows,
+    _few_values,
 )
 
 
@@ -207,6 +336,10 @@ def shares_in_words(modes: pd.DataFrame) -> str:
     if len(light_shares):
         parts.append(f"{len(light_shares)} others {100 * light_shares.sum():.2g} % together")
     return ", ".join(parts)
+
+
+def _chains(chains: list[int]) -> str:
+    return f"chain {chains[0]}" if len(chains) == 1 else f"chains {listed(chains)}"
 
 
 def _names(names: Iterable[Hashable]) -> str:

@@ -1,8 +1,10 @@
 """How strongly each quantity of a posterior depends on the prior."""
 
+import numpy as np
 import xarray as xr
 
 from bayesgmm.draw_statistics import power_scaling_sensitivity
+from bayesgmm.posterior.draws import sample_stats
 from bayesgmm.types import FloatArray
 
 
@@ -14,5 +16,8 @@ def prior_sensitivity(posterior: xr.DataTree, values: FloatArray) -> FloatArray 
     informative. None if the posterior does not hold the log prior density of its draws: `sample_posterior` stores it
     for its own model, but not for a `pymc.Model`.
     """
-    stats = posterior["sample_stats"].to_dataset()
-    return power_scaling_sensitivity(values, stats["log_prior"].values) if "log_prior" in stats else None
+    stats = sample_stats(posterior)
+    if "log_prior" not in stats:
+        return None
+    with np.errstate(all="ignore"):  # of constant draws the sensitivity is NaN
+        return power_scaling_sensitivity(values, stats["log_prior"].values)

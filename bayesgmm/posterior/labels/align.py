@@ -8,7 +8,14 @@ from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.matching import are_permutations
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.posterior.draws import mixture_draws
+from bayesgmm.posterior.draws import (
+    check_comparable,
+    has_rows,
+    mixture_dataset,
+    mixture_draws,
+    observed_rows,
+    sample_stats,
+)
 from bayesgmm.posterior.labels.methods import (
     CROSS_ENTROPY,
     ECR,
@@ -20,8 +27,9 @@ from bayesgmm.posterior.labels.methods import (
     relabelling_named,
     unlabelled_draws,
 )
+from bayesgmm.received import check_result
 from bayesgmm.types import RowArray
-from bayesgmm.validation import as_table, check_count
+from bayesgmm.validation import check_count
 
 
 def align(
@@ -98,16 +106,14 @@ def align(
     """
     requested, max_rows = relabelling_named(method), check_count(max_rows, "max_rows")
     mixtures = mixture_draws(posterior)
-    _check_mixtures(mixtures, reference)
-    rows = _evenly_spaced_rows(posterior, reference, max_rows)
+    check_comparable(check_result(reference, MixtureParameters, "reference"), mixtures, "reference")
+    rows = _evenly_spaced_rows(posterior, mixtures, max_rows)
     relabelling, notes = _usable_method(requested, has_rows=len(rows) > 0)
     draws = unlabelled_draws(reference, mixtures, rows)
     labelling = relabelling.find(draws, reference)
     stats = _with_label_statistics(posterior, draws, labelling, reference, relabelling.unit)
-    permuted = (
-        posterior["posterior"]
-        .to_dataset()
-        .map(lambda variable: _permuted(variable, stats["label"]) if "component" in variable.dims else variable)
+    permuted = mixture_dataset(posterior).map(
+        lambda variable: _permuted(variable, stats["label"]) if _is_per_component(variable) else variable
     )
     aligned = posterior.copy()
     aligned["posterior"] = xr.DataTree(permuted)
@@ -122,35 +128,11 @@ def align(
     return aligned
 
 
-def _check_mixtures(mixtures: MixtureDraws, reference: MixtureParameters) -> None:
-    """Raise InputError unless the draws are proper mixtures of the reference's size."""
-    if reference.means.shape != mixtures.means.shape[1:]:
-        raise InputError(
-            f"reference has {reference.n_components} components of {reference.n_features} features; the posterior has "
-            f"{mixtures.n_components} of {mixtures.n_features}. Pass the parameters of a fit with the same "
-            f"n_components to the same columns."
-        )
-    finite = np.logical_and.reduce(
-        [np.isfinite(array).reshape(mixtures.n_draws, -1).all(axis=1) for array in mixtures.arrays]
-    )
-    if not finite.all():
-        raise InputError(
-            f"posterior holds NaN or infinity in {(~finite).sum()} of {len(finite)} draws; draws must be finite. Leave "
-            f"those out."
-        )
-    try:
-        np.linalg.cholesky(mixtures.covariances)
-    except np.linalg.LinAlgError as error:
-        raise InputError(
-            "posterior holds covariances that are not positive definite. Leave those draws out."
-        ) from error
-
-
-def _evenly_spaced_rows(posterior: xr.DataTree, reference: MixtureParameters, max_rows: int) -> RowArray:
+def _evenly_spaced_rows(posterior: xr.DataTree, mixtures: MixtureDraws, max_rows: int) -> RowArray:
     """(n, D) at most `max_rows` of the observed rows; (0, D) if the posterior holds none."""
-    if "observed_data" not in posterior or "X" not in posterior["observed_data"].to_dataset():
-        return np.empty((0, reference.n_features))
-    X = as_table(posterior["observed_data"].to_dataset()["X"].values, "X of posterior", reference.features).values
+    if not has_rows(posterior):
+        return np.empty((0, mixtures.n_features))
+    X = observed_rows(posterior, mixtures.features).values
     return np.ascontiguousarray(X[spaced(len(X), max_rows)])
 
 
@@ -171,7 +153,7 @@ def _with_label_statistics(
     posterior: xr.DataTree, draws: UnlabelledDraws, labelling: Labelling, reference: MixtureParameters, unit: str
 ) -> xr.Dataset:
     """The posterior's `sample_stats` with the statistics of the labels added."""
-    stats = posterior["sample_stats"].to_dataset().drop_vars("label_rows", errors="ignore")
+    stats = sample_stats(posterior).drop_vars("label_rows", errors="ignore")
     component = posterior["posterior"].to_dataset()["component"]
     sizes = posterior["posterior"].sizes
     nearest = nearest_components(reference, draws.mixtures)
@@ -194,7 +176,12 @@ def _with_label_statistics(
     return stats
 
 
+def _is_per_component(variable: xr.DataArray) -> bool:
+    return {"chain", "draw", "component"} <= set(variable.dims)
+
+
 def _permuted(variable: xr.DataArray, labels: xr.DataArray) -> xr.DataArray:
+    variable = variable.transpose("chain", "draw", ...)
     axis = variable.dims.index("component")
     index = labels.values.reshape(*labels.shape[:2], *(-1 if dim == "component" else 1 for dim in variable.dims[2:]))
     return variable.copy(data=np.take_along_axis(variable.values, index, axis=axis))

@@ -12,6 +12,7 @@ from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
 from bayesgmm.mixture.matching import best_assignments, distances_to_reference, label_costs
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray, IntArray, RowArray
+from bayesgmm.wording import shown
 
 type MethodName = Literal["ecr", "kullback-leibler", "cross-entropy"]
 
@@ -205,5 +206,5 @@ RELABELLINGS: dict[str, Relabelling] = {
 def relabelling_named(method: str) -> Relabelling:
     """Look up a method by its name; raise InputError if there is none of that name."""
     if not isinstance(method, str) or method not in RELABELLINGS:
-        raise InputError(f"method must be one of {', '.join(RELABELLINGS)}; received {method!r}.")
+        raise InputError(f"method must be one of {', '.join(RELABELLINGS)}; received {shown(method)}.")
     return RELABELLINGS[method]

@@ -9,6 +9,7 @@ import xarray as xr
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.tables import to_grid
 from bayesgmm.errors import InputError
+from bayesgmm.posterior.draws import mixture_dataset, n_rows_of, sample_stats
 from bayesgmm.types import BoolArray
 from bayesgmm.wording import count
 
@@ -112,9 +113,12 @@ def label_report(posterior: xr.DataTree) -> LabelReport:
     >>> report.table["margin_median"].round(-1).tolist()  # rows that another labelling would lose
     [270.0, 270.0]
     """
-    stats = posterior["sample_stats"].to_dataset()
+    stats = sample_stats(posterior)
     if not {"label", "label_clear"} <= set(stats.data_vars):
-        raise InputError("posterior has no labels. Pass align(posterior, em.parameters).")
+        raise InputError(
+            "posterior has no labels (label and label_clear in its group sample_stats). Pass align(posterior, "
+            "em.parameters)."
+        )
     changed = stats["label"].values != np.arange(stats.sizes["component"])
     return LabelReport(
         table=_table(posterior, stats, changed),
@@ -130,7 +134,7 @@ def label_report(posterior: xr.DataTree) -> LabelReport:
 
 
 def _table(posterior: xr.DataTree, stats: xr.Dataset, changed: BoolArray) -> pd.DataFrame:
-    draws = posterior["posterior"].to_dataset()
+    draws = mixture_dataset(posterior)
     component = pd.Index(draws["component"].values, name="component")
     missing = pd.Series(np.nan, component)
     table = pd.DataFrame(
@@ -151,9 +155,9 @@ def _table(posterior: xr.DataTree, stats: xr.Dataset, changed: BoolArray) -> pd.
         table["margin_median"], table["margin_q05"] = quantiles
         nearest = stats["label_nearest"].values[..., np.newaxis] == np.arange(len(component))
         table["label_clear"] = (nearest.sum(axis=2) == 1).mean(axis=(0, 1))
-    if "label_rows" in stats:
-        n_read, n_rows = posterior.attrs["align_rows"], posterior["observed_data"].sizes["row"]
-        table["expected_rows"] = stats["label_rows"].values.mean(axis=(0, 1)) * n_rows / n_read
+    if "label_rows" in stats and (n_rows := n_rows_of(posterior)):
+        shares = stats["label_rows"].values / stats["label_rows"].values.sum(axis=-1, keepdims=True)
+        table["expected_rows"] = shares.mean(axis=(0, 1)) * n_rows
     return table
 
 
@@ -161,6 +165,6 @@ def _notes(posterior: xr.DataTree, stats: xr.Dataset) -> tuple[str, ...]:
     notes = [str(posterior.attrs["align_note"])] if "align_note" in posterior.attrs else []
     if "label_margin" not in stats:
         notes.append("margins were not stored when this posterior was aligned; align it again to have them")
-    elif "label_rows" not in stats:
+    elif "label_rows" not in stats or not n_rows_of(posterior):
         notes.append("this posterior holds no rows, so the number of rows in each component is unknown")
     return tuple(notes)

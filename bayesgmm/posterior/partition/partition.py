@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
@@ -14,7 +15,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.posterior.draws import mixture_draws, rows_for
+from bayesgmm.posterior.draws import check_comparable, mixture_draws, rows_for
 from bayesgmm.posterior.partition.losses import (
     Binder,
     VariationOfInformation,
@@ -23,9 +24,10 @@ from bayesgmm.posterior.partition.losses import (
     search_partition,
 )
 from bayesgmm.posterior.partition.search import SampledLabels
+from bayesgmm.received import check_result
 from bayesgmm.types import BoolArray, FloatArray, IntArray, RowArray, Seed
 from bayesgmm.validation import as_generator, check_count, check_fraction
-from bayesgmm.wording import count
+from bayesgmm.wording import count, shown
 
 type LossName = Literal["vi", "binder"]
 
@@ -45,6 +47,7 @@ class CoClustering:
     ----------
     probabilities : (n, n), symmetric, 1 on the diagonal.
     rows : (n,) numbers of these rows in X: all of them, or evenly spaced ones if X has too many.
+    index : (n,) their index in the data frame X; their numbers if X had none.
     n_samples : number of rows of X.
     n_draws : number of draws averaged over.
 
@@ -61,6 +64,7 @@ class CoClustering:
     rows: IntArray
     n_samples: int
     n_draws: int
+    index: pd.Index
 
     def __post_init__(self) -> None:
         _make_read_only(self.probabilities, self.rows)
@@ -167,6 +171,11 @@ class Partition(Displayed):
             self.labels, *(bound.labels for bound in (self.ball.upper, self.ball.lower, self.ball.horizontal))
         )
 
+    @property
+    def table(self) -> pd.DataFrame:
+        """DataFrame with the column cluster, one line per row of `labels`, under the row's index."""
+        return pd.DataFrame({"cluster": self.labels}, index=self.co_clustering.index)
+
     def _card(self) -> Card:
         title, *lines = self.summary().split("\n")
         return Card(title, lines)
@@ -225,7 +234,7 @@ def co_clustering(
     rows, draws = _rows_and_draws(posterior, X, n_draws, max_rows)
     responsibilities_of_each_draw = responsibilities_of_draws(rows.values, *draws.arrays)
     similarity = _similarity(len(rows.values), responsibilities_of_each_draw, draws.n_draws)
-    return CoClustering(similarity, rows.numbers, rows.n_samples, draws.n_draws)
+    return CoClustering(similarity, rows.numbers, rows.n_samples, draws.n_draws, rows.index)
 
 
 def point_partition(
@@ -277,12 +286,14 @@ def point_partition(
     >>> X["eruptions"].groupby(partition.labels).mean().round(1).tolist()
     [4.3, 2.0]
     """
-    if loss not in ("vi", "binder"):
-        raise InputError(f"loss must be 'vi' (variation of information) or 'binder'; received {loss!r}.")
+    if not isinstance(loss, str) or loss not in ("vi", "binder"):
+        raise InputError(f"loss must be 'vi' (variation of information) or 'binder'; received {shown(loss)}.")
     ci_prob = check_fraction(ci_prob, "ci_prob")
     rng_of_labels, rng_of_search = as_generator(rng).spawn(2)
     rows, draws = _rows_and_draws(posterior, X, n_draws, max_rows)
-    candidates = [start.predict(rows.values)] if start is not None else []
+    if start is not None:
+        check_comparable(check_result(start, MixtureParameters, "start"), draws, "start")
+    candidates = [start.labels_at(rows.values)] if start is not None else []
     S, K = draws.weights.shape
     sampled_labels = np.empty((len(rows.values), S), dtype=np.int32)
     responsibilities_of_each_draw = responsibilities_of_draws(rows.values, *draws.arrays)
@@ -299,15 +310,17 @@ def point_partition(
         loss=loss,
         expected_loss=expected_loss.expected(labels),
         ball=_credible_ball(expected_loss.distances(labels), sampled_labels, ci_prob),
-        co_clustering=CoClustering(similarity, rows.numbers, rows.n_samples, S),
+        co_clustering=CoClustering(similarity, rows.numbers, rows.n_samples, S, rows.index),
     )
 
 
-class _SelectedRows(NamedTuple):
-    """The rows that are used: their values (n, D), their numbers (n,), and the number of rows there were."""
+@dataclass(frozen=True)
+class _SelectedRows:
+    """The rows that are used: values (n, D), numbers and index (n,), and the number of rows there were."""
 
     values: RowArray
     numbers: IntArray
+    index: pd.Index
     n_samples: int
 
 
@@ -315,10 +328,10 @@ def _rows_and_draws(
     posterior: xr.DataTree, X: ArrayLike | None, n_draws: int, max_rows: int
 ) -> tuple[_SelectedRows, MixtureDraws]:
     n_draws, max_rows = check_count(n_draws, "n_draws"), check_count(max_rows, "max_rows", minimum=2)
-    values, draws = rows_for(posterior, X), mixture_draws(posterior, n_draws)
-    numbers = spaced(len(values), max_rows)
-    selected = values if len(numbers) == len(values) else values[numbers]
-    return _SelectedRows(np.ascontiguousarray(selected), numbers, len(values)), draws
+    rows, draws = rows_for(posterior, X), mixture_draws(posterior, n_draws)
+    numbers = spaced(len(rows.values), max_rows)
+    selected = rows.values if len(numbers) == len(rows.values) else rows.values[numbers]
+    return _SelectedRows(np.ascontiguousarray(selected), numbers, rows.index[numbers], len(rows.values)), draws
 
 
 def _similarity(n: int, responsibilities_of_each_draw: Iterator[FloatArray], n_draws: int) -> FloatArray:

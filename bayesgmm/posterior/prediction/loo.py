@@ -3,14 +3,25 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.draw_statistics import LeaveOneOut, effective_draws, smoothed_leave_one_out
 from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
-from bayesgmm.posterior.draws import check_memory, log_mean, mixture_dataset, mixture_draws, observed_rows, with_group
+from bayesgmm.posterior.draws import (
+    check_memory,
+    log_mean,
+    mixture_dataset,
+    mixture_draws,
+    observed_group,
+    observed_rows,
+    with_group,
+)
+from bayesgmm.row_index import coordinate_of
 from bayesgmm.types import FloatArray, RowArray
+from bayesgmm.wording import shortened
 
 # With fewer draws the tail that is smoothed has less than five of them.
 _FEWEST_DRAWS = 25
@@ -36,6 +47,7 @@ class LOO(Displayed):
     efficiency : effective draws per draw, which sets the lengths of the tails; ArviZ calls it `reff`.
     n_draws : number of draws.
     problems : reasons not to trust `elpd`, in sentences; empty if there are none.
+    index : index of the data frame that the rows came from; numbers from 0 if it had none.
 
     Examples
     --------
@@ -55,11 +67,17 @@ class LOO(Displayed):
     efficiency: float
     n_draws: int
     problems: tuple[str, ...]
+    index: pd.Index
 
     @property
     def ok(self) -> bool:
         """Whether no problem was found."""
         return not self.problems
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """DataFrame with one line per row, under the row's index, and the columns elpd and pareto_k."""
+        return pd.DataFrame({"elpd": self.pointwise, "pareto_k": self.pareto_k}, index=self.index)
 
     def _card(self) -> Card:
         return Card("LOO: leave-one-out cross-validation", self.summary().split("\n"))
@@ -106,7 +124,7 @@ def add_log_likelihood(posterior: xr.DataTree) -> xr.DataTree:
     -243
     """
     dataset, draws = mixture_dataset(posterior), mixture_draws(posterior)
-    X = observed_rows(posterior, draws.features)
+    X = observed_rows(posterior, draws.features).values
     shape = dataset.sizes["chain"], dataset.sizes["draw"], len(X)
     check_memory(
         len(X) * draws.n_draws,
@@ -119,7 +137,7 @@ def add_log_likelihood(posterior: xr.DataTree) -> xr.DataTree:
         log_likelihood[:, rows] = log_densities.T
 
     draws.score_in_pieces(X, finish)
-    coords = {name: dataset[name].values for name in ("chain", "draw")}
+    coords = {"chain": dataset["chain"], "draw": dataset["draw"], **coordinate_of(observed_group(posterior))}
     variable = xr.DataArray(log_likelihood.reshape(shape), coords, ("chain", "draw", "row"))
     return with_group(posterior, "log_likelihood", xr.Dataset({"X": variable}))
 
@@ -162,7 +180,8 @@ def loo(posterior: xr.DataTree) -> LOO:
     True
     """
     draws = mixture_draws(posterior)
-    X = observed_rows(posterior, draws.features)
+    rows = observed_rows(posterior, draws.features)
+    X = rows.values
     N, S = len(X), draws.n_draws
     if N < 2:
         raise InputError("posterior holds one row; leaving it out leaves none. Pass the posterior of more rows.")
@@ -186,7 +205,8 @@ def loo(posterior: xr.DataTree) -> LOO:
         good_k=good_k,
         efficiency=efficiency,
         n_draws=S,
-        problems=tuple(_problems(pareto_k, good_k)),
+        problems=tuple(_problems(pareto_k, good_k, rows.index)),
+        index=rows.index,
     )
 
 
@@ -230,17 +250,20 @@ def _efficiency(posterior: xr.DataTree, X: RowArray) -> float:
     return float(effective.mean() / draws.n_draws)
 
 
-def _problems(pareto_k: FloatArray, good_k: float) -> list[str]:
-    """A sentence on the rows whose Pareto k is too large or NaN."""
+def _problems(pareto_k: FloatArray, good_k: float, index: pd.Index) -> list[str]:
+    """A sentence on the rows whose Pareto k is too large or NaN, which are named by their index."""
     bad_rows = np.flatnonzero(~(pareto_k <= good_k))
     if not len(bad_rows):
         return []
     worst_first = bad_rows[np.argsort(-np.nan_to_num(pareto_k[bad_rows], nan=np.inf), kind="stable")]
-    named = ", ".join(f"{row} ({pareto_k[row]:.2f})" for row in worst_first[:_MOST_ROWS_NAMED])
+    named = ", ".join(
+        f"{shortened(str(index[row]), 60)} ({pareto_k[row]:.2f})" for row in worst_first[:_MOST_ROWS_NAMED]
+    )
     n_unnamed = len(bad_rows) - _MOST_ROWS_NAMED
     more = f" and {n_unnamed} more" if n_unnamed > 0 else ""
     return [
-        f"{len(bad_rows)} of {len(pareto_k)} rows have a Pareto k above {good_k:.2f} or none: {named}{more}. Without "
-        f"such a row the posterior would differ so much that these draws do not cover it, and elpd is probably too "
-        f"high. Look at the row, fit again without it, or raise draws if k is near the limit."
+        f"{len(bad_rows)} of {len(pareto_k)} rows have a Pareto k above {good_k:.2f} or none: {named}{more} (the rows "
+        f"by their index, with k). Without such a row the posterior would differ so much that these draws do not cover "
+        f"it, and elpd is probably too high. Look at the row, fit again without it, or raise draws if k is near the "
+        f"limit."
     ]

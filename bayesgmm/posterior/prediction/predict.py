@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from bayesgmm.posterior.draws import check_aligned, interval, interval_names, log_mean, mixture_draws
+from bayesgmm.row_index import index_for
 from bayesgmm.types import FloatArray, IntArray
 from bayesgmm.validation import as_table, check_count, check_fraction
 from bayesgmm.wording import count
@@ -25,6 +26,7 @@ class PredictiveDensity:
     log_density_interval : (n_samples, 2) equal-tailed interval of the log density over the draws.
     ci_prob : probability of the intervals.
     n_draws : number of draws averaged over.
+    index : index of the data frame `X`; numbers from 0 if it had none.
 
     Examples
     --------
@@ -40,6 +42,7 @@ class PredictiveDensity:
     log_density_interval: FloatArray
     ci_prob: float
     n_draws: int
+    index: pd.Index
 
     def __repr__(self) -> str:
         return (
@@ -49,12 +52,12 @@ class PredictiveDensity:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """DataFrame with one line per row of `X`.
+        """DataFrame with one line per row of `X`, and its index, so that `X.join(prediction.table)` is right.
 
         Its columns are log_density and the bounds of its interval, log_density_eti90_lb and log_density_eti90_ub at
         ci_prob 0.9. A `Prediction` has before them label, and probability_0, probability_1, ... with their bounds.
         """
-        return pd.DataFrame(self._columns())
+        return pd.DataFrame(self._columns(), index=self.index)
 
     def _columns(self) -> dict[str, FloatArray | IntArray]:
         return self._with_bounds("log_density", self.log_density, self.log_density_interval)
@@ -73,7 +76,7 @@ class Prediction(PredictiveDensity):
     labels : (n_samples,) the most probable component of each row.
     probabilities : (n_samples, n_components) responsibilities averaged over the draws; rows sum to 1.
     probability_intervals : (n_samples, n_components, 2) equal-tailed intervals of the responsibilities over the draws.
-    log_density, log_density_interval, ci_prob, n_draws, table : as for `PredictiveDensity`.
+    log_density, log_density_interval, ci_prob, n_draws, index, table : as for `PredictiveDensity`.
 
     Examples
     --------
@@ -155,7 +158,14 @@ def predict(posterior: xr.DataTree, X: ArrayLike, *, ci_prob: float = 0.9, n_dra
     for array in (log_density, log_density_interval, labels, probabilities, probability_intervals):
         array.flags.writeable = False
     return Prediction(
-        log_density, log_density_interval, ci_prob, draws.n_draws, labels, probabilities, probability_intervals
+        log_density,
+        log_density_interval,
+        ci_prob,
+        draws.n_draws,
+        index_for(X, N),
+        labels,
+        probabilities,
+        probability_intervals,
     )
 
 
@@ -201,4 +211,4 @@ def predict_density(
 
     draws.score_in_pieces(table.values, finish)
     log_density.flags.writeable = log_density_interval.flags.writeable = False
-    return PredictiveDensity(log_density, log_density_interval, ci_prob, draws.n_draws)
+    return PredictiveDensity(log_density, log_density_interval, ci_prob, draws.n_draws, index_for(X, table.n_samples))

@@ -13,13 +13,16 @@ from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.parallel import on_threads
 from bayesgmm.posterior.draws import (
     check_memory,
+    has_rows,
     interval,
     interval_names,
     mixture_dataset,
     mixture_draws,
+    observed_group,
     observed_rows,
     with_group,
 )
+from bayesgmm.row_index import coordinate_of
 from bayesgmm.types import FloatArray, Seed
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
@@ -62,7 +65,8 @@ def add_posterior_predictive(
     {'chain': 4, 'draw': 25, 'row': 82, 'feature': 1}
     """
     dataset, draws = mixture_dataset(posterior), mixture_draws(posterior)
-    n_rows = len(observed_rows(posterior, draws.features)) if n_rows is None else check_count(n_rows, "n_rows")
+    coordinate = {} if n_rows is not None or not has_rows(posterior) else coordinate_of(observed_group(posterior))
+    n_rows = len(observed_rows(posterior, draws.features).values) if n_rows is None else check_count(n_rows, "n_rows")
     n_chains, chain_length, D = dataset.sizes["chain"], dataset.sizes["draw"], draws.n_features
     draws_used = spaced(chain_length, -(-check_count(n_draws, "n_draws") // n_chains))
     index = (chain_length * np.arange(n_chains)[:, np.newaxis] + draws_used).ravel()
@@ -79,6 +83,7 @@ def add_posterior_predictive(
             "chain": dataset["chain"].values,
             "draw": dataset["draw"].values[draws_used],
             "feature": list(draws.features),
+            **coordinate,
         },
     )
     return with_group(posterior, "posterior_predictive", group)
@@ -167,7 +172,7 @@ def predictive_check(
 
 def varying_rows(posterior: xr.DataTree, features: tuple[str, ...]) -> FloatArray:
     """(N, D) observed rows; raises InputError if a feature is constant."""
-    X = observed_rows(posterior, features).astype(np.float64)
+    X = observed_rows(posterior, features).values.astype(np.float64)
     constant = [name for name, x in zip(features, X.T, strict=True) if x.min() == x.max()]
     if constant:
         raise InputError(

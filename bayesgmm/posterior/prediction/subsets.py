@@ -8,7 +8,15 @@ from scipy.special import softmax
 
 from bayesgmm.mixture.covariance import stds_and_correlations
 from bayesgmm.mixture.draws import MixtureDraws
-from bayesgmm.posterior.draws import feature_names, mixture_dataset, mixture_draws, tree_of
+from bayesgmm.posterior.draws import (
+    feature_names,
+    has_rows,
+    mixture_dataset,
+    mixture_draws,
+    observed_array,
+    sample_stats,
+    tree_of,
+)
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_feature_indices, check_given
 
@@ -21,7 +29,8 @@ def marginal(posterior: xr.DataTree, features: Sequence[str | int]) -> xr.DataTr
 
     The marginal of a Gaussian mixture has the same weights, and the sub-vectors and sub-matrices of its means and
     covariances. The result is therefore a posterior like any other: `predict`, `predict_density`, `conditional`,
-    `add_posterior_predictive` and the plots accept it.
+    `add_posterior_predictive` and the plots accept it. All features in another order give the same posterior in that
+    order.
 
     Parameters
     ----------
@@ -31,8 +40,8 @@ def marginal(posterior: xr.DataTree, features: Sequence[str | int]) -> xr.DataTr
     Returns
     -------
     DataTree
-        A new one with the groups `posterior`, `sample_stats` without total_log_likelihood, and `observed_data` of these
-        features; no other groups. It is aligned if `posterior` was.
+        A new one with the groups `posterior`, `sample_stats` (without total_log_likelihood, unless all features are
+        kept), and `observed_data` of these features; no other groups. It is aligned if `posterior` was.
 
     Raises
     ------
@@ -48,10 +57,15 @@ def marginal(posterior: xr.DataTree, features: Sequence[str | int]) -> xr.DataTr
     [-3.7, -3.2]
     """
     draws = mixture_dataset(posterior)
-    index = as_feature_indices(features, feature_names(draws), "features")
-    groups = {"posterior": draws.isel(feature=index, feature_other=index), **_subset_statistics(posterior)}
-    if "observed_data" in posterior:
-        groups["observed_data"] = posterior["observed_data"].to_dataset().isel(feature=index)
+    names = feature_names(draws)
+    index = as_feature_indices(features, names, "features")
+    statistics = [] if len(index) == draws.sizes["feature"] else _STATISTICS_OF_ALL_FEATURES
+    groups = {
+        "posterior": draws.isel(feature=index, feature_other=index),
+        **_statistics_without(statistics, posterior),
+    }
+    if has_rows(posterior):
+        groups["observed_data"] = observed_array(posterior, names).isel(feature=index).to_dataset(name="X")
     return tree_of(groups, posterior.attrs)
 
 
@@ -104,19 +118,16 @@ def conditional(posterior: xr.DataTree, given: Mapping[str | int, float]) -> xr.
         name: (dims[: array.ndim + 1], array.reshape(*shape, *array.shape[1:])) for name, array in arrays.items()
     }
     group = xr.Dataset(variables, {**coords, "feature": names, "feature_other": names})
-    tree = tree_of({"posterior": group, **_subset_statistics(posterior)}, posterior.attrs)
+    tree = tree_of({"posterior": group, **_statistics_without(_STATISTICS_OF_ALL_FEATURES, posterior)}, posterior.attrs)
     pairs = zip(given_index, values, strict=True)
     tree.attrs["given"] = ", ".join(f"{draws.features[i]}={value:g}" for i, value in pairs)
     return tree
 
 
-def _subset_statistics(posterior: xr.DataTree) -> dict[str, xr.Dataset]:
-    """The group `sample_stats`, if there is one, without statistics that depend on all features."""
-    if "sample_stats" not in posterior:
-        return {}
-    return {
-        "sample_stats": posterior["sample_stats"].to_dataset().drop_vars(_STATISTICS_OF_ALL_FEATURES, errors="ignore")
-    }
+def _statistics_without(names: list[str], posterior: xr.DataTree) -> dict[str, xr.Dataset]:
+    """The group `sample_stats`, if there is one, without the statistics of these names."""
+    stats = sample_stats(posterior)
+    return {"sample_stats": stats.drop_vars(names, errors="ignore")} if stats.data_vars else {}
 
 
 def _conditional_mixtures(
