@@ -16,7 +16,7 @@ from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.model.prior_marginals import SUPPORTS, marginal_density
 from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.escaping import matplotlib_text
-from bayesgmm.mixture.covariance import structure_named
+from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.scalars import PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.legends import LEGEND, Handle, area, line
 from bayesgmm.plots.selection import draws_of, varying_scalars
@@ -85,11 +85,12 @@ def plot_prior(
     check_aligned(posterior)
     scalars = varying_scalars(posterior, parameters, features)
     panels = _panels(scalars)
-    shape = mixture.sizes["component"], mixture.sizes["feature"]
-    exact = _checked(prior, posterior, shape[1]) if isinstance(prior, Prior) else None
+    structure = structure_named(str(posterior.attrs.get("covariance") or "full"))
+    exact = _checked(prior, posterior, structure) if isinstance(prior, Prior) else None
     drawn = _Drawn(
         scalars,
-        shape,
+        mixture.sizes["component"],
+        structure,
         draws_of(posterior, scalars).reshape(-1, len(scalars)),
         exact,
         _prior_draws(prior, mixture, scalars) if exact is None else None,
@@ -112,14 +113,16 @@ class _Drawn(NamedTuple):
     """The content of the panels.
 
     scalars : the scalars drawn.
-    shape : numbers of components and features of the mixture.
+    n_components : number of components of the mixture.
+    structure : of its covariances.
     posterior : (n_draws, n_scalars) posterior draws.
     prior : the prior whose densities are drawn, or None.
     prior_draws : (n_draws, n_scalars) draws from the prior if its densities are not known.
     """
 
     scalars: list[Scalar]
-    shape: tuple[int, int]
+    n_components: int
+    structure: CovarianceStructure
     posterior: FloatArray
     prior: Prior | None
     prior_draws: FloatArray | None
@@ -139,10 +142,9 @@ def _panels(scalars: list[Scalar]) -> dict[str, list[int]]:
     return panels
 
 
-def _checked(prior: Prior, posterior: xr.DataTree, n_features: int) -> Prior:
+def _checked(prior: Prior, posterior: xr.DataTree, structure: CovarianceStructure) -> Prior:
     """The prior for the posterior's features; warns if the posterior was sampled under another one."""
-    covariance = str(posterior.attrs.get("covariance") or "full")
-    full_prior = prior.for_features(n_features, structure_named(covariance))
+    full_prior = prior.for_features(mixture_dataset(posterior).sizes["feature"], structure)
     recorded = posterior.attrs.get("prior", "")
     if recorded and recorded != full_prior.expression():
         warnings.warn(
@@ -178,7 +180,8 @@ def _draw_panel(ax: Axes, drawn: _Drawn, members: list[int]) -> None:
     _scale(ax, drawn.posterior[:, members], first.parameter)
     if drawn.prior is not None:
         x = np.linspace(*ax.get_xlim(), _LINE + 2)[1:-1]  # at the ends of a support a density may be infinite
-        ax.fill_between(x, marginal_density(drawn.prior, first, x, *drawn.shape), **_PRIOR)
+        densities = marginal_density(drawn.prior, first, x, drawn.n_components, drawn.structure)
+        ax.fill_between(x, densities, **_PRIOR)
     for index in members:
         _draw_posterior(ax, drawn.posterior[:, index], drawn.scalars[index])
         if drawn.prior_draws is not None:

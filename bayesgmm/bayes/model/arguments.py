@@ -30,7 +30,7 @@ class ModelArrays(NamedTuple):
     origin (D,): the kernel works with x - origin; mean_location, mean_scale (D,): the prior of means; std_table
     (STD_ROWS, D): rows v0, c0, ..., c5 of `StdPrior.log_scale_coefficients`, or the two bounds, or the fixed log
     standard deviation, then zeros; constants (3,): the Dirichlet's concentration, LKJ's eta, and the log density's
-    constant.
+    constant; rounding (D,): variances of rounding, see `resolution`.
     """
 
     origin: FloatArray
@@ -38,6 +38,7 @@ class ModelArrays(NamedTuple):
     mean_scale: FloatArray
     std_table: FloatArray
     constants: FloatArray
+    rounding: FloatArray
 
 
 class ModelArguments(NamedTuple):
@@ -53,10 +54,11 @@ class ModelArguments(NamedTuple):
     mean_scale: FloatArray
     std_table: FloatArray
     constants: FloatArray
+    rounding: FloatArray
 
 
 class Header(NamedTuple):
-    """What `user_data` points to: 19 integers of 64 bits.
+    """What `user_data` points to: 20 integers of 64 bits.
 
     Sizes, then switches (0 or 1, `std_kind` excepted), then addresses: of the C function that passes over the rows, of
     the rows, of `ModelArrays`, and of centre (P,) and scale ((P, P) if `dense_scale`, else (P,)).
@@ -79,6 +81,7 @@ class Header(NamedTuple):
     mean_scale: int
     std_table: int
     constants: int
+    rounding: int
     centre: int
     scale: int
 
@@ -121,6 +124,7 @@ def make_header(
         mean_scale=arrays.mean_scale.ctypes.data,
         std_table=arrays.std_table.ctypes.data,
         constants=arrays.constants.ctypes.data,
+        rounding=arrays.rounding.ctypes.data,
         centre=centre.ctypes.data,
         scale=scale.ctypes.data,
     )
@@ -133,7 +137,7 @@ def read_header(user_data: int) -> Header:
     h = carray(user_data, (N_HEADER,), np.int64)
     return Header(
         h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10], h[11], h[12], h[13], h[14], h[15], h[16],
-        h[17], h[18],
+        h[17], h[18], h[19],
     )  # fmt: skip
 
 
@@ -152,4 +156,5 @@ def read_model(header: Header) -> ModelArguments:
         carray(doubles_at(header.mean_scale), (D,)),
         carray(doubles_at(header.std_table), (STD_ROWS, D)),
         carray(doubles_at(header.constants), (3,)),
+        carray(doubles_at(header.rounding), (D,)),
     )

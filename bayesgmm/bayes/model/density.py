@@ -15,9 +15,11 @@ from scipy.special import betaln, expit, gammaln, logit, softmax
 from bayesgmm.bayes.model import log_posterior
 from bayesgmm.bayes.model.arguments import ModelArrays, Switches, make_header
 from bayesgmm.bayes.model.prior import Prior
+from bayesgmm.bayes.model.resolution import log_mean_factor, rounding_variances
 from bayesgmm.bayes.model.rows_pass import rows_function
 from bayesgmm.bayes.model.std_priors import FIXED, INTERVAL, STD_ROWS
 from bayesgmm.bayes.model.variables import VINE, natural_values, std_name
+from bayesgmm.bayes.model.vine import vine_choleskys
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -54,6 +56,7 @@ class MixtureDensity:
             np.array(self.prior.mean_scale, dtype=np.float64),
             table,
             constants,
+            rounding_variances(np.asarray(self.prior.resolution)),
         )
         object.__setattr__(self, "_arrays", arrays)
 
@@ -217,7 +220,7 @@ class MixtureDensity:
         if vine is None:
             factors = np.eye(D)
         else:
-            factors = _vine_choleskys(vine[:, np.newaxis] if self.structure.shared else vine, D)
+            factors = vine_choleskys(vine[:, np.newaxis] if self.structure.shared else vine, D)
         # NumPy multiplies small matrices faster if both are contiguous.
         return np.asarray(factors @ np.ascontiguousarray(np.swapaxes(factors, -1, -2)))
 
@@ -242,14 +245,15 @@ class MixtureDensity:
         return np.concatenate(pieces) if pieces else np.empty(0)
 
     def _log_constant(self) -> float:
-        """Return the part of the log density of weights, means and partial correlations that theta does not change."""
+        """Return the part of the log prior that theta does not change, but for the family of standard deviations."""
         K, D = self.n_components, self.values.shape[1]
+        n_covariances = 1 if self.structure.shared else K
         a, eta = self.prior.concentration, self.prior.correlation_eta
         constant = gammaln(K * a) - K * gammaln(a) + np.log(K) - 0.5 * K * D * np.log(2 * np.pi)
         if not self.structure.diagonal:
             b = eta + 0.5 * (D - 2 - np.tril_indices(D, -1)[1])
-            constant -= (1 if self.structure.shared else K) * betaln(b, b).sum()
-        return float(constant)
+            constant -= n_covariances * betaln(b, b).sum()
+        return float(constant - n_covariances * log_mean_factor(self.prior.resolution_factor(self.structure)))
 
 
 def _evaluate(header: NDArray[np.int64], theta: FloatArray, gradient: FloatArray) -> float:
@@ -268,18 +272,3 @@ def _evaluate(header: NDArray[np.int64], theta: FloatArray, gradient: FloatArray
 def _repeated(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     """Return values of this shape; those that components or features share are repeated."""
     return values if values.shape == shape else np.array(np.broadcast_to(values, shape))
-
-
-def _vine_choleskys(t: FloatArray, n_features: int) -> FloatArray:
-    """Return Cholesky factors (..., D, D) of correlations from the vine's logits t (..., D (D - 1) / 2), row by row."""
-    half = np.exp(-0.5 * np.abs(t))
-    partial, complements = np.tanh(0.5 * t), 2 * half / (1 + np.square(half))  # complements = sqrt(1 - partial^2)
-    factors = np.zeros((*t.shape[:-1], n_features, n_features))
-    factors[..., 0, 0] = 1.0
-    for i in range(1, n_features):
-        row = slice(i * (i - 1) // 2, i * (i + 1) // 2)
-        residual = np.cumprod(complements[..., row], axis=-1)
-        factors[..., i, 0] = partial[..., row.start]
-        factors[..., i, 1:i] = partial[..., row][..., 1:] * residual[..., :-1]
-        factors[..., i, i] = residual[..., -1]
-    return factors

@@ -23,6 +23,7 @@ from bayesgmm.bayes.model.buffers import (
 from bayesgmm.bayes.model.native_calls import call_density, call_rows
 from bayesgmm.bayes.model.std_priors import FIXED, INTERVAL
 from bayesgmm.bayes.model.transforms import (
+    add_rounding,
     fill_choleskys,
     fill_log_stds,
     fill_log_weights,
@@ -285,6 +286,7 @@ def _whitened_log_posterior(
     )
     user_address = carray(user_data, (1,), np.int64).ctypes.data
     value = model.constants[2] + call_rows(header.rows_function, user_address, kernel_address)
+    value += add_rounding(model.rounding, model.shared, kernel.whiteners, kernel.second)
     if with_gradient:
         add_gradient(kernel.counts, kernel.first, kernel.second, kernel.whiteners, scratch.d_means, scratch.d_choleskys)
 

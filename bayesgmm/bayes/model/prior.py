@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesgmm.bayes.model.resolution import Resolution, rounding_variances
 from bayesgmm.bayes.model.std_priors import LogNormal, StdPrior
 from bayesgmm.display.cards import Card, Displayed, Grid, hidden_in_words, rows_shown
 from bayesgmm.errors import InputError
@@ -14,6 +15,7 @@ from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.data_covariance import total_covariance
+from bayesgmm.mixture.resolution import resolution_of
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_numbers
 
@@ -26,6 +28,7 @@ class PriorFields(TypedDict, total=False):
     std: StdPrior
     concentration: float
     correlation_eta: float
+    resolution: ArrayLike
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,7 +42,12 @@ class Prior(Displayed):
     covariances: Sigma_k = diag(sd_k) R_k diag(sd_k), with sd_kd ~ `std` and R_k ~ LKJ(eta), eta = `correlation_eta`,
     whose density is proportional to det(R)^(eta - 1) (Lewandowski, Kurowicka and Joe 2009,
     doi:10.1016/j.jmva.2009.04.008). Tied covariances are one Sigma for all components, diagonal ones have R = I, and
-    spherical ones have one sd per component too.
+    spherical ones have one sd per component too;
+
+    resolution: the density of each Sigma has the factor exp(-sum_d (h_d / c_d)^2 / 24), h = `resolution` and c_d the
+    standard deviation of feature d given the other features. So a standard deviation far below the spacing of the
+    feature's values, which data of that spacing cannot show, is not believed: n equal rows by themselves give a
+    component a standard deviation of about h / sqrt(12 n), and never 0.
 
     Parameters
     ----------
@@ -47,6 +55,8 @@ class Prior(Displayed):
     std : one of LogNormal, HalfNormal, Gamma, InverseGamma, Uniform, Exponential, Fixed.
     concentration : above 0; 1 is uniform over all weights.
     correlation_eta : above 0; 1 is uniform over all correlation matrices, larger values favour small correlations.
+    resolution : number or (n_features,), 0 or above, in the units of the data: the smallest spacing of a feature's
+        values. 0 leaves the factor out; rows with equal values may then have no proper posterior.
 
     Raises
     ------
@@ -69,9 +79,10 @@ class Prior(Displayed):
     std: StdPrior
     concentration: float = 1.0
     correlation_eta: float = 1.0
+    resolution: ArrayLike = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("mean_location", "mean_scale", "concentration", "correlation_eta"):
+        for name in ("mean_location", "mean_scale", "concentration", "correlation_eta", "resolution"):
             self._check(name, is_number=name in ("concentration", "correlation_eta"))
         if not isinstance(self.std, StdPrior):
             raise InputError(
@@ -87,7 +98,10 @@ class Prior(Displayed):
                 f"Prior.{name} must be finite, one number{'' if is_number else ' or one per feature'}; "
                 f"received {value.tolist()}."
             )
-        if name != "mean_location" and not (value > 0).all():
+        if name == "resolution":
+            if not (value >= 0).all():
+                raise InputError(f"Prior.resolution must be 0 or above; received {value.tolist()}.")
+        elif name != "mean_location" and not (value > 0).all():
             raise InputError(f"Prior.{name} must be above 0; received {value.tolist()}.")
         value.flags.writeable = False
         object.__setattr__(self, name, float(value) if is_number else value)
@@ -95,6 +109,7 @@ class Prior(Displayed):
     def _card(self) -> Card:
         columns = {"mean's location": self.mean_location, "mean's scale": self.mean_scale}
         columns |= {f"sd's {field.name}": getattr(self.std, field.name) for field in fields(self.std)}
+        columns["resolution"] = self.resolution
         arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(value)) for value in columns.values()))
         n, is_common = len(arrays[0]), all(np.ndim(value) == 0 for value in columns.values())
         shown = rows_shown(n)
@@ -107,7 +122,11 @@ class Prior(Displayed):
             f"Prior: weights ~ Dirichlet({self.concentration:g}), means ~ Normal, standard deviations (sd) ~ "
             f"{type(self.std).__name__}, correlations ~ LKJ({self.correlation_eta:g})",
             grid=Grid(["", *columns], rows),
-            notes=["The same for every component, in the units of the data.", *missing],
+            notes=[
+                "The same for every component, in the units of the data. A sd far below the resolution, the spacing of "
+                "a feature's values, is not believed.",
+                *missing,
+            ],
         )
 
     def expression(self) -> str:
@@ -127,7 +146,10 @@ class Prior(Displayed):
 
         Means: Normal around the middle of each feature's range, with the range as standard deviation (Richardson and
         Green 1997, doi:10.1111/1467-9868.00095). Standard deviations: log-normal with the median at half the feature's
-        standard deviation, and standard deviation 1 of the logarithm. Weights and correlations: uniform.
+        standard deviation, and standard deviation 1 of the logarithm. Weights and correlations: uniform. Resolution:
+        the smallest spacing between distinct values of each feature, below which no standard deviation is believed.
+        It matters where many rows are equal (zeros, clipped values, scores) and hardly ever elsewhere. Values that
+        differ by rounding of float64 count as equal.
 
         Parameters
         ----------
@@ -148,8 +170,8 @@ class Prior(Displayed):
         --------
         >>> import bayesgmm as bg
         >>> prior = bg.Prior.for_data([0.0, 1.0, 2.0, 5.0], concentration=2.0)
-        >>> prior.mean_location.tolist(), prior.concentration
-        ([2.5], 2.0)
+        >>> prior.mean_location.tolist(), prior.concentration, prior.resolution.tolist()
+        ([2.5], 2.0, [1.0])
         """
         return cls.for_rows(as_rows(X), structure_named(covariance), **changes)
 
@@ -167,7 +189,9 @@ class Prior(Displayed):
                 f"Prior has no field {', '.join(sorted(unknown))}; its fields are "
                 f"{', '.join(f.name for f in fields(cls))}."
             )
-        defaults = PriorFields(mean_location=middle, mean_scale=span, std=LogNormal(median))
+        defaults = PriorFields(
+            mean_location=middle, mean_scale=span, std=LogNormal(median), resolution=resolution_of(rows.values)
+        )
         return cls(**(defaults | changes))
 
     def for_features(self, n: int, structure: CovarianceStructure) -> "Prior":
@@ -187,7 +211,13 @@ class Prior(Displayed):
             mean_location=one_per_feature("mean_location", self.mean_location),
             mean_scale=one_per_feature("mean_scale", self.mean_scale),
             std=self.std.common() if structure.spherical else self.std.for_features(n),
+            resolution=one_per_feature("resolution", self.resolution),
         )
+
+    def resolution_factor(self, structure: CovarianceStructure) -> Resolution:
+        """Return the arguments of the resolution's factor; this prior is one from `for_features`."""
+        variances = rounding_variances(np.asarray(self.resolution))
+        return Resolution(variances, self.std, self.correlation_eta, structure)
 
     def log_density(self, values: Mapping[str, FloatArray], structure: CovarianceStructure) -> FloatArray:
         """Return the log prior density (...,) of weights, means, standard deviations and correlations.
@@ -210,6 +240,11 @@ class Prior(Displayed):
         if not structure.diagonal and self.correlation_eta != 1:
             log_determinants = np.linalg.slogdet(correlations)[1]
             density = density + (self.correlation_eta - 1) * log_determinants.sum(axis=-1)
+        variances = np.broadcast_to(rounding_variances(np.asarray(self.resolution)), means.shape[-1:])
+        if variances.any():
+            precisions = np.einsum("...dd->...d", np.linalg.inv(correlations))
+            precisions = precisions / np.square(values["stds"][..., : stds.shape[-2], :])
+            density = density - 0.5 * (variances * precisions).sum(axis=(-2, -1))
         return np.asarray(density)
 
 

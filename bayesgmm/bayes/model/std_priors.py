@@ -18,6 +18,10 @@ from bayesgmm.validation import as_numbers
 LOG_SCALE, INTERVAL, FIXED = 0, 1, 2
 # Rows of the table in which compiled code receives the `coefficients`; it has one column per feature.
 STD_ROWS = 7
+# Quadrature over log sd: half width around v0 at first, number of nodes, and the log density below the largest one at
+# which the density counts as 0.
+_HALF_WIDTH, _N_NODES, _NEGLIGIBLE = 60.0, 2001, 40.0
+_FEWEST_NODES = 200  # nodes where the density is not 0; with fewer, the range is narrowed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,6 +87,30 @@ class StdPrior:
         u = log_stds - v0
         on_log_scale = c0 + c1 * u + c2 * u**2 + c3 * np.exp(u) + c4 * np.exp(-u) + c5 * np.exp(2 * u)
         return np.asarray((on_log_scale - log_stds).sum(axis=(-2, -1)))
+
+    def of_feature(self, d: int) -> "StdPrior":
+        """Return the prior of feature d's standard deviation, or of the one that all features share."""
+        values = {field.name: np.ravel(getattr(self, field.name)) for field in fields(self)}
+        return replace(self, **{name: value[d if value.size > 1 else 0] for name, value in values.items()})
+
+    def mean_factors(self, squares: FloatArray) -> FloatArray:
+        """Return the means (n,) of exp(-squares / (2 sd^2)) under the prior of one feature; squares (n,)."""
+        stds, shares = self.quadrature()
+        return np.asarray(np.exp(-0.5 * squares[:, np.newaxis] / np.square(stds)) @ shares)
+
+    def quadrature(self) -> tuple[FloatArray, FloatArray]:
+        """Return standard deviations and their shares of the prior of one feature, for sums in place of integrals."""
+        v0 = float(np.ravel(self.log_scale_coefficients()[0])[0])
+        low, high = v0 - _HALF_WIDTH, v0 + _HALF_WIDTH
+        while True:
+            log_stds = np.linspace(low, high, _N_NODES)
+            log_densities = self.log_density(np.exp(log_stds)[:, np.newaxis, np.newaxis]) + log_stds
+            kept = np.flatnonzero(log_densities > log_densities.max() - _NEGLIGIBLE)
+            if len(kept) >= _FEWEST_NODES:
+                break
+            low, high = log_stds[max(kept[0] - 1, 0)], log_stds[min(kept[-1] + 1, _N_NODES - 1)]
+        shares = np.exp(log_densities[kept] - log_densities.max())
+        return np.exp(log_stds[kept]), shares / shares.sum()
 
     def for_features(self, n: int) -> "StdPrior":
         """Return the same prior with every parameter of shape (n,)."""
@@ -276,6 +304,12 @@ class Uniform(StdPrior):
         """Return the lower and the upper bound, as a table of two rows."""
         return np.stack([np.asarray(self.lower), np.asarray(self.upper)])
 
+    def quadrature(self) -> tuple[FloatArray, FloatArray]:
+        """Return the middles of equal parts of the interval, and their equal shares."""
+        lower, upper = float(np.ravel(self.lower)[0]), float(np.ravel(self.upper)[0])
+        middles = (np.arange(_N_NODES) + 0.5) / _N_NODES
+        return lower + (upper - lower) * middles, np.full(_N_NODES, 1 / _N_NODES)
+
     def log_density(self, stds: FloatArray) -> FloatArray:
         """Return the log density (...,), minus infinity outside the bounds, of standard deviations (..., K, D)."""
         lower, upper = np.asarray(self.lower), np.asarray(self.upper)
@@ -345,6 +379,10 @@ class Fixed(StdPrior):
     def known_value(self) -> FloatArray:
         """Return the standard deviation."""
         return np.asarray(self.value)
+
+    def quadrature(self) -> tuple[FloatArray, FloatArray]:
+        """Return the known standard deviation, which has all of the prior."""
+        return np.ravel(self.value)[:1], np.ones(1)
 
     def log_density(self, stds: FloatArray) -> FloatArray:
         """Return zeros (...,): a fixed value has no density."""

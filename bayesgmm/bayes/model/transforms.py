@@ -140,3 +140,25 @@ def fill_choleskys(log_stds: FloatArray, factors: FloatArray, choleskys: FloatAr
             s = np.exp(log_stds[k, i])
             for j in range(i + 1):
                 choleskys[k, i, j] = s * factors[k, i, j]
+
+
+@inner()
+def add_rounding(rounding: FloatArray, shared: bool, whiteners: FloatArray, second: FloatArray) -> float:
+    """Add to T (K, D, D) the scatter of the resolution's factor, W diag(rounding) W', and return the log of the factor.
+
+    whiteners W (K, D, D) are lower triangular. Shared covariances have one factor, which is added to the first T.
+    """
+    K, D, _ = second.shape
+    trace = 0.0
+    for k in range(1 if shared else K):
+        for i in range(D):
+            for j in range(i + 1):
+                total = 0.0
+                for m in range(j + 1):
+                    total += rounding[m] * whiteners[k, i, m] * whiteners[k, j, m]
+                second[k, i, j] += total
+                if i == j:
+                    trace += total
+                else:
+                    second[k, j, i] += total
+    return -0.5 * trace

@@ -7,6 +7,8 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray
 
 STDS, TIED_STDS, SPHERICAL_STDS, VINE = "stds", "tied_stds", "spherical_stds", "lkj_vine"
+# The potential that holds the factor of the prior's resolution.
+RESOLUTION = "resolution"
 # Free variables from which the model makes `stds` and `correlations`; a posterior does not report them.
 AUXILIARY = (TIED_STDS, SPHERICAL_STDS, VINE)
 # Values of a mixture are kept this far from the ends of their range, where unconstrained parameters are infinite.

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 from pymc.logprob.transforms import Transform
 
 from bayesgmm.bayes.model.prior import Prior, check_prior
+from bayesgmm.bayes.model.resolution import log_mean_factor
 from bayesgmm.bayes.model.std_priors import StdPrior
-from bayesgmm.bayes.model.variables import SPHERICAL_STDS, STDS, TIED_STDS, VINE
+from bayesgmm.bayes.model.variables import RESOLUTION, SPHERICAL_STDS, STDS, TIED_STDS, VINE
 from bayesgmm.bayes.pymc.op import MixtureLogLikelihood
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
@@ -58,8 +59,9 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
     -------
     pymc.Model
         With `weights` (component), `means` (component, feature), `stds`, `correlations` and `covariances`; the data
-        are the observed variable `X`. Draw from it with PyMC's own functions, change it, or hand it to
-        `sample_posterior`.
+        are the observed variable `X`, and the prior's factor for the resolution is the potential `resolution`, which
+        PyMC's draws from the prior leave out, with a warning. Draw from it with PyMC's own functions, change it, or
+        hand it to `sample_model`.
 
     Raises
     ------
@@ -107,6 +109,7 @@ def build_model(X: ArrayLike, n_components: int, covariance: str = "full", prior
             dims=("component", "feature", "feature_other"),
         )
         pm.Deterministic("covariances", choleskys @ choleskys.mT, dims=("component", "feature", "feature_other"))
+        _add_resolution(prior, structure, K, choleskys)
         # As data and not as a constant, so that the compiled model serves the next data set too.
         data = pm.Data("data", np.ascontiguousarray(rows.values, dtype=np.float64), dims=("row", "feature"))
         log_likelihood = MixtureLogLikelihood(structure.diagonal)
@@ -170,6 +173,24 @@ def _correlation_choleskys(eta: float, structure: CovarianceStructure, K: int, D
     log_residual = pt.cumsum(log_complements, axis=2) - log_complements
     choleskys = partial * pt.tril(pt.exp(log_residual))
     return pt.broadcast_to(choleskys, (K, D, D))
+
+
+def _add_resolution(prior: Prior, structure: CovarianceStructure, K: int, choleskys: Any) -> None:
+    """Add the prior's factor for the resolution, if it has one, as the potential `resolution`.
+
+    With a_d the variances of rounding and e_d unit vectors, -sum_d a_d (Sigma^-1)_dd / 2 is the log density of the rows
+    sqrt(a_d) e_d under N(0, Sigma) without its constant. So it comes from the kernel, like the likelihood.
+    """
+    factor = prior.resolution_factor(structure)
+    if not factor.variances.any():
+        return
+    n, D = (1 if structure.shared else K), len(factor.variances)
+    log_density = MixtureLogLikelihood(structure.diagonal)
+    rows, zero, one = np.diag(np.sqrt(factor.variances)), np.zeros(D), np.zeros(1)
+    logs = [log_density(rows, zero, one, np.zeros((1, D)), choleskys[k : k + 1])[0] for k in range(n)]
+    log_diagonals = pt.log(pt.diagonal(choleskys[:n], axis1=1, axis2=2)).sum()
+    constant = n * (D * 0.5 * D * np.log(2 * np.pi) - log_mean_factor(factor))
+    pm.Potential(RESOLUTION, sum(logs) + D * log_diagonals + constant)
 
 
 def _draw_rows(

@@ -8,7 +8,8 @@ A sweep draws, in turn,
 3. partial correlations and standard deviations one by one, by slice sampling (`gibbs_slices`).
 
 The cost of steps 2 and 3 does not depend on the number of rows. They need three statistics of each component: its count
-n, and with y = L^-1 (x - mu) of the parameters at the beginning of the sweep, t = sum y and T = sum y y'.
+n, and with y = L^-1 (x - mu) of the parameters at the beginning of the sweep, t = sum y and T = sum y y'. The prior's
+factor for the resolution is added to T as scatter.
 """
 
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from numba import njit
 
 from bayesgmm.bayes.model.arguments import ModelArguments
 from bayesgmm.bayes.model.transforms import (
+    add_rounding,
     fill_choleskys,
     fill_log_stds,
     fill_log_weights,
@@ -253,6 +255,7 @@ def _sweep(
         workspace.first,
         workspace.second,
     )
+    add_rounding(model.rounding, model.shared, workspace.whiteners, workspace.second)
     draw_weights(rng, workspace.counts, model.constants[0], theta)
     for k in range(K):
         start = K - 1 + k * D

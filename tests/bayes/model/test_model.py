@@ -93,7 +93,8 @@ def test_the_op_refuses_a_second_derivative():
 
 def density_and_model(covariance, std, K, D, seed=0):
     X = np.random.default_rng(seed).normal(size=(30, D)) * np.arange(1, D + 1) + 5
-    prior = bg.Prior.for_data(X, covariance, correlation_eta=1.7, concentration=2.5)
+    # The resolution is coarse, so that its factor counts.
+    prior = bg.Prior.for_data(X, covariance, correlation_eta=1.7, concentration=2.5, resolution=np.arange(1.0, D + 1))
     prior = prior if std is None else replace(prior, std=std)
     density = MixtureDensity.of(prepared(X), K, structure_named(covariance), prior)
     return density, build_model(X, K, covariance, prior)
@@ -125,7 +126,9 @@ def test_the_compiled_density_equals_build_models(covariance, K, D, std):
         )
 
 
-@pytest.mark.parametrize("change", [{"correlation_eta": 1.8}, {"concentration": 2.6}, {"mean_scale": 3.0}])
+@pytest.mark.parametrize(
+    "change", [{"correlation_eta": 1.8}, {"concentration": 2.6}, {"mean_scale": 3.0}, {"resolution": 0.9}]
+)
 def test_a_density_with_another_prior_would_be_noticed(change):
     """A deliberately broken version of the test above."""
     density, model = density_and_model("full", None, 2, 2)
@@ -176,7 +179,7 @@ def test_the_vine_is_the_lkj_prior(D, eta):
     differs in eta alone.
     """
     X = np.random.default_rng(0).normal(size=(20, D))
-    priors = [bg.Prior.for_data(X, correlation_eta=value) for value in (eta, 1.9)]
+    priors = [bg.Prior.for_data(X, correlation_eta=value, resolution=0.0) for value in (eta, 1.9)]
     densities = [MixtureDensity.of(prepared(X), 1, structure_named("full"), prior) for prior in priors]
     theta = 0.6 * np.random.default_rng(D).normal(size=densities[0].n_dim)
     factor = np.linalg.cholesky(densities[0].constrain(theta[np.newaxis])["correlations"][0, 0])

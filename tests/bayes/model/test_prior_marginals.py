@@ -27,7 +27,7 @@ def of(prior, parameter, x, K=3, D=2, covariance="full"):
     structure = structure_named(covariance)
     names = tuple(f"x{d}" for d in range(D))
     entry = [entry for entry in scalars_of(K, names, covariance) if entry.parameter == parameter][-1]
-    return marginal_density(prior.for_features(D, structure), entry, np.asarray(x), K, D)
+    return marginal_density(prior.for_features(D, structure), entry, np.asarray(x), K, structure)
 
 
 @pytest.mark.parametrize("family", STDS)
