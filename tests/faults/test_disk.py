@@ -5,9 +5,9 @@ import shutil
 import subprocess
 
 import pytest
+from faults.children import run
 
 import bayesgmm as bg
-from faults.children import run
 
 pytestmark = pytest.mark.slow
 

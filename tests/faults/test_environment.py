@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-
 from faults.children import PATIENCE, environment
 
 pytestmark = pytest.mark.slow

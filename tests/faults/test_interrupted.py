@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from faults.children import run
 
 pytestmark = pytest.mark.slow

@@ -5,9 +5,9 @@ import shutil
 import time
 
 import pytest
+from faults.children import start
 
 import bayesgmm as bg
-from faults.children import start
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from faults.children import PATIENCE, start
 
 import bayesgmm as bg
-from faults.children import PATIENCE, start
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,8 @@ import json
 import bayesgmm as bg
 X = bg.datasets.load_faithful()
 em = bg.fit_em(X, 2, n_init=5, rng=1)
-posterior = bg.sample_posterior(X, 2, start=em.parameters, sampler="nuts", draws=20, tune=20, chains=2, rng=1, progress=False)
+options = {"sampler": "nuts", "draws": 20, "tune": 20, "chains": 2, "rng": 1, "progress": False}
+posterior = bg.sample_posterior(X, 2, start=em.parameters, **options)
 partition = bg.point_partition(posterior, rng=1)
 print(json.dumps([em.log_likelihood, float(posterior["posterior"]["means"].sum()), partition.n_clusters]))
 """

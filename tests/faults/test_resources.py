@@ -4,7 +4,6 @@ import json
 import sys
 
 import pytest
-
 from faults.children import run
 
 pytestmark = [
@@ -53,7 +52,9 @@ print(json.dumps([before, held()]))
 def test_what_a_process_holds_does_not_grow(function, n_calls):
     out, _ = run(REPEATED, function, n_calls)
     (bytes_before, *before), (bytes_after, *after) = json.loads(out.splitlines()[-1])
-    print(f"{function}: {bytes_before / 1e6:.0f} MB, then {bytes_after / 1e6:.0f} MB; threads and files {before}, {after}")
+    print(
+        f"{function}: {bytes_before / 1e6:.0f} MB, then {bytes_after / 1e6:.0f} MB; threads and files {before}, {after}"
+    )
     assert bytes_after - bytes_before < MOST_GROWTH
     assert after[0] <= before[0] + 2, "threads"
     assert after[1] <= before[1], "file handles"

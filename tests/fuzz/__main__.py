@@ -10,8 +10,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from fuzz.doors import DOORS  # noqa: E402
-from fuzz.runner import fuzz  # noqa: E402
+from fuzz.doors import DOORS
+from fuzz.runner import fuzz
 
 
 def main():

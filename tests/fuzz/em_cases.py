@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from fuzz.tables import Recipe, all_recipes, numeric_recipes, usually
 from hypothesis import strategies as st
 
 import bayesgmm as bg
-from fuzz.tables import Recipe, all_recipes, numeric_recipes, usually
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 # Row weights, each a function of a generator and the number of rows.
@@ -117,7 +117,6 @@ WRONG_OPTIONS = _options(
     tol=st.sampled_from([0, -1, np.nan, np.inf, None, "small", 10**400]),
     max_iter=st.sampled_from([0, 2.5, None, 10**400]),
 )
-
 
 
 def _cases(**changes):

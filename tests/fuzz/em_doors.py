@@ -3,17 +3,17 @@
 import json
 
 import numpy as np
+from fuzz import oracles
+from fuzz.em_cases import STRUCTURES, EMCase, em_cases, wild_em_cases
+from fuzz.properties import Refused, ask, check_close, check_finite, check_mixture, check_probabilities
+from fuzz.runner import door
+from fuzz.tables import all_recipes, numeric_recipes, plain_recipes
 from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
 import bayesgmm as bg
 from bayesgmm.errors import FitError
-from fuzz import oracles
-from fuzz.em_cases import STRUCTURES, EMCase, em_cases, wild_em_cases
-from fuzz.properties import Refused, ask, check_close, check_finite, check_mixture, check_probabilities
-from fuzz.runner import door
-from fuzz.tables import all_recipes, numeric_recipes, plain_recipes
 
 # Nats by which a fit may be below that of scikit-learn.
 BELOW = 1e-3
@@ -36,8 +36,8 @@ def check_fit(em, X, weights):
     """Everything that holds for any fit of these rows."""
     check_mixture(em.parameters)
     n_rows = weights.sum()
-    expected = float(weights @ oracles.log_densities(X, em.parameters))
-    tolerance = 1e-8 * (abs(expected) + n_rows) + float(weights @ oracles.rounding(X, em.parameters))
+    densities = oracles.log_densities(X, em.parameters)
+    expected, tolerance = weights @ densities, weights @ oracles.tolerance(X, em.parameters, densities)
     check_close(em.log_likelihood, expected, tolerance, "log_likelihood")
     check_close(em.n_samples, n_rows, 1e-9 * n_rows, "n_samples")
     check_close(em.aic, -2 * em.log_likelihood + 2 * em.n_free, 1e-9 * abs(em.aic), "aic")
@@ -108,8 +108,8 @@ def fit_not_below_scikit_learn(case):
     other = oracles.scikit_learn_fit(numbers, case.K, case.covariance, case.seed)
     if other is None:
         return
-    reached = float(oracles.log_densities(numbers, other).sum())
-    tolerance = BELOW + float(oracles.rounding(numbers, other).sum())
+    densities = oracles.log_densities(numbers, other)
+    reached, tolerance = densities.sum(), BELOW + oracles.tolerance(numbers, other, densities).sum()
     many_rows = len(numbers) >= 10 * em.n_free
     if many_rows:
         assert em.log_likelihood >= reached - tolerance, f"{em.log_likelihood} is below scikit-learn's {reached}"
@@ -155,8 +155,9 @@ def predictions(case):
     em, numbers, _ = fit(case)
     p = em.parameters
     densities, expected = p.log_density(numbers), oracles.log_densities(numbers, p)
-    tolerance = 1e-8 * (1 + np.abs(expected)) + oracles.rounding(numbers, p)
-    assert (np.abs(densities - expected) <= tolerance).all(), f"{densities} and {expected}"
+    assert (np.abs(densities - expected) <= oracles.tolerance(numbers, p, expected)).all(), (
+        f"{densities} and {expected}"
+    )
     responsibilities = p.responsibilities(numbers)
     check_probabilities(responsibilities)
     labels = p.predict(numbers)
@@ -178,12 +179,11 @@ def em_path(case):
     assert len(path.parameters) == len(path.history) == path.n_iterations + 1
     for parameters, reported in zip(path.parameters, path.history, strict=True):
         check_mixture(parameters)
-        expected = float(weights @ oracles.log_densities(X, parameters))
-        rounding = float(weights @ oracles.rounding(X, parameters))
+        densities = oracles.log_densities(X, parameters)
+        expected, tolerance = weights @ densities, weights @ oracles.tolerance(X, parameters, densities)
         # The path keeps the log-likelihood of its points, which have more digits than the mixtures far from 0.
         offset = np.abs(parameters.means / parameters.stds).max() * oracles.EPSILON
-        tolerance = 1e-8 * (abs(expected) + weights.sum()) + rounding + 1e3 * offset * abs(expected)
-        check_close(reported, expected, tolerance, "history")
+        check_close(reported, expected, tolerance + 1e3 * offset * abs(expected), "history")
     assert (np.diff(path.history) >= -1e-8 * (np.abs(path.history[1:]) + weights.sum())).all()
     repr(path)
 
@@ -222,8 +222,12 @@ def gaussian_mixture(case):
     assert mixture.predict(X).shape == (mixture.em_.n_samples,)
     check_probabilities(mixture.predict_proba(X))
     check_finite(
-        score=mixture.score(X), aic=mixture.aic(X), bic=mixture.bic(X), samples=mixture.sample(3)[0],
-        precisions=mixture.precisions_, bounds=mixture.lower_bounds_,
+        score=mixture.score(X),
+        aic=mixture.aic(X),
+        bic=mixture.bic(X),
+        samples=mixture.sample(3)[0],
+        precisions=mixture.precisions_,
+        bounds=mixture.lower_bounds_,
     )
     if numbers is not None:
         check_fit(mixture.em_, numbers, np.ones(len(numbers)))

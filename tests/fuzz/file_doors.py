@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fuzz.properties import ask
+from fuzz.runner import door
 from hypothesis import strategies as st
 
 import bayesgmm as bg
-from fuzz.properties import ask
-from fuzz.runner import door
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252")
 # What is done to the text of a good file.
@@ -102,7 +102,9 @@ OPTIONS = st.fixed_dictionaries(
 CELLS = st.one_of(
     st.floats(-99, 99, width=16).map(str),
     st.integers(-9, 9999).map(str),
-    st.sampled_from(["1,5", "1.234,5", "", "NA", "nan", "1e400", "-", "inf", '"1"', "x", "2024-01-31", "TRUE", "1 000"]),
+    st.sampled_from(
+        ["1,5", "1.234,5", "", "NA", "nan", "1e400", "-", "inf", '"1"', "x", "2024-01-31", "TRUE", "1 000"]
+    ),
 )
 
 

@@ -29,13 +29,12 @@ def log_densities(X, parameters):
     return logsumexp(parts, axis=0)
 
 
-def rounding(X, parameters):
-    """(N,) bound of the rounding error of a row's log density: it grows with the condition of the correlations."""
+def tolerance(X, parameters, expected):
+    """(N,) bound of the difference of two log densities: 1e-8, and rounding by the condition of the correlations."""
     stds = np.sqrt(np.einsum("kii->ki", parameters.covariances))
     correlations = parameters.covariances / stds[:, :, np.newaxis] / stds[:, np.newaxis]
     condition = max(np.linalg.cond(matrix) for matrix in correlations)
-    distances = np.abs((X[:, np.newaxis] - parameters.means) / stds).max(axis=(1, 2))
-    return 100 * EPSILON * condition * (1 + np.minimum(distances, 1e6) ** 2)
+    return (1e-8 + 100 * EPSILON * condition) * (1 + np.abs(expected))
 
 
 def scikit_learn_fit(X, K, covariance, seed):
@@ -46,7 +45,9 @@ def scikit_learn_fit(X, K, covariance, seed):
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            fit = GaussianMixture(K, covariance_type=covariance, reg_covar=0, random_state=seed).fit((X - center) / spread)
+            fit = GaussianMixture(K, covariance_type=covariance, reg_covar=0, random_state=seed).fit(
+                (X - center) / spread
+            )
         except ValueError:  # a component collapsed
             return None
     D = X.shape[1]
@@ -62,7 +63,9 @@ def scikit_learn_fit(X, K, covariance, seed):
         return None
     covariances = matrices * spread[:, np.newaxis] * spread
     return bg.MixtureParameters(
-        fit.weights_ / fit.weights_.sum(), center + spread * fit.means_, 0.5 * (covariances + covariances.swapaxes(1, 2))
+        fit.weights_ / fit.weights_.sum(),
+        center + spread * fit.means_,
+        0.5 * (covariances + covariances.swapaxes(1, 2)),
     )
 
 

@@ -5,11 +5,11 @@ from functools import lru_cache
 
 import numpy as np
 import xarray as xr
+from fuzz.tables import usually
 from helpers.posteriors import permuted, posterior_of, similar_draws
 from hypothesis import strategies as st
 
 import bayesgmm as bg
-from fuzz.tables import usually
 
 
 def _constant(draws):
@@ -110,13 +110,17 @@ class PosteriorCase:
         """A posterior, a fit and rows (N, D), all in the same units."""
         rng, scale = np.random.default_rng(self.seed), 10.0**self.exponent
         weights, means, covariances = similar_draws(self.n_draws * self.chains, self.K, self.D, rng)
-        center = bg.MixtureParameters(weights.mean(axis=0), scale * means.mean(axis=0), scale**2 * covariances.mean(axis=0))
+        center = bg.MixtureParameters(
+            weights.mean(axis=0), scale * means.mean(axis=0), scale**2 * covariances.mean(axis=0)
+        )
         X = center.sample(self.n_rows, rng=self.seed)[0]
         draws = DRAWS[self.draws]((weights, scale * means, scale**2 * covariances))
         with np.errstate(all="ignore"):
             tree = posterior_of(*draws, X, chains=self.chains)
-        tree["sample_stats"] = tree["sample_stats"].to_dataset().assign(
-            log_prior=(("chain", "draw"), rng.standard_normal((self.chains, self.n_draws)))
+        tree["sample_stats"] = (
+            tree["sample_stats"]
+            .to_dataset()
+            .assign(log_prior=(("chain", "draw"), rng.standard_normal((self.chains, self.n_draws))))
         )
         return TREES[self.tree](tree), center, X
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
-from hypothesis import strategies as st
-
-import bayesgmm as bg
 from fuzz.em_cases import STRUCTURES
 from fuzz.posterior_cases import UNUSABLE, ordinary, posterior_cases
 from fuzz.properties import Refused, ask, check_covariances, check_finite, check_probabilities
 from fuzz.results import check_numbers, check_shown
 from fuzz.runner import door
 from fuzz.tables import all_recipes, plain_recipes
+from hypothesis import strategies as st
+
+import bayesgmm as bg
 
 MARGINAL = [0]
 # Functions of (posterior, em, X), in the order of the reference. A function that needs no fit ignores it.

@@ -77,7 +77,7 @@ def check_mixture(parameters):
     """Weights sum to 1, covariances are symmetric and positive definite, everything is finite."""
     weights, means, covariances = parameters.weights, parameters.means, parameters.covariances
     check_finite(weights=weights, means=means, covariances=covariances)
-    assert (weights >= 0).all() and abs(weights.sum() - 1) < 1e-9, f"weights {weights}"
+    assert (weights >= 0).all() and abs(weights.sum() - 1) < 1e-8, f"weights {weights}"
     check_covariances(covariances)
 
 

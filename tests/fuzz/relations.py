@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from hypothesis import strategies as st
-
-import bayesgmm as bg
 from fuzz.em_cases import STRUCTURES
 from fuzz.properties import Refused, ask
 from fuzz.runner import door
 from fuzz.tables import Recipe, numeric_recipes, plain_recipes
+from hypothesis import strategies as st
+
+import bayesgmm as bg
 
 STEPS = 15
 # Largest difference of two log-likelihoods that agree, per row and per nat.
@@ -170,7 +170,7 @@ def single_precision(case):
 
 @door("frame = array", 200, pairs)
 def frame_as_array(case):
-    X, start, _ = case.build()
+    X, _, _ = case.build()
     frame = pd.DataFrame(X, index=[f"r{i}" for i in range(len(X))])
     em = ask(lambda: bg.fit_em(X, case.K, case.covariance, n_init=5, rng=3))
     other = bg.fit_em(frame, case.K, case.covariance, n_init=5, rng=3)

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fuzz.properties import Refused, watched
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
-
-from fuzz.properties import Refused, watched
 
 # Seconds for making one failing example smaller.
 SHRINKING = 20.0

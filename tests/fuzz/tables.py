@@ -196,8 +196,6 @@ class Recipe:
         return Built(X, numbers.reshape(len(numbers), -1))
 
 
-
-
 def usually(ordinary, other, times=3):
     """The ordinary strategy, and once in `times` + 1 cases the other one."""
     return st.integers(0, times).flatmap(lambda number: other if number == times else ordinary)

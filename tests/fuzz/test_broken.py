@@ -5,11 +5,11 @@ import warnings
 
 import numpy as np
 import pytest
-
-import bayesgmm as bg
 from fuzz.doors import DOORS
 from fuzz.properties import message_fault
 from fuzz.runner import fuzz
+
+import bayesgmm as bg
 
 fit_em, em_path, predict, read_table = bg.fit_em, bg.em_path, bg.predict, bg.read_table
 

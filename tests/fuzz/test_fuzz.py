@@ -4,7 +4,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
-
 from fuzz.doors import DOORS
 from fuzz.mixture_doors import FAMILIES
 from fuzz.runner import fuzz
