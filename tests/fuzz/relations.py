@@ -94,9 +94,11 @@ def affine(case):
     X = (X - X.mean(axis=0)) / _well_conditioned(X)
     A, log_det = _map(case.covariance, rng, X.shape[1])
     mapped = X @ A.T + rng.standard_normal(len(A))
+    condition = np.linalg.cond(np.cov(X, rowvar=False).reshape(len(A), -1)) * np.linalg.cond(A)
+    if not condition < 1e10:
+        raise Refused("nearly collinear")  # the map rounds away what is left of some direction
     one = ask(lambda: path(X, case, start))
     other = path(mapped, case, start)
-    condition = np.linalg.cond(np.cov(X, rowvar=False).reshape(len(A), -1)) * np.linalg.cond(A)
     check_same_histories(one.history, other.history + len(X) * log_det, len(X), max(1.0, condition / 1e6))
     em = ask(lambda: bg.fit_em(X, case.K, case.covariance, n_init=5, rng=1))
     p = em.parameters

@@ -9,6 +9,9 @@ from fuzz.mixture_doors import FAMILIES
 from fuzz.runner import fuzz
 from helpers.public import public_names
 
+# Importing PyTensor raises the limit of recursion, and hypothesis remarks on it.
+pytestmark = pytest.mark.filterwarnings("ignore:The recursion limit will not be reset")
+
 # Cases of each door, by what a case costs.
 SLOW = {"sample_posterior": 3, "analyze, save and load": 1, "BayesianGaussianMixture": 2, "standard_errors": 8}
 QUICK = 25
