@@ -27,6 +27,13 @@ setup: .venv/.installed  ## make .venv: the locked dependencies and this package
 	@.venv/bin/python $(pip_install) --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# The package and what it needs, without the tools of its developers, if those are not there already.
+.venv/.package: pyproject.toml requirements/lock.txt | .venv/bin/python
+	@.venv/bin/python -c "$(check_venv)"
+	@test -e .venv/.installed || { echo "Installing bayesgmm and the packages that it needs into .venv: about a minute"; \
+	    .venv/bin/python $(pip_install) --constraint requirements/lock.txt --editable .; }
+	@touch $@
+
 .venv/.benchmark: requirements/benchmark.txt .venv/.installed
 	@echo "Installing requirements/benchmark.txt into .venv"
 	@.venv/bin/python $(pip_install) --constraint requirements/lock.txt --requirement requirements/benchmark.txt
@@ -43,13 +50,14 @@ setup: .venv/.installed  ## make .venv: the locked dependencies and this package
 	@.venv-lowest/bin/python -m pip check
 	@touch $@
 
-demo: .venv/.installed  ## compare EM and the posterior on Old Faithful, into demo-output
+demo: .venv/.package  ## compare EM and the posterior on Old Faithful, into demo-output: about a minute, and a minute of set-up
 	.venv/bin/bayesgmm analyze --dataset faithful --components 2 --seed 1 --out demo-output --overwrite
 
 pages: .venv/.installed  ## run the pages that keep their output; some of them: ARGS="iris gallery"
 	.venv/bin/python docs/make_examples.py $(ARGS)
 
-test: .venv/.installed  ## run the tests without the slow ones; ARGS="-k kernel" is passed to pytest
+test: .venv/.installed  ## run the tests without the slow ones, 10 to 20 minutes on two cores; ARGS="-k kernel" is passed to pytest
+	@echo "Running the tests: 10 to 20 minutes on two cores; the first run also compiles"
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 test-slow: .venv/.installed  ## run the slow tests

@@ -4,8 +4,8 @@ from . import errors as errors
 from . import plots as plots
 from . import priors as priors
 from . import results as results
-from .analysis import Analysis as Analysis
-from .analysis import analyze as analyze
+from .analysis.result import Analysis as Analysis
+from .analysis.run import analyze as analyze
 from .bayes.model.prior import Prior as Prior
 from .bayes.pymc.model import build_model as build_model
 from .bayes.sampling.sample import sample_posterior as sample_posterior

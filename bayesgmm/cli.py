@@ -3,21 +3,31 @@
 import csv
 import io
 import sys
+import textwrap
+import warnings
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from bayesgmm.display.cards import Displayed, brief_text
+from bayesgmm.display.glossary import GLOSSARY
+from bayesgmm.display.progress import LOGGER, Stages, close_counter, show_line
 from bayesgmm.errors import FitError, InputError, SamplingError
 from bayesgmm.escaping import one_line
 from bayesgmm.files.folders import prepare_folder
 from bayesgmm.files.tables import Reading, choose, read
 from bayesgmm.storage.folder import written_files
+from bayesgmm.types import CovarianceName
 from bayesgmm.version import __version__
 from bayesgmm.wording import count
+
+if TYPE_CHECKING:
+    from bayesgmm.analysis.result import Analysis
 
 EXIT_FIT, EXIT_INPUT, EXIT_SAMPLING = 1, 2, 3
 
@@ -28,6 +38,7 @@ app = typer.Typer(
     help="Gaussian mixtures by EM and by a posterior, and how far EM's numbers can be trusted.",
 )
 Covariance = StrEnum("Covariance", {"full": "full", "tied": "tied", "diag": "diag", "spherical": "spherical"})
+Figures = StrEnum("Figures", {"png": "png", "pdf": "pdf", "svg": "svg"})
 Dataset = StrEnum("Dataset", {"faithful": "faithful", "galaxies": "galaxies"})
 
 
@@ -84,19 +95,21 @@ def analyze(
     ci_prob: Annotated[float, typer.Option(help="Probability of the equal-tailed intervals.")] = 0.9,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for em.json, posterior.nc, comparison.csv and the figures. Must be new or empty."),
+        typer.Option(help="Folder for the results, labels.csv and the figures. Must be new or empty."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into --out even if it is not empty.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Show no progress. Progress is only ever shown on a terminal.")
+    figures: Annotated[Figures, typer.Option(help="Format of the figures in --out.")] = Figures["png"],
+    full: Annotated[
+        bool, typer.Option("--full", help="Print every number; by default those that differ or are least certain.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not say what is being done.")] = False,
 ) -> None:
     """Fit a mixture by EM, sample its posterior, and print how they compare.
 
     The options are the arguments of bayesgmm.analyze in Python.
 
-    Exit code 0: done, whatever the verdict; 1: EM or the sampler failed; 2: bad input; 3: done, but the draws cannot be
-    relied on, see the text.
+    Exit code 0: done, whatever the verdict; 1: EM found no maximum, or the sampler failed; 2: bad input; 3: done, but
+    the draws cannot be relied on, see the text.
     """
     # Bad input is refused before anything slow is imported or computed.
     if (data is None) == (dataset is None):
@@ -107,28 +120,39 @@ def analyze(
     reading = _read_data_set(dataset, options) if data is None else _read_file(data, options)
     _say_what_was_read(reading, f"{count(components, 'component')}, covariance {covariance}", quiet=quiet)
 
-    import bayesgmm
-
-    analysis = bayesgmm.analyze(
-        reading.table,
-        components,
-        covariance.value,
-        n_init=starts,
-        draws=draws,
-        max_draws=max_draws,
-        chains=chains,
-        ci_prob=ci_prob,
-        rng=seed,
-        progress=not quiet,
-    )
-    try:  # saved before it is printed, and printed even if it cannot be saved
-        if out is not None:
-            source = None if data == Path("-") else data  # standard input cannot be read again
-            analysis.save(out, overwrite=True, source=source)  # `prepare_folder` has checked the folder
-    finally:
-        print(analysis.summary())
+    print_result = partial(_print_result, full=full)
+    with Stages(show=not quiet):
+        analysis = _analysis_in_stages(
+            reading,
+            components,
+            covariance.value,
+            n_init=starts,
+            ci_prob=ci_prob,
+            rng=seed,
+            show_em=print_result,
+            draws=draws,
+            max_draws=max_draws,
+            chains=chains,
+            progress=not quiet,
+        )
+        try:  # saved before it is printed, and printed even if it cannot be saved
+            if out is not None:
+                LOGGER.info("Drawing the figures and writing to %s", out)
+                source = None if data == Path("-") else data  # standard input cannot be read again
+                analysis.save(out, overwrite=True, source=source, figures=figures.value)  # `prepare_folder` checked it
+        finally:
+            print_result(analysis.diagnosis)
+            if analysis.em_error is None:
+                print_result(analysis.comparison)
     if out is not None:
-        print(f"\nWritten to {out}: {', '.join(written_files(out))}")
+        print(f"Written to {out}: {', '.join(written_files(out))}")
+    print(
+        "`bayesgmm words` explains the words; settings.json says how to make this again."
+        if out
+        else "`bayesgmm words` explains the words; --out FOLDER keeps the results, the labels of the rows, and figures."
+    )
+    if analysis.em_error is not None:
+        raise typer.Exit(EXIT_FIT)
     if not analysis.diagnosis.ok:
         raise typer.Exit(EXIT_SAMPLING)
 
@@ -149,11 +173,21 @@ def compile_(
     bayesgmm.compile_all(pymc=pymc, progress=not quiet)
 
 
+@app.command()
+def words() -> None:
+    """Explain the words that the results use."""
+    for word, meaning in GLOSSARY.items():
+        print(textwrap.fill(f"{word}: {meaning}.", 100, subsequent_indent="    "))
+
+
 def main() -> None:
     """Run the command. Errors that bayesgmm raises on purpose become one line on standard error and an exit code."""
     for stream in (sys.stdout, sys.stderr):  # a character that the terminal cannot show is written as an escape
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    warnings.showwarning = lambda message, *_: show_line(
+        f"bayesgmm: warning: {message}"
+    )  # without a place in the source
     try:
         app()
     except InputError as error:
@@ -162,6 +196,27 @@ def main() -> None:
     except (FitError, SamplingError) as error:
         print(f"bayesgmm: {one_line(str(error))}", file=sys.stderr)
         sys.exit(EXIT_FIT)
+
+
+def _analysis_in_stages(reading: Reading, components: int, covariance: CovarianceName, **options: Any) -> "Analysis":
+    """The analysis; a line on standard error says that slow imports and compilation come first."""
+    from bayesgmm.compile_cache import has_compiled_code
+
+    if not has_compiled_code():
+        LOGGER.info("Compiling, on the first run on a machine only: about a minute")
+    from bayesgmm.analysis.run import run_analysis
+
+    return run_analysis(reading.table, components, covariance, **options)
+
+
+def _print_result(result: "Displayed | FitError", *, full: bool) -> None:
+    """Print EM's fit, the diagnosis or the comparison, followed by an empty line."""
+    if isinstance(result, FitError):
+        text = f"EM found no maximum: {result}"
+    else:
+        text = result.summary() if full else brief_text(result, "--full shows all")
+    close_counter()
+    print(text, end="\n\n", flush=True)
 
 
 @dataclass(frozen=True)

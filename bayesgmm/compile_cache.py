@@ -57,6 +57,13 @@ def ensure_writable() -> None:
     )
 
 
+def has_compiled_code() -> bool:
+    """Whether EM was compiled on this machine before, so that a first call does not have to."""
+    configured = os.environ.get("NUMBA_CACHE_DIR")
+    folders = [Path(configured)] if configured else [_PACKAGE / "em/search", _numba_user_folder()]
+    return any(next(folder.rglob("steps.iterate-*.nbi"), None) is not None for folder in folders)
+
+
 def _numba_has_writable_folder() -> bool:
     """Check the folders in the order in which Numba tries them: NUMBA_CACHE_DIR, beside the source, the user's."""
     configured = os.environ.get("NUMBA_CACHE_DIR")

@@ -1,6 +1,6 @@
 """`compile_all`: fill the cache of compiled code in advance.
 
-Numba compiles a function when it is first called, once for each type and memory layout of its arguments, and keeps
+Numba compiles a function when it is first called, once for each type of its arguments, and keeps
 the binaries on disk. The steps here make the calls that a user would make, on a few rows. Their results are discarded.
 """
 
@@ -34,15 +34,9 @@ _N_REPLICATES = 10
 _N_DRAWS = 20
 
 
-# The element types and memory layouts of rows that functions are compiled for: NumPy arrays are in C order, data frames
-# in Fortran order; a part of an array's columns is strided.
-type RowKind = Literal["float64", "float64 Fortran", "float64 strided", "float32", "float32 Fortran", "float32 strided"]
+# The element types of rows that functions are compiled for. Rows of any layout in memory are brought to C order first.
+type RowKind = Literal["float64", "float32"]
 KINDS: tuple[RowKind, ...] = get_args(RowKind.__value__)
-_LAYOUTS: dict[str, Callable[[RowArray], RowArray]] = {
-    "": np.ascontiguousarray,
-    "Fortran": np.asfortranarray,
-    "strided": lambda rows: np.repeat(rows, 2, axis=1)[:, ::2],
-}
 
 
 class Step(NamedTuple):
@@ -60,16 +54,14 @@ def compile_all(kinds: Collection[RowKind] = KINDS, *, pymc: bool = False, progr
 
     Parameters
     ----------
-    kinds : the kinds of rows to compile for; by default all. They are "float64" and "float32" for NumPy arrays in C
-        order, "float64 Fortran" and "float32 Fortran" for data frames, "float64 strided" and "float32 strided" for
-        some of an array's columns.
+    kinds : the element types of rows to compile for, "float64" and "float32"; by default both.
     pymc : compile also what sampling from a model of `build_model` needs. A changed model is compiled on its own.
     progress : write a line per step, with its number and the seconds that it took, to standard error.
 
     Raises
     ------
     InputError
-        There is no such kind of rows.
+        There is no such element type.
 
     Notes
     -----
@@ -97,13 +89,9 @@ def compile_all(kinds: Collection[RowKind] = KINDS, *, pymc: bool = False, progr
 
 
 def _rows_by_kind(kinds: Collection[RowKind]) -> dict[RowKind, RowArray]:
-    """The same rows in each of these kinds."""
+    """The same rows in each of these types."""
     values = np.random.default_rng(0).standard_normal((_N_ROWS, _N_FEATURES))
-    rows = {}
-    for kind in kinds:
-        dtype, _, layout = kind.partition(" ")
-        rows[kind] = _LAYOUTS[layout](values.astype(dtype))
-    return rows
+    return {kind: values.astype(kind) for kind in kinds}
 
 
 def _steps(rows_by_kind: dict[RowKind, RowArray]) -> Iterator[Step]:

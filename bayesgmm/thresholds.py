@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 from bayesgmm.errors import InputError
+from bayesgmm.frozen import freeze
 from bayesgmm.validation import check_positive
 
 
@@ -70,7 +71,7 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            object.__setattr__(self, field.name, check_positive(getattr(self, field.name), f"Thresholds.{field.name}"))
+            freeze(self, **{field.name: check_positive(getattr(self, field.name), f"Thresholds.{field.name}")})
         if not self.max_r_hat > 1:
             raise InputError(f"Thresholds.max_r_hat must be above 1; received {self.max_r_hat}.")
 

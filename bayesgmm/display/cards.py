@@ -81,7 +81,12 @@ class Displayed:
         return as_html(shortened(self._card()))
 
 
-def shortened(card: Card) -> Card:
+def brief_text(result: Displayed, more: str) -> str:
+    """The shortened card of a result as text. more: how to see all, such as "--full shows all"."""
+    return as_text(shortened(result._card(), more))
+
+
+def shortened(card: Card, more: str = ".summary() shows all") -> Card:
     """The card with the most important rows and sentences, and a last note that counts the hidden ones."""
     hidden: list[str] = []
 
@@ -101,7 +106,7 @@ def shortened(card: Card) -> Card:
         grid = _shortened_grid(grid)
     notes = first_of(card.notes)
     if hidden:
-        notes.append(f"Not shown: {' and '.join(hidden)}; .summary() shows all.")
+        notes.append(f"Not shown: {' and '.join(hidden)}; {more}.")
     return Card(card.title, lines, grid, notes)
 
 

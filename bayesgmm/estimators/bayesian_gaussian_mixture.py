@@ -10,9 +10,10 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.analysis import fit_and_sample
+from bayesgmm.analysis.run import fit_and_sample
 from bayesgmm.bayes.model.prior import Prior
-from bayesgmm.errors import BayesgmmWarning, FitError
+from bayesgmm.em.result import EMFit
+from bayesgmm.errors import BayesgmmWarning
 from bayesgmm.estimators.shared import MixtureEstimator, RandomState
 from bayesgmm.mixture.covariance import STRUCTURES
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -48,7 +49,8 @@ class BayesianGaussianMixture(MixtureEstimator):
     posterior_ : xarray.DataTree in ArviZ's schema, aligned to EM's labels; it includes the rows that were fitted.
     diagnosis_ : Diagnosis of the draws, with every problem found.
     converged_ : whether the diagnosis found no problem.
-    em_ : EMFit whose optima the chains started from; `compare(em_, posterior_)` says whether the two agree.
+    em_ : EMFit whose optima the chains started from; `compare(em_, posterior_)` says whether the two agree. None if EM
+        found no maximum; the chains then started elsewhere.
     n_features_in_, feature_names_in_ : number of columns of the data, and their names if they are strings.
 
     Examples
@@ -58,6 +60,8 @@ class BayesianGaussianMixture(MixtureEstimator):
     >>> mixture.weights_.round(2).tolist()
     [0.64, 0.36]
     """
+
+    em_: EMFit | None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -106,38 +110,31 @@ class BayesianGaussianMixture(MixtureEstimator):
 
         Raises
         ------
-        InputError, FitError, SamplingError
-            As `fit_em` and `sample_posterior` do. scikit-learn's own checks of the parameters and of the table raise
+        InputError, SamplingError
+            As `sample_posterior` does. scikit-learn's own checks of the parameters and of the table raise
             scikit-learn's errors.
 
         Warns
         -----
         BayesgmmWarning
-            The diagnosis found problems, such as chains that disagree, ambiguous labels or other modes. The warning
-            says what to do about each.
+            EM found no maximum, or the diagnosis found problems, such as chains that disagree, ambiguous labels or
+            other modes. The warning says what to do about each.
         """
         rows = self._rows_to_fit(X)
-        try:
-            em, posterior = fit_and_sample(
-                rows,
-                self.n_components,
-                self.covariance_type,
-                n_init=self.n_init,
-                rng=self._generator(),
-                prior=self.prior,
-                draws=self.draws,
-                max_draws=self.max_draws,
-                tune=self.tune,
-                chains=self.chains,
-                progress=self.progress,
-            )
-        except FitError as error:
-            error.add_note(
-                "The chains start at EM's optima and take their labels from EM's fit. "
-                "sample_posterior(X, ...) needs no EM fit."
-            )
-            raise
-        self.em_, self.posterior_ = em, posterior
+        em, self.posterior_ = fit_and_sample(
+            rows,
+            self.n_components,
+            self.covariance_type,
+            n_init=self.n_init,
+            rng=self._generator(),
+            prior=self.prior,
+            draws=self.draws,
+            max_draws=self.max_draws,
+            tune=self.tune,
+            chains=self.chains,
+            progress=self.progress,
+        )
+        self.em_ = em if isinstance(em, EMFit) else None
         self.diagnosis_ = diagnose(self.posterior_)
         if self.diagnosis_.problems:
             problems = "\n".join(f"- {problem.text}" for problem in self.diagnosis_.problems)

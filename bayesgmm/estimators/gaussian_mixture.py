@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.em.fit import fit_em
+from bayesgmm.em.result import EMFit
 from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.estimators.shared import LAYOUTS, FitRows, MixtureEstimator, RandomState
 from bayesgmm.mixture.checked_rows import as_rows
@@ -64,6 +65,8 @@ class GaussianMixture(MixtureEstimator):
     >>> mixture.weights_.round(3).tolist()
     [0.644, 0.356]
     """
+
+    em_: EMFit
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],

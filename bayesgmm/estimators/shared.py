@@ -11,7 +11,6 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
 from bayesgmm.kernel.triangular import lower_inverses
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -61,7 +60,6 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
     """Base class of the estimators. The fitted attributes are read-only views of `parameters_`."""
 
     random_state: RandomState
-    em_: EMFit
 
     @property
     def parameters_(self) -> MixtureParameters:
@@ -137,7 +135,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
 
     def _in_layout(self, matrices: FloatArray) -> FloatArray:
         """Return matrices (K, D, D) as a read-only array in scikit-learn's layout."""
-        array = LAYOUTS[self.em_.covariance].pack(matrices)
+        array = LAYOUTS[self.covariance_type].pack(matrices)
         array.flags.writeable = False
         return array
 

@@ -77,6 +77,13 @@ def finite_draws(*arrays: FloatArray) -> BoolArray:
     return np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays], axis=0)
 
 
+def most_probable_draw(posterior: xr.DataTree) -> MixtureParameters:
+    """The draw with the highest log posterior density, a reference for labels where there is no fit."""
+    best = int(np.asarray(posterior["sample_stats"]["lp"].values).argmax())
+    draws = mixture_draws(posterior).select(np.array([best]))
+    return MixtureParameters(draws.weights[0], draws.means[0], draws.covariances[0], draws.features)
+
+
 def mixture_dataset(posterior: xr.DataTree) -> xr.Dataset:
     """The group `posterior` with its dimensions in the schema's order; `stds` and `correlations` are added if missing.
 

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from bayesgmm.errors import InputError
 
 SETTINGS = "settings.json"
 _STAGING, _COMPLETE = ".bayesgmm-saving-", ".bayesgmm-saved"
+# Seconds after which the files of a set that was never completed are taken for those of a process that was killed.
+_ABANDONED_AFTER = 3600.0
 # Bytes; settings.json holds a few kilobytes.
 _MOST_SETTINGS = 2**24
 _REMEDY = "Save it again, or make it again with analyze()."
@@ -66,6 +69,7 @@ def write_files(
                 _write(staging / name, content)
             staging.chmod(0o777 & ~_umask())
             _finish(folder)  # an earlier set that was complete when its process was killed
+            _remove_abandoned(folder, staging)
             staging.rename(folder / _COMPLETE)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
@@ -98,6 +102,13 @@ def _finish(folder: Path) -> None:
     for path in sorted(complete.iterdir(), key=lambda path: (path.name == SETTINGS, path.name)):
         path.replace(folder / path.name)
     complete.rmdir()
+
+
+def _remove_abandoned(folder: Path, staging: Path) -> None:
+    """Remove what processes left behind that were killed while they wrote to the folder an hour ago or earlier."""
+    for path in folder.glob(f"{_STAGING}*"):
+        if path != staging and time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _check_space(folder: Path, n_bytes: int) -> None:

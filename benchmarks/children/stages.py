@@ -12,18 +12,18 @@ from functools import wraps  # noqa: E402
 
 # Where the functions of each stage are looked up; what one of them spends in another counts for the other.
 _STAGES = {
-    "EM": [("bayesgmm.analysis", "fit_em")],
-    "sampling: mode, whitening, results": [("bayesgmm.analysis", "sample_posterior")],
+    "EM": [("bayesgmm.analysis.run", "fit_em")],
+    "sampling: mode, whitening, results": [("bayesgmm.analysis.run", "sample_posterior")],
     "sampling: pilots": [("bayesgmm.bayes.sampling.around_mode", "choose")],
     "sampling: the chains": [("bayesgmm.bayes.sampling.around_mode", "run_until")],
-    "alignment": [("bayesgmm.analysis", "align")],
-    "diagnosis": [("bayesgmm.analysis", "diagnose")],
-    "comparison": [("bayesgmm.analysis", "compare")],
+    "alignment": [("bayesgmm.analysis.run", "align")],
+    "diagnosis": [("bayesgmm.analysis.run", "diagnose")],
+    "comparison": [("bayesgmm.analysis.run", "compare")],
     "pictures: drawing": [
         ("bayesgmm.plots", f"plot_{name}") for name in ("fit", "comparison", "trace", "rank", "energy", "convergence")
     ],
     "pictures: writing": [("matplotlib.figure.Figure", "savefig")],
-    "saving numbers": [("bayesgmm.analysis.Analysis", "save")],
+    "saving numbers": [("bayesgmm.analysis.result.Analysis", "save")],
 }
 _spent: Counter[str] = Counter()
 _open: list[float] = []  # seconds that inner stages have taken of each stage that is running
@@ -55,7 +55,7 @@ def _owner(path):
 
 
 def main(folder: str) -> None:
-    import bayesgmm.analysis
+    import bayesgmm.analysis.run
     import bayesgmm.cli
 
     bayesgmm.plots.plot_fit  # noqa: B018  # pictures come with their own imports

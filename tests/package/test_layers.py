@@ -34,6 +34,7 @@ FLOORS = {
     "em": ("runs", "search stored", "uncertainty", "result", "fit", "path", "__init__"),
     "bayes": ("model", "pymc modes", "sampling", "__init__"),
     "files": ("contents folders", "layout", "cells", "columns", "tables", "__init__"),
+    "analysis": ("saved", "result", "run", "__init__"),
     "posterior": ("draws", "labels partition prediction", "diagnosis", "__init__"),
 }
 # Where each heavy library may be imported: a module, or every module of a folder.
@@ -208,7 +209,7 @@ WRONG = {
     "up, inside a function": ("em/fit.py", "def f():\n    from bayesgmm.comparison.compare import compare"),
     "up, for a type checker only": (
         "files/folders.py",
-        "if TYPE_CHECKING:\n    from bayesgmm.analysis import Analysis",
+        "if TYPE_CHECKING:\n    from bayesgmm.analysis.result import Analysis",
     ),
     "the whole package": ("em/fit.py", "import bayesgmm as bg"),
     "a name of the whole package": ("em/fit.py", "from bayesgmm import analyze"),

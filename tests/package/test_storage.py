@@ -294,5 +294,5 @@ def test_a_figure_that_fails_does_not_cost_the_results(analyses, tmp_path, monke
         raise RuntimeError("no font")
 
     monkeypatch.setattr("bayesgmm.plots.saving.plot_trace", fail)
-    with pytest.warns(bg.errors.BayesgmmWarning, match=r"trace.png was not drawn: no font"):
+    with pytest.warns(bg.errors.BayesgmmWarning, match=r"trace.png was not written: no font"):
         bg.Analysis.load(analyses[0].save(tmp_path / "results"))
