@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from fuzz.em_cases import STRUCTURES
-from fuzz.posterior_cases import UNUSABLE, ordinary, posterior_cases
+from fuzz.posterior_cases import UNUSABLE, fit_near, ordinary, posterior_cases
 from fuzz.properties import Refused, ask, check_covariances, check_finite, check_probabilities
 from fuzz.results import check_numbers, check_shown
 from fuzz.runner import door
@@ -22,7 +22,7 @@ MARGINAL = [0]
 READERS = {
     "diagnose": lambda posterior, em, X: bg.diagnose(posterior),
     "align": lambda posterior, em, X: bg.align(posterior, em.parameters),
-    "label_report": lambda posterior, em, X: bg.label_report(posterior),
+    "label_report": lambda posterior, em, X: bg.label_report(bg.align(posterior, em.parameters)),
     "predict": lambda posterior, em, X: bg.predict(posterior, X),
     "predict_density": lambda posterior, em, X: bg.predict_density(posterior, X),
     "marginal": lambda posterior, em, X: bg.marginal(posterior, MARGINAL),
@@ -52,7 +52,7 @@ DOCUMENTED_NAN = {
 
 def _read(name, case):
     posterior, center, X = case.build()
-    em = ask(lambda: bg.fit_em(X, case.K, start=center, max_iter=1))
+    em = fit_near(X, center)
     result = ask(lambda: READERS[name](posterior, em, X))
     if case.draws in UNUSABLE:
         if name == "diagnose":
@@ -102,7 +102,7 @@ PLOTS = {
 def plots(case):
     name, posterior_case = case
     posterior, center, X = posterior_case.build()
-    em = ask(lambda: bg.fit_em(X, posterior_case.K, start=center, max_iter=1))
+    em = fit_near(X, center)
     try:
         figure = ask(lambda: PLOTS[name](posterior, em))
         figure.canvas.draw()
