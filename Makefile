@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: setup demo pages docs test test-slow test-lowest lint benchmark lock clean distclean help
+.PHONY: setup demo pages docs test test-slow test-lowest fuzz faults lint benchmark lock clean distclean help
 
 SHELL := /bin/sh
 PYTHON :=
@@ -62,6 +62,12 @@ test: .venv/.installed  ## run the tests without the slow ones, 10 to 20 minutes
 
 test-slow: .venv/.installed  ## run the slow tests
 	.venv/bin/python -m pytest -m slow $(ARGS)
+
+fuzz: .venv/.installed  ## try every public function on thousands of odd arguments; fewer: ARGS="--cases 1000"
+	PYTHONPATH=tests .venv/bin/python -m fuzz $(ARGS)
+
+faults: .venv/.installed  ## kill, interrupt and starve the package; takes about half an hour
+	.venv/bin/python -m pytest -m "slow or not slow" tests/faults $(ARGS)
 
 # Old releases emit deprecation warnings of their own, so warnings are not errors here.
 test-lowest: .venv-lowest/.installed  ## run the tests with the oldest supported dependencies; needs Python 3.12

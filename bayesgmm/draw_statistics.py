@@ -7,12 +7,21 @@ ArviZ 1.3.
 
 from typing import Literal, NamedTuple
 
-import arviz as az
 import numpy as np
 import xarray as xr
-from arviz_stats.base import array_stats
 
+from bayesgmm.environment import backend_error, check_docstrings
 from bayesgmm.types import FloatArray
+
+check_docstrings()
+try:
+    import arviz as az
+    from arviz_stats.base import array_stats
+except ValueError as error:  # ArviZ imports Matplotlib
+    raise backend_error(error) from error
+
+# Pareto smoothing fits the largest fifth of the weights, and needs five of them.
+_FEWEST_DRAWS_OF_A_TAIL = 25
 
 type EssMethod = Literal["bulk", "tail", "mean"]
 
@@ -60,8 +69,10 @@ def power_scaling_sensitivity(draws: FloatArray, log_prior: FloatArray) -> Float
     """(n,) sensitivity to the prior of n quantities with draws (chain, draw, n), by power-scaling.
 
     log_prior (chain, draw): log prior density of each draw, up to a constant. Kallioinen, Paananen, Buerkner and
-    Vehtari (2024, doi:10.1007/s11222-023-10366-5).
+    Vehtari (2024, doi:10.1007/s11222-023-10366-5). NaN for too few draws.
     """
+    if log_prior.size < _FEWEST_DRAWS_OF_A_TAIL:
+        return np.full(draws.shape[-1], np.nan)
     prior = xr.Dataset({"log_prior": (("chain", "draw"), log_prior)})
     tree = xr.DataTree.from_dict({"posterior": _dataset(draws), "log_prior": prior})
     return np.asarray(az.psense(tree, group="prior")["x"].values)

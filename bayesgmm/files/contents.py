@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import re
 import sys
 import zipfile
@@ -43,10 +44,11 @@ def read_contents(path: str | Path) -> Contents:
     Raises
     ------
     InputError
-        The file is missing, empty, a folder, cannot be decompressed, or is not what its name says.
+        The path is no path, or the file is missing, empty, a folder, cannot be decompressed, or is not what its name
+        says.
     """
-    if not isinstance(path, (str, Path)):
-        raise InputError(f"path must be the name of a file; received {type(path).__name__}. Pass a text or a Path.")
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path must be the name of a file; received {type(path).__name__}. Pass 'table.csv'.")
     is_standard_input = str(path) == STANDARD_INPUT
     source = "standard input" if is_standard_input else str(path)
     data = sys.stdin.buffer.read() if is_standard_input else _bytes_of(Path(path))

@@ -4,6 +4,13 @@ Each function returns the Matplotlib figure and does not show it. A component ha
 in all figures.
 """
 
+from bayesgmm.environment import backend_error
+
+try:
+    import matplotlib  # noqa: F401
+except ValueError as error:
+    raise backend_error(error) from error
+
 from bayesgmm.plots.comparison import plot_comparison
 from bayesgmm.plots.convergence import plot_convergence
 from bayesgmm.plots.density import plot_density

@@ -19,6 +19,7 @@ FLOORS = {
     "": (
         "escaping frozen types version wording",
         "errors",
+        "environment",
         "parallel received validation display compile_cache files draw_statistics storage",
         "thresholds kernel",
         "mixture",
