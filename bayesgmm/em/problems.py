@@ -82,7 +82,8 @@ def _collapsed_starts(task: Task, outcome: Restarts) -> FitProblem | None:
         "collapsed starts",
         f"{n_collapsed} of {n_runs} starts collapsed: a component shrank "
         f"{shrinkage or 'onto too few distinct rows'}, where the likelihood has no bound. This fit is a maximum that "
-        f"the other {n_runs - n_collapsed} led to, and its groups may mean little. {remedies(task, shrinkage)}",
+        f"the other {count(n_runs - n_collapsed, 'start')} led to, and its groups may mean little. "
+        f"{remedies(task, shrinkage)}",
     )
 
 
@@ -152,8 +153,13 @@ def spurious_component(parameters: MixtureParameters, structure: CovarianceStruc
 def _relative_flatness(parameters: MixtureParameters) -> FloatArray:
     """(K,) smallest variance of each component in any direction, as a share of the average covariance's there."""
     average = np.einsum("k,kij->ij", parameters.weights, parameters.covariances)
-    whitener = np.linalg.inv(np.linalg.cholesky(average))
-    relative = whitener @ parameters.covariances @ whitener.T
+    stds = np.sqrt(np.diagonal(average))
+    units = np.outer(stds, stds)
+    try:
+        whitener = np.linalg.inv(np.linalg.cholesky(average / units))
+    except np.linalg.LinAlgError:  # all components are flat in one direction, so that none is flatter than the average
+        return np.ones(parameters.n_components)
+    relative = whitener @ (parameters.covariances / units) @ whitener.T
     return np.asarray(np.linalg.eigvalsh(relative)[:, 0])
 
 
@@ -195,10 +201,9 @@ def _few_values(rows: Rows) -> FitProblem | None:
 def _has_few_values(rows: Rows, column: int) -> bool:
     """Whether a column has few values among the rows of positive weight; stops at the piece that shows it has more."""
     values: FloatArray = np.empty(0)
-    n_rows = 0
     for piece in rows.pieces():
         counted = piece.values[piece.weights > 0, column] if piece.weights.size else piece.values[:, column]
-        values, n_rows = np.union1d(values, counted), n_rows + len(counted)
+        values = np.union1d(values, counted)
         if len(values) > _FEW_VALUES:
             return False
-    return n_rows >= _OFTEN * len(values)
+    return rows.total_weight >= _OFTEN * len(values)
