@@ -91,6 +91,8 @@ def remedies(task: Task, shrinkage: Shrinkage | None) -> str:
     """What to do where components collapse, in a sentence; nothing that the fit does already."""
     if shrinkage is not None and shrinkage.column:
         first = "Leave that column out, or add noise as wide as the steps between its values"
+    elif shrinkage is not None and shrinkage.n_columns:
+        first = "Leave columns out, or use covariance='diag'"
     elif shrinkage is not None and shrinkage.n_rows == len(shrinkage.rows):
         first = "Check whether these rows are mistakes, and leave them out if they are"
     else:
