@@ -1,5 +1,6 @@
 """Reasons not to trust a fit, each in a sentence that says what to do."""
 
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -42,8 +43,8 @@ def warn_about(problems: Iterable[FitProblem]) -> None:
 def _inner_folders() -> tuple[str, ...]:
     """The folders of this package, and of scikit-learn, whose wrappers are between an estimator and its caller."""
     sklearn = sys.modules.get("sklearn")
-    theirs = (str(Path(str(sklearn.__file__)).parent),) if sklearn is not None else ()
-    return (str(Path(__file__).parents[1]), *theirs)
+    theirs = [Path(str(sklearn.__file__)).parent] if sklearn is not None else []
+    return tuple(f"{folder}{os.sep}" for folder in (Path(__file__).parents[1], *theirs))
 
 
 def problems_of(task: Task, outcome: Restarts, optima: Sequence[Optimum], *, is_drawn: bool) -> tuple[FitProblem, ...]:
