@@ -83,7 +83,9 @@ def analyze(
         int | None,
         typer.Option(min=0, help="Seed of all random numbers (rng in Python). The same seed gives the same result."),
     ] = None,
-    starts: Annotated[int, typer.Option(min=1, help="Number of starts of EM (n_init in Python).")] = 100,
+    starts: Annotated[
+        int | None, typer.Option(min=1, help="Number of starts of EM (n_init in Python); by default 100 to 300.")
+    ] = None,
     draws: Annotated[
         int | None,
         typer.Option(

@@ -1,5 +1,6 @@
 """Reasons not to trust a fit, each in a sentence that says what to do."""
 
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -42,8 +43,8 @@ def warn_about(problems: Iterable[FitProblem]) -> None:
 def _inner_folders() -> tuple[str, ...]:
     """The folders of this package, and of scikit-learn, whose wrappers are between an estimator and its caller."""
     sklearn = sys.modules.get("sklearn")
-    theirs = (str(Path(str(sklearn.__file__)).parent),) if sklearn is not None else ()
-    return (str(Path(__file__).parents[1]), *theirs)
+    theirs = [Path(str(sklearn.__file__)).parent] if sklearn is not None else []
+    return tuple(f"{folder}{os.sep}" for folder in (Path(__file__).parents[1], *theirs))
 
 
 def problems_of(task: Task, outcome: Restarts, optima: Sequence[Optimum], *, is_drawn: bool) -> tuple[FitProblem, ...]:
@@ -82,7 +83,8 @@ def _collapsed_starts(task: Task, outcome: Restarts) -> FitProblem | None:
         "collapsed starts",
         f"{n_collapsed} of {n_runs} starts collapsed: a component shrank "
         f"{shrinkage or 'onto too few distinct rows'}, where the likelihood has no bound. This fit is a maximum that "
-        f"the other {n_runs - n_collapsed} led to, and its groups may mean little. {remedies(task, shrinkage)}",
+        f"the other {count(n_runs - n_collapsed, 'start')} led to, and its groups may mean little. "
+        f"{remedies(task, shrinkage)}",
     )
 
 
@@ -90,6 +92,8 @@ def remedies(task: Task, shrinkage: Shrinkage | None) -> str:
     """What to do where components collapse, in a sentence; nothing that the fit does already."""
     if shrinkage is not None and shrinkage.column:
         first = "Leave that column out, or add noise as wide as the steps between its values"
+    elif shrinkage is not None and shrinkage.n_columns:
+        first = "Leave columns out, or use covariance='diag'"
     elif shrinkage is not None and shrinkage.n_rows == len(shrinkage.rows):
         first = "Check whether these rows are mistakes, and leave them out if they are"
     else:
@@ -152,8 +156,13 @@ def spurious_component(parameters: MixtureParameters, structure: CovarianceStruc
 def _relative_flatness(parameters: MixtureParameters) -> FloatArray:
     """(K,) smallest variance of each component in any direction, as a share of the average covariance's there."""
     average = np.einsum("k,kij->ij", parameters.weights, parameters.covariances)
-    whitener = np.linalg.inv(np.linalg.cholesky(average))
-    relative = whitener @ parameters.covariances @ whitener.T
+    stds = np.sqrt(np.diagonal(average))
+    units = np.outer(stds, stds)
+    try:
+        whitener = np.linalg.inv(np.linalg.cholesky(average / units))
+    except np.linalg.LinAlgError:  # all components are flat in one direction, so that none is flatter than the average
+        return np.ones(parameters.n_components)
+    relative = whitener @ (parameters.covariances / units) @ whitener.T
     return np.asarray(np.linalg.eigvalsh(relative)[:, 0])
 
 
@@ -195,10 +204,9 @@ def _few_values(rows: Rows) -> FitProblem | None:
 def _has_few_values(rows: Rows, column: int) -> bool:
     """Whether a column has few values among the rows of positive weight; stops at the piece that shows it has more."""
     values: FloatArray = np.empty(0)
-    n_rows = 0
     for piece in rows.pieces():
         counted = piece.values[piece.weights > 0, column] if piece.weights.size else piece.values[:, column]
-        values, n_rows = np.union1d(values, counted), n_rows + len(counted)
+        values = np.union1d(values, counted)
         if len(values) > _FEW_VALUES:
             return False
-    return n_rows >= _OFTEN * len(values)
+    return rows.total_weight >= _OFTEN * len(values)

@@ -25,7 +25,8 @@ class Shrinkage(NamedTuple):
 
     rows: numbers of its rows, at most four of them; none if a column is named. n_rows: how many rows it has. column:
     the column in which its rows hold `value`, "" if there is none. n_equal: number of rows of the data with that value.
-    n_values: number of different values in the column if that is at most the number of components.
+    n_values: number of different values in the column if that is at most the number of components. n_columns: number of
+    columns if the rows are too few for these.
     """
 
     rows: tuple[int, ...] = ()
@@ -34,11 +35,12 @@ class Shrinkage(NamedTuple):
     value: float = 0.0
     n_equal: int = 0
     n_values: int = 0
+    n_columns: int = 0
 
     @property
     def cause(self) -> tuple[object, ...]:
         """What runs have in common that shrank onto the same thing, whichever of its rows they held."""
-        return (self.column, self.value) if self.column else self.rows
+        return (self.column, self.value) if self.column else (self.rows, self.n_columns)
 
     def __str__(self) -> str:
         column = repr(shortened(self.column, 60))
@@ -52,6 +54,8 @@ class Shrinkage(NamedTuple):
         named = ", ".join(map(str, self.rows))
         if self.n_rows == 1:
             return f"onto row {named} (counted from 0) alone"
+        if self.n_columns:
+            return f"onto {self.n_rows} rows, too few for a covariance of {self.n_columns} columns"
         if self.n_rows == len(self.rows):
             return f"onto the rows {named} (counted from 0) alone"
         return f"onto {self.n_rows} rows that lie on a line or a plane, such as {named} (counted from 0)"
@@ -82,6 +86,8 @@ def shrinkage_of(task: Task, point: Point) -> Shrinkage | None:
                 value = float(values[counts.argmax()])
                 n_equal = _number_equal(task, column, value)
                 return Shrinkage(n_rows=len(rows), column=task.rows.features[column], value=value, n_equal=n_equal)
+    if holds_few_rows and len(rows) > _MOST_ROWS:
+        return Shrinkage(n_rows=len(rows), n_columns=task.rows.n_features)
     shown = rows[:_MOST_ROWS] if len(rows) <= _MOST_ROWS else rows[:2]
     return Shrinkage(tuple(shown.tolist()), len(rows)) if len(rows) else None
 

@@ -62,6 +62,12 @@ def test_an_error_names_the_row_onto_which_a_component_shrinks():
         bg.fit_em(X, 2, rng=1)
 
 
+def test_an_error_names_rows_that_are_too_few_for_the_columns():
+    X = np.random.default_rng(0).normal(size=(40, 30))
+    with pytest.raises(bg.errors.FitError, match=r"too few for a covariance of 30 columns.*covariance='diag'"):
+        bg.fit_em(X, 2, n_init=2, rng=1)
+
+
 @pytest.mark.parametrize("covariance", STRUCTURES)
 def test_an_error_about_columns_with_long_names_is_short(covariance):
     X = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], 500, axis=0)

@@ -113,6 +113,7 @@ def test_an_interrupted_run_is_found(faithful_posterior):
     assert "interrupted" in kinds(interrupted)
 
 
+@pytest.mark.filterwarnings("ignore:This maximum may be spurious:bayesgmm.errors.BayesgmmWarning")
 def test_unclear_labels_are_told_from_chains_that_disagree(galaxies):
     """Galaxies with six components, where relabelling is known to be impossible."""
     em = bg.fit_em(galaxies, 6, rng=1)
