@@ -31,7 +31,7 @@ def starts_of(X, K):
 
 
 def outcome(X, K, start, seconds, **options):
-    """ "raised", "kept" or "done"; any other exception is the test's failure."""
+    """Return "raised", "kept" or "done"; any other exception is the test's failure."""
     posterior = None
     try:
         with interrupted_after(seconds):
