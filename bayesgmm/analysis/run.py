@@ -40,6 +40,7 @@ def analyze(
     tune: int | None = None,
     chains: int = 4,
     sampler: SamplerOption = "auto",
+    max_time: float | None = None,
     ci_prob: float = 0.9,
     thresholds: Thresholds | None = None,
     rng: Seed = None,
@@ -56,7 +57,7 @@ def analyze(
     covariance : "full", "tied", "diag" or "spherical".
     prior : in the units of the data; by default `Prior.for_data(X, covariance)`.
     n_init : number of starts of EM, see `fit_em`.
-    draws, max_draws, tune, chains, sampler : settings of the sampling, see `sample_posterior`.
+    draws, max_draws, tune, chains, sampler, max_time : settings of the sampling, see `sample_posterior`.
     ci_prob : probability of the equal-tailed intervals, between 0 and 1.
     thresholds : limits that the stopping rule, the diagnosis and the verdict use; `Thresholds()` by default.
     rng : int, numpy.random.Generator or None. The same seed gives the same result on any number of cores.
@@ -99,6 +100,7 @@ def analyze(
             tune=tune,
             chains=chains,
             sampler=sampler,
+            max_time=max_time,
             thresholds=thresholds,
             progress=progress,
         )
@@ -172,7 +174,6 @@ def fit_and_sample(
     em = _fit_or_error(X, n_components, covariance, n_init, for_em)
     show_em(em)
     start = [optimum.parameters for optimum in em.optima] if isinstance(em, EMFit) else None
-    LOGGER.info("Sampling the posterior")
     # Without the warning of sample_posterior: the diagnosis reports draws that are not enough.
     posterior = posterior_of(X, n_components, covariance, start=start, rng=for_sampling, **options)
     return em, align(posterior, em.parameters if isinstance(em, EMFit) else most_probable_draw(posterior))

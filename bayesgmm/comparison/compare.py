@@ -108,17 +108,15 @@ class Comparison(Displayed):
         farthest_first = np.argsort(self.table["z"].abs().to_numpy())[::-1].tolist()
         n_differing, numbers = int(self.table["differs"].sum()), count(len(self.table), "number")
         return Card(
-            "Comparison of EM with the posterior",
-            [
-                f"Verdict: {self.verdict}",
-                _OPENINGS[self.verdict].format(n=n_differing, numbers=numbers, components=self._components()),
-                Listing(self.reasons, "reason", n_shown=1),
-            ],
-            to_grid(self._written(), noun="number", n_shown=_MOST_NUMBERS, ranking=farthest_first),
-            [
+            f"Comparison of EM with the posterior: {self.verdict}",
+            grid=to_grid(self._written(), noun="number", n_shown=_MOST_NUMBERS, ranking=farthest_first),
+            notes=[
                 "Intervals are equal-tailed; z is EM's distance from the posterior mean, in posterior sd.",
                 self._label_free(),
                 *self.notes,
+                f"Verdict: {self.verdict}",
+                _OPENINGS[self.verdict].format(n=n_differing, numbers=numbers, components=self._components()),
+                Listing(self.reasons, "reason", n_shown=1),
             ],
         )
 

@@ -21,6 +21,7 @@ from bayesgmm.bayes.sampling.target import Target
 from bayesgmm.bayes.sampling.way import Way
 from bayesgmm.bayes.sampling.ways import AUTO, SamplerOption, ways_named
 from bayesgmm.convergence import converged, shortfall
+from bayesgmm.display.progress import LOGGER
 from bayesgmm.errors import BayesgmmWarning, SamplingError
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.validation import check_count, check_positive
@@ -149,6 +150,7 @@ def sample_around_mode(
             deadline=options.deadline,
         )
         way = choice.way
+        LOGGER.info("Sampling %s by %s", count(options.chains, "chain"), way.name)
         settings = RunSettings(
             options.tune or way.default_tune,
             options.draws or options.max_draws,

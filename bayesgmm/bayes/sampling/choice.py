@@ -9,6 +9,7 @@ from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.bayes.sampling.pilots import run_pilots
 from bayesgmm.bayes.sampling.target import Target
 from bayesgmm.bayes.sampling.way import Way
+from bayesgmm.display.progress import LOGGER
 from bayesgmm.errors import InputError
 
 
@@ -64,6 +65,7 @@ def choose(
     for way in candidates:
         if type(way) is preferred:
             return Choice(way, "of short pilots around the heaviest mode, it had the most effective draws")
+    LOGGER.info("Trying %s in short runs", " and ".join(way.name for way in candidates))
     pilots = run_pilots(target, candidates, tune, rng, deadline)
     if not pilots:
         return Choice(candidates[0], "max_time left no time for pilots")

@@ -23,6 +23,7 @@ from bayesgmm.bayes.sampling.default_target import DefaultTarget
 from bayesgmm.bayes.sampling.numerics import reproducible
 from bayesgmm.bayes.sampling.way import Way
 from bayesgmm.bayes.sampling.ways import SamplerOption
+from bayesgmm.display.progress import LOGGER
 from bayesgmm.errors import InputError
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.thresholds import Thresholds
@@ -198,6 +199,7 @@ def sample_modes(
 ) -> xr.DataTree:
     """Sample every mode that may matter, by one of the ways; the posterior of `sample_posterior`."""
     began = time.perf_counter()
+    LOGGER.info("Looking for the posterior's modes")
     modes = find_modes(target.density, target.searches, rng)
     empty_share = empty_component_share(target.density, modes, rng.spawn(1)[0])  # spawned: draws do not depend on it
     seconds_mode = time.perf_counter() - began
