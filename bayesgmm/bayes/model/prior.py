@@ -16,6 +16,7 @@ from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.data_covariance import total_covariance
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_numbers
+from bayesgmm.wording import shown
 
 
 class PriorFields(TypedDict, total=False):
@@ -76,7 +77,7 @@ class Prior(Displayed):
         if not isinstance(self.std, StdPrior):
             raise InputError(
                 f"Prior.std must be a prior of standard deviations such as LogNormal(median=1.0); "
-                f"received {self.std!r}."
+                f"received {shown(self.std)}."
             )
 
     def _check(self, name: str, *, is_number: bool) -> None:
@@ -85,10 +86,10 @@ class Prior(Displayed):
         if value.ndim > (0 if is_number else 1) or value.size == 0 or not np.isfinite(value).all():
             raise InputError(
                 f"Prior.{name} must be finite, one number{'' if is_number else ' or one per feature'}; "
-                f"received {value.tolist()}."
+                f"received {shown(value.tolist())}."
             )
         if name != "mean_location" and not (value > 0).all():
-            raise InputError(f"Prior.{name} must be above 0; received {value.tolist()}.")
+            raise InputError(f"Prior.{name} must be above 0; received {shown(value.tolist())}.")
         value.flags.writeable = False
         object.__setattr__(self, name, float(value) if is_number else value)
 
