@@ -136,11 +136,18 @@ class Comparison(Displayed):
     def to_csv(self, path: str | Path) -> None:
         """Write `table` in full precision as CSV to the file `path`.
 
-        A name that a spreadsheet would take for a formula gets an apostrophe before it.
+        A name that a spreadsheet would take for a formula gets an apostrophe before it. Raises InputError if the file
+        cannot be written.
         """
+        if not isinstance(path, (str, Path)):
+            raise InputError(f"path must be the name of a file; received {type(path).__name__}. Pass a text or a Path.")
         table = self.table.rename(index=spreadsheet_cell)
         table["feature"] = table["feature"].map(spreadsheet_cell, na_action="ignore")
-        table.to_csv(path)
+        try:
+            table.to_csv(path)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{path} cannot be written: {reason}. Name a file in a folder that exists.") from error
 
     def to_markdown(self) -> str:
         """The table of `summary()` in Markdown.
