@@ -89,7 +89,8 @@ def find_modes(density: MixtureDensity, searches: Sequence[list[FloatArray]], rn
     if not modes:
         raise SamplingError(
             "The search for the posterior's mode ended where a covariance is singular to machine precision: some rows "
-            "are very far from all others, or lie on a line. Take them out, use covariance='diag', or pass a start."
+            "are very far from all others, or lie on a line. Take them out, use covariance='diag', or pass a start. "
+            "Check the prior's scales against the data."
         )
     order = np.argsort(-expected_evidences(modes), kind="stable")
     return [modes[number] for number in order]

@@ -32,11 +32,11 @@ from bayesgmm.validation import check_n_components
 
 # Searches for the mode when the caller passes no start: from random rows, and from clusters of rows far apart.
 _N_RANDOM_STARTS, _N_CLUSTERED_STARTS = 10, 3
-# What to do about draws that are no mixtures.
+# Why draws may be no mixtures, and what to do.
 _REMEDY = (
-    "Either the prior puts standard deviations or means far from what the data show: check its scales. Or a component "
-    "shrinks onto rows that are equal or lie on a line: give the prior a resolution, as Prior.for_data does, or use "
-    "covariance='diag'. Or a row is very far from all others: take it out, or pass a start."
+    "the prior puts standard deviations or means far from what the data show, or a component shrinks onto rows that "
+    "are equal or lie on a line, or a row is very far from all others. Check the prior's scales against the data, give it "
+    "a resolution, as Prior.for_data does, use covariance='diag', or take such rows out."
 )
 
 
@@ -132,7 +132,7 @@ class DefaultTarget(Target):
             posterior = schema.mixture_variables(self.density, self.features, draws)
         except np.linalg.LinAlgError as error:
             raise SamplingError(
-                f"Some draws have covariances that are singular to machine precision. {_REMEDY}", draws.as_tree()
+                f"Some draws have covariances that are singular to machine precision: {_REMEDY}", draws.as_tree()
             ) from error
         stats = schema.sample_stats(draws).assign(
             log_prior=(("chain", "draw"), schema.log_priors(self.density, posterior)),

@@ -89,7 +89,9 @@ class PyMCTarget(Target):
     @override
     def read(self, draws: Draws) -> xr.DataTree:
         assert draws.variables is not None  # nutpie computes them for every PyMC model
-        draws.check_finite("Check the scales of the model's priors against the data, or pass a start.")
+        draws.check_finite(
+            "the model overflows. Check the scales of the model's priors against the data, or pass a start."
+        )
         posterior, stats = draws.variables[self._variables], schema.sample_stats(draws)
         if self._rows is None:
             return schema.posterior_tree(posterior, stats, None)

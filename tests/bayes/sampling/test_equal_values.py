@@ -112,7 +112,7 @@ def test_a_row_beyond_the_digits_of_float64_is_refused_with_the_reason():
 def test_draws_that_are_not_finite_are_refused_and_attached(wrong):
     theta = np.zeros((2, 5, 3))
     theta[1, 3:, 2] = wrong
-    with pytest.raises(bg.errors.SamplingError, match=r"2 of 10 draws hold NaN or infinity\. Do this") as caught:
+    with pytest.raises(bg.errors.SamplingError, match=r"2 of 10 draws hold NaN or infinity: Do this") as caught:
         Draws(theta, np.zeros((2, 5))).check_finite("Do this.")
     assert caught.value.draws["posterior"]["theta"].shape == (2, 5, 3)
     Draws(np.zeros((2, 5, 3)), np.zeros((2, 5))).check_finite("Do this.")
