@@ -13,7 +13,19 @@ from helpers.public import public_names
 pytestmark = pytest.mark.filterwarnings("ignore:The recursion limit will not be reset")
 
 # Cases of each door, by what a case costs.
-SLOW = {"sample_posterior": 3, "analyze, save and load": 1, "BayesianGaussianMixture": 2, "standard_errors": 8}
+SLOW = {
+    "sample_posterior": 3,
+    "analyze, save and load": 1,
+    "BayesianGaussianMixture": 2,
+    "standard_errors": 8,
+    "fit_em against scikit-learn": 10,
+}
+    "sample_posterior": 3,
+    "fit_em against scikit-learn": 10,
+    "analyze, save and load": 1,
+    "BayesianGaussianMixture": 2,
+    "standard_errors": 8,
+}
 QUICK = 15
 
 # Public names that no door calls, each with the reason.
