@@ -20,12 +20,6 @@ SLOW = {
     "standard_errors": 8,
     "fit_em against scikit-learn": 10,
 }
-    "sample_posterior": 3,
-    "fit_em against scikit-learn": 10,
-    "analyze, save and load": 1,
-    "BayesianGaussianMixture": 2,
-    "standard_errors": 8,
-}
 QUICK = 15
 
 # Public names that no door calls, each with the reason.
