@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from faults.children import PATIENCE, environment
+from faults.children import PATIENCE, environment, run
 
 pytestmark = pytest.mark.slow
 
@@ -28,14 +28,40 @@ ENVIRONMENTS = {
     "no home": {"HOME": None},
     "LANG=C": {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     "ASCII": {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-    "PYTHONOPTIMIZE=2": {"PYTHONOPTIMIZE": "2"},
-    "no such back end": {"MPLBACKEND": "nonsense"},
+    "PYTHONOPTIMIZE=1": {"PYTHONOPTIMIZE": "1"},
     "a back end that needs a screen": {"MPLBACKEND": "TkAgg", "DISPLAY": None},
     "no bytecode": {"PYTHONDONTWRITEBYTECODE": "1"},
     "warnings are errors": {"PYTHONWARNINGS": "error::RuntimeWarning,error::FutureWarning"},
     "one thread": {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
     "dumb terminal": {"TERM": "dumb", "COLUMNS": "1"},
 }
+
+
+# Environments in which ArviZ or Matplotlib cannot work, and the remedy that the refusal names. EM works in them.
+REFUSED = {
+    "PYTHONOPTIMIZE=2": ({"PYTHONOPTIMIZE": "2"}, "Use -O or PYTHONOPTIMIZE=1"),
+    "no such back end": ({"MPLBACKEND": "nonsense"}, "Set MPLBACKEND=agg"),
+}
+ONLY_EM = """
+import bayesgmm as bg
+X = bg.datasets.load_faithful()
+print(f"{bg.fit_em(X, 2, n_init=5, rng=1).log_likelihood:.3f}")
+try:
+    bg.analyze(X, 2, rng=1)
+except bg.errors.InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_environment_without_posteriors_is_refused_with_the_remedy(name, tmp_path):
+    changes, remedy = REFUSED[name]
+    out, _ = run(ONLY_EM, **changes)
+    assert out.startswith("-1130.264\n") and remedy in out
+    command = [sys.executable, "-m", "bayesgmm", "analyze", "--dataset", "galaxies", "--out", str(tmp_path / "results")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment(**changes))
+    assert done.returncode == 2, done.stderr
+    assert remedy in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

@@ -1,6 +1,7 @@
 """`fit_em`, everything on an `EMFit`, `em_path` and the estimator of EM."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 from fuzz import oracles
@@ -39,6 +40,9 @@ def check_fit(em, X, weights):
     densities = oracles.log_densities(X, em.parameters)
     expected, tolerance = weights @ densities, weights @ oracles.tolerance(X, em.parameters, densities)
     check_close(em.log_likelihood, expected, tolerance, "log_likelihood")
+    K, D = em.parameters.means.shape
+    in_covariances = {"full": K * D * (D + 1) // 2, "tied": D * (D + 1) // 2, "diag": K * D, "spherical": K}
+    assert em.n_free == K - 1 + K * D + in_covariances[em.covariance]
     check_close(em.n_samples, n_rows, 1e-9 * n_rows, "n_samples")
     check_close(em.aic, -2 * em.log_likelihood + 2 * em.n_free, 1e-9 * abs(em.aic), "aic")
     check_close(em.bic, -2 * em.log_likelihood + em.n_free * np.log(n_rows), 1e-9 * abs(em.bic), "bic")
@@ -91,7 +95,8 @@ def fit_of_plain_rows(case):
 @st.composite
 def against_scikit_learn(draw):
     covariance = draw(st.sampled_from(STRUCTURES))
-    table = draw(st.one_of(plain_recipes, numeric_recipes))
+    many_rows = plain_recipes.map(lambda table: replace(table, n_rows=100 + 3 * table.n_rows))
+    table = draw(st.one_of(many_rows, numeric_recipes))
     return EMCase(table, draw(st.integers(1, 5)), covariance, options=(), seed=draw(st.integers(0, 99)))
 
 

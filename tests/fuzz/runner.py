@@ -87,6 +87,13 @@ class Tally:
         return sum(self.outcomes.values()) + sum(failure.n_cases for failure in self.failures.values())
 
 
+def fails(entry, n_cases, first_seed=1):
+    """Whether any case of a door fails. The case is not made smaller."""
+    tally = Tally()
+    _round(entry, n_cases, first_seed, tally, (Phase.generate,))
+    return bool(tally.failures)
+
+
 def fuzz(entry, n_cases, first_seed=1):
     """Run a door; after a failure, go on with the other cases and only count that failure."""
     tally = Tally()
@@ -94,11 +101,11 @@ def fuzz(entry, n_cases, first_seed=1):
         remaining = n_cases - tally.n_cases
         if remaining <= 0:
             break
-        _round(entry, remaining, number, tally)
+        _round(entry, remaining, number, tally, (Phase.generate, Phase.shrink))
     return tally
 
 
-def _round(entry, n_cases, number, tally):
+def _round(entry, n_cases, number, tally, phases):
     """Run until a failure that is not known yet, or to the end."""
     begun = 0.0
     smallest = None
@@ -125,7 +132,7 @@ def _round(entry, n_cases, number, tally):
         max_examples=n_cases,
         database=None,
         deadline=None,
-        phases=(Phase.generate, Phase.shrink),
+        phases=phases,
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
         print_blob=False,

@@ -83,7 +83,13 @@ def test_labels_of_the_rows_are_written(command, tmp_path):
 def test_the_stages_are_said_as_lines_where_there_is_no_terminal(command, tmp_path):
     options = ("--dataset", "galaxies", "-k", 1, "--starts", 3, "--seed", 1, "--draws", 20)
     errors = command(*options, "--out", tmp_path / "results")[2]
-    stages = ("Fitting by EM", "Sampling the posterior", "Diagnosing", "Drawing the figures")
+    stages = (
+        "Fitting by EM",
+        "Looking for the posterior's modes",
+        "Sampling 4 chains by",
+        "Diagnosing",
+        "Drawing the figures",
+    )
     assert [line for line in errors.splitlines() if line.startswith(stages)] == sorted(
         [line for line in errors.splitlines() if line.startswith(stages)],
         key=lambda line: next(i for i, stage in enumerate(stages) if line.startswith(stage)),

@@ -14,7 +14,7 @@ from scipy.special import betaln, expit, gammaln, logit, softmax
 
 from bayesgmm.bayes.model import log_posterior
 from bayesgmm.bayes.model.arguments import ModelArrays, Switches, make_header
-from bayesgmm.bayes.model.prior import Prior
+from bayesgmm.bayes.model.prior import Prior, resolution_factor
 from bayesgmm.bayes.model.resolution import log_mean_factor, rounding_variances
 from bayesgmm.bayes.model.rows_pass import rows_function
 from bayesgmm.bayes.model.std_priors import FIXED, INTERVAL, STD_ROWS
@@ -253,7 +253,7 @@ class MixtureDensity:
         if not self.structure.diagonal:
             b = eta + 0.5 * (D - 2 - np.tril_indices(D, -1)[1])
             constant -= n_covariances * betaln(b, b).sum()
-        return float(constant - n_covariances * log_mean_factor(self.prior.resolution_factor(self.structure)))
+        return float(constant - n_covariances * log_mean_factor(resolution_factor(self.prior, self.structure)))
 
 
 def _evaluate(header: NDArray[np.int64], theta: FloatArray, gradient: FloatArray) -> float:

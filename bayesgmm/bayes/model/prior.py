@@ -215,11 +215,6 @@ class Prior(Displayed):
             resolution=one_per_feature("resolution", self.resolution),
         )
 
-    def resolution_factor(self, structure: CovarianceStructure) -> Resolution:
-        """Return the arguments of the resolution's factor; this prior is one from `for_features`."""
-        variances = rounding_variances(np.asarray(self.resolution))
-        return Resolution(variances, self.std, self.correlation_eta, structure)
-
     def log_density(self, values: Mapping[str, FloatArray], structure: CovarianceStructure) -> FloatArray:
         """Return the log prior density (...,) of weights, means, standard deviations and correlations.
 
@@ -247,6 +242,12 @@ class Prior(Displayed):
             precisions = precisions / np.square(values["stds"][..., : stds.shape[-2], :])
             density = density - 0.5 * (variances * precisions).sum(axis=(-2, -1))
         return np.asarray(density)
+
+
+def resolution_factor(prior: Prior, structure: CovarianceStructure) -> Resolution:
+    """Return the arguments of the resolution's factor; the prior is one from `for_features`."""
+    variances = rounding_variances(np.asarray(prior.resolution))
+    return Resolution(variances, prior.std, prior.correlation_eta, structure)
 
 
 def check_prior(prior: object) -> None:

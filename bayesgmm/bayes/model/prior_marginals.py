@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from bayesgmm.bayes.model.prior import Prior
+from bayesgmm.bayes.model.prior import Prior, resolution_factor
 from bayesgmm.bayes.model.resolution import factor_of_correlation, factor_of_std
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.mixture.scalars import Scalar
@@ -33,7 +33,7 @@ def marginal_density(
     if entry.parameter == "means":
         location, scale = (np.asarray(value)[entry.index[1]] for value in (prior.mean_location, prior.mean_scale))
         return np.asarray(stats.norm(location, scale).pdf(x))
-    resolution = prior.resolution_factor(structure)
+    resolution = resolution_factor(prior, structure)
     if entry.parameter == "stds":
         d = entry.index[1]
         densities = np.exp(prior.std.of_feature(d).log_density(x[:, np.newaxis, np.newaxis]))

@@ -8,7 +8,7 @@ import pytensor.tensor as pt
 from numpy.typing import ArrayLike
 from pymc.logprob.transforms import Transform
 
-from bayesgmm.bayes.model.prior import Prior, check_prior
+from bayesgmm.bayes.model.prior import Prior, check_prior, resolution_factor
 from bayesgmm.bayes.model.resolution import log_mean_factor
 from bayesgmm.bayes.model.std_priors import StdPrior
 from bayesgmm.bayes.model.variables import RESOLUTION, SPHERICAL_STDS, STDS, TIED_STDS, VINE
@@ -193,7 +193,7 @@ def _add_resolution(prior: Prior, structure: CovarianceStructure, K: int, choles
     With a_d the variances of rounding and e_d unit vectors, -sum_d a_d (Sigma^-1)_dd / 2 is the log density of the rows
     sqrt(a_d) e_d under N(0, Sigma) without its constant. So it comes from the kernel, like the likelihood.
     """
-    factor = prior.resolution_factor(structure)
+    factor = resolution_factor(prior, structure)
     if not factor.variances.any():
         return
     n, D = (1 if structure.shared else K), len(factor.variances)

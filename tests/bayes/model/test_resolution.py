@@ -8,6 +8,7 @@ from scipy.integrate import quad
 
 import bayesgmm as bg
 from bayesgmm.bayes.model.density import MixtureDensity
+from bayesgmm.bayes.model.prior import resolution_factor
 from bayesgmm.bayes.model.prior_marginals import marginal_density
 from bayesgmm.bayes.model.resolution import log_mean_factor
 from bayesgmm.mixture.covariance import structure_named
@@ -26,7 +27,7 @@ RESOLUTION = np.array([1.0, 2.0, 3.0])
 def factor_of(std, covariance, D=3):
     structure = structure_named(covariance)
     prior = bg.Prior(0.0, 1.0, STDS[std][0], correlation_eta=1.5, resolution=RESOLUTION).for_features(D, structure)
-    return prior.resolution_factor(structure)
+    return resolution_factor(prior, structure)
 
 
 @pytest.mark.parametrize("std", STDS)
