@@ -72,7 +72,7 @@ class Draws:
         return self.first(n_draws, np.sort(longest_first[:n_kept]))
 
     def check_finite(self, remedy: str) -> None:
-        """Raise SamplingError, with the draws, if a draw holds NaN or infinity; remedy: causes and remedies for the user."""
+        """Raise SamplingError, with the draws, if a draw holds NaN or infinity; remedy: for the user."""
         is_finite = np.isfinite(self.theta).all(axis=2) & np.isfinite(self.log_posterior)
         if self.variables is not None:
             for values in self.variables.values():
