@@ -33,8 +33,8 @@ _N_RANDOM_STARTS, _N_CLUSTERED_STARTS = 10, 3
 # Why draws may be no mixtures, and what to do.
 _REMEDY = (
     "the prior puts standard deviations or means far from what the data show, or a component shrinks onto rows that "
-    "are equal or lie on a line, or a row is very far from all others. Check the prior's scales against the data, give it "
-    "a resolution, as Prior.for_data does, use covariance='diag', or take such rows out."
+    "are equal or lie on a line, or a row is very far from all others. Check the prior's scales against the data, "
+    "give it a resolution, as Prior.for_data does, use covariance='diag', or take such rows out."
 )
 
 
