@@ -32,13 +32,13 @@ def one_or_two_features(parameters: MixtureParameters, features: Sequence[str | 
         between = parameters.weights @ (parameters.means - overall_mean) ** 2
         within = parameters.weights @ parameters.stds**2
         return sorted(np.argsort(-between / within, kind="stable")[:2].tolist())
-    indices = as_feature_indices(features, names, "features")
-    if len(indices) > 2:
+    chosen = [] if isinstance(features, str) or not isinstance(features, Iterable) else list(features)
+    if not 1 <= len(chosen) <= 2:
         raise InputError(
             f"features must be a list of one or two names or numbers; received {shown(features)}. Name those to draw, "
             f"such as features={list(names[:2])}."
         )
-    return indices
+    return as_feature_indices(chosen, names, "features")
 
 
 def float_rows(posterior: xr.DataTree) -> FloatArray:
