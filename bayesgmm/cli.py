@@ -83,7 +83,9 @@ def analyze(
         int | None,
         typer.Option(min=0, help="Seed of all random numbers (rng in Python). The same seed gives the same result."),
     ] = None,
-    starts: Annotated[int, typer.Option(min=1, help="Number of starts of EM (n_init in Python).")] = 100,
+    starts: Annotated[
+        int | None, typer.Option(min=1, help="Number of starts of EM (n_init in Python); by default 100 to 300.")
+    ] = None,
     draws: Annotated[
         int | None,
         typer.Option(
@@ -92,6 +94,9 @@ def analyze(
     ] = None,
     max_draws: Annotated[int, typer.Option(min=4, help="Most draws per chain if --draws is not given.")] = 10_000,
     chains: Annotated[int, typer.Option(min=1, help="Number of chains.")] = 4,
+    max_time: Annotated[
+        float | None, typer.Option(help="Seconds after which the sampling ends with the draws that there are.")
+    ] = None,
     ci_prob: Annotated[float, typer.Option(help="Probability of the equal-tailed intervals.")] = 0.9,
     out: Annotated[
         Path | None,
@@ -133,6 +138,7 @@ def analyze(
             draws=draws,
             max_draws=max_draws,
             chains=chains,
+            max_time=max_time,
             progress=not quiet,
         )
         try:  # saved before it is printed, and printed even if it cannot be saved

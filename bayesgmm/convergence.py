@@ -1,7 +1,7 @@
 """Convergence of chains: R-hat and effective draws, and whether sampling may stop."""
 
 from collections.abc import Hashable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,21 +10,97 @@ import xarray as xr
 from bayesgmm.draw_statistics import effective_draws, r_hat
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import log_densities_of_draws
+from bayesgmm.mixture.matching import are_permutations, best_assignments, label_costs
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.scalars import PARAMETERS, scalar_values, scalars_of
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.types import BoolArray, FloatArray, IntArray, RowArray
+from bayesgmm.wording import count
 
 type ConvergenceColumn = Literal["r_hat", "ess_bulk", "ess_tail"]
 
 # Rows whose log density is monitored: enough to see every part of the data, few enough to cost little per check.
 _N_MONITORED_ROWS = 8
 _STATISTICS = {"lp": "log posterior", "total_log_likelihood": "log-likelihood"}
+_FEWEST_DRAWS = 4  # per chain; fewer cannot be diagnosed
+# Draws per batch of relabelling, which bounds its memory.
+_BATCH = 1000
 _MIXTURE_VARIABLES = ("weights", "means", "covariances")
 
 
-def converged(posterior: xr.DataTree, thresholds: Thresholds) -> bool:
-    """Whether all label-free quantities have R-hat and effective draws within `max_r_hat` and `min_ess`."""
-    table = convergence(*label_free_quantities(posterior))
-    return not failing_quantities(table, thresholds, "r_hat", "ess_bulk", "ess_tail")
+class Labels(NamedTuple):
+    """What tells the components of draws apart: a mixture near them, and their covariance structure."""
+
+    reference: MixtureParameters
+    covariance: str
+
+
+def converged(posterior: xr.DataTree, thresholds: Thresholds, labels: Labels | None = None) -> bool:
+    """Whether R-hat and effective draws are within `max_r_hat` and `min_ess`; see `shortfall`."""
+    return not shortfall(posterior, thresholds, labels)
+
+
+def shortfall(posterior: xr.DataTree, thresholds: Thresholds, labels: Labels | None = None) -> str:
+    """The worst R-hat and the fewest effective draws, in words, if they fail; empty if the draws have converged.
+
+    The label-free quantities count. If these pass and `labels` are given, the parameters count too, relabelled, unless
+    the draws have no clear labels.
+    """
+    n_draws = posterior["sample_stats"].to_dataset().sizes["draw"]
+    if n_draws < _FEWEST_DRAWS:
+        return f"only {count(n_draws, 'draw')} per chain"
+    failure = _failure(convergence(*label_free_quantities(posterior)), thresholds)
+    if failure or labels is None:
+        return failure
+    parameters = relabelled_parameters(posterior, labels, thresholds)
+    return "" if parameters is None else _failure(convergence(*parameters), thresholds)
+
+
+def _failure(table: pd.DataFrame, thresholds: Thresholds) -> str:
+    """The worst entry of each kind that fails, in words."""
+    parts = []
+    if failing_quantities(table, thresholds, "r_hat"):
+        r_hat_of = table["r_hat"].fillna(np.inf)
+        value = float(table["r_hat"].iloc[int(r_hat_of.argmax())])
+        shown = "undefined" if np.isnan(value) else f"{value:.3f} (at most {thresholds.max_r_hat:g} is wanted)"
+        parts.append(f"R-hat of {r_hat_of.idxmax()} is {shown}")
+    if failing_quantities(table, thresholds, "ess_bulk", "ess_tail"):
+        fewest = table[["ess_bulk", "ess_tail"]].min(axis=1, skipna=False).fillna(-1.0)
+        value = fewest.min()
+        shown = "an unknown number of" if value < 0 else f"{value:.0f}"
+        parts.append(f"{fewest.idxmin()} has {shown} effective draws (at least {thresholds.min_ess:g} are wanted)")
+    return "; ".join(parts)
+
+
+def relabelled_parameters(
+    posterior: xr.DataTree, labels: Labels, thresholds: Thresholds
+) -> tuple[FloatArray, list[str]] | None:
+    """Draws (chain, draw, n) and names of the free parameters, relabelled; None if the labels are unclear.
+
+    The labels of a draw are clear if each component of the reference is nearest to another component of the draw.
+    """
+    draws = posterior["posterior"].to_dataset()
+    arrays = {name: draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in (*PARAMETERS, "covariances")}
+    found, n_clear = [], 0
+    for start in range(0, len(arrays["weights"]), _BATCH):
+        w, m, c = (arrays[name][start : start + _BATCH] for name in _MIXTURE_VARIABLES)
+        costs = label_costs(labels.reference, w, m, c)
+        nearest = costs.argmin(axis=2)
+        clear = are_permutations(nearest)
+        n_clear += int(clear.sum())
+        nearest[~clear] = best_assignments(costs[~clear])
+        found.append(nearest)
+    if n_clear < thresholds.min_label_clear * len(arrays["weights"]):
+        return None
+    order = np.concatenate(found)
+    sorted_arrays = {
+        name: np.take_along_axis(arrays[name], order.reshape(*order.shape, *[1] * (arrays[name].ndim - 2)), axis=1)
+        for name in PARAMETERS
+    }
+    scalars = scalars_of(order.shape[1], labels.reference.features, labels.covariance)
+    values = scalar_values(scalars, sorted_arrays).reshape(draws.sizes["chain"], draws.sizes["draw"], len(scalars))
+    varies = np.ptp(values, axis=(0, 1)) > 0  # the prior may fix the standard deviations
+    return values[..., varies], [scalar.name for scalar, free in zip(scalars, varies, strict=True) if free]
 
 
 def label_free_r_hat(posteriors: Sequence[xr.DataTree]) -> float:

@@ -45,6 +45,7 @@ class FitError(BayesgmmError):
     Attributes
     ----------
     restarts : tuple of `results.Restart`, one per start of EM; empty if the error is about standard errors.
+    reason : the message without its advice.
 
     Examples
     --------
@@ -56,9 +57,10 @@ class FitError(BayesgmmError):
     {'collapsed'}
     """
 
-    def __init__(self, message: str, restarts: tuple[object, ...] = ()) -> None:
+    def __init__(self, message: str, restarts: tuple[object, ...] = (), *, reason: str = "") -> None:
         super().__init__(message)
         self.restarts = restarts
+        self.reason = reason or message
 
 
 class SamplingError(BayesgmmError):

@@ -10,7 +10,7 @@ from bayesgmm.comparison.partitions import PartitionAgreement
 from bayesgmm.datasets import Simulation
 from bayesgmm.em.path import EMPath
 from bayesgmm.em.result import EMFit
-from bayesgmm.em.runs import Optimum, Restart, Status
+from bayesgmm.em.runs import FitProblem, Optimum, Restart, Status
 from bayesgmm.em.uncertainty.standard_errors import StandardErrors
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis
 from bayesgmm.posterior.diagnosis.problems import Problem
@@ -24,6 +24,7 @@ __all__ = [
     "Status",
     "Restart",
     "Optimum",
+    "FitProblem",
     "StandardErrors",
     "EMPath",
     "Diagnosis",

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import numpy as np
 import xarray as xr
@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.analysis.result import Analysis
 from bayesgmm.bayes.model.prior import Prior
-from bayesgmm.bayes.sampling.sample import sample_posterior
+from bayesgmm.bayes.sampling.around_mode import SamplingArguments
+from bayesgmm.bayes.sampling.sample import posterior_of
 from bayesgmm.bayes.sampling.ways import SamplerOption
 from bayesgmm.comparison.compare import compare
 from bayesgmm.display.progress import LOGGER, Stages, is_watched
@@ -33,12 +34,13 @@ def analyze(
     covariance: CovarianceName = "full",
     *,
     prior: Prior | None = None,
-    n_init: int = 100,
+    n_init: int | None = None,
     draws: int | None = None,
     max_draws: int = 10_000,
     tune: int | None = None,
     chains: int = 4,
     sampler: SamplerOption = "auto",
+    max_time: float | None = None,
     ci_prob: float = 0.9,
     thresholds: Thresholds | None = None,
     rng: Seed = None,
@@ -55,7 +57,7 @@ def analyze(
     covariance : "full", "tied", "diag" or "spherical".
     prior : in the units of the data; by default `Prior.for_data(X, covariance)`.
     n_init : number of starts of EM, see `fit_em`.
-    draws, max_draws, tune, chains, sampler : settings of the sampling, see `sample_posterior`.
+    draws, max_draws, tune, chains, sampler, max_time : settings of the sampling, see `sample_posterior`.
     ci_prob : probability of the equal-tailed intervals, between 0 and 1.
     thresholds : limits that the stopping rule, the diagnosis and the verdict use; `Thresholds()` by default.
     rng : int, numpy.random.Generator or None. The same seed gives the same result on any number of cores.
@@ -98,22 +100,16 @@ def analyze(
             tune=tune,
             chains=chains,
             sampler=sampler,
+            max_time=max_time,
             thresholds=thresholds,
             progress=progress,
         )
 
 
-class SamplingKeywords(TypedDict, total=False):
+class SamplingKeywords(SamplingArguments, total=False):
     """The keyword arguments of `sample_posterior` that an analysis hands on."""
 
     prior: Prior | None
-    draws: int | None
-    max_draws: int
-    tune: int | None
-    chains: int
-    sampler: SamplerOption
-    thresholds: Thresholds | None
-    progress: bool
 
 
 def run_analysis(
@@ -121,7 +117,7 @@ def run_analysis(
     n_components: int,
     covariance: CovarianceName,
     *,
-    n_init: int,
+    n_init: int | None,
     ci_prob: float,
     rng: Seed,
     show_em: Callable[[EMFit | FitError], None] = lambda em: None,
@@ -163,7 +159,7 @@ def fit_and_sample(
     n_components: int,
     covariance: CovarianceName,
     *,
-    n_init: int,
+    n_init: int | None,
     rng: Seed,
     show_em: Callable[[EMFit | FitError], None] = lambda em: None,
     **options: Unpack[SamplingKeywords],
@@ -178,19 +174,21 @@ def fit_and_sample(
     em = _fit_or_error(X, n_components, covariance, n_init, for_em)
     show_em(em)
     start = [optimum.parameters for optimum in em.optima] if isinstance(em, EMFit) else None
-    LOGGER.info("Sampling the posterior")
-    posterior = sample_posterior(X, n_components, covariance, start=start, rng=for_sampling, **options)
+    # Without the warning of sample_posterior: the diagnosis reports draws that are not enough.
+    posterior = posterior_of(X, n_components, covariance, start=start, rng=for_sampling, **options)
     return em, align(posterior, em.parameters if isinstance(em, EMFit) else most_probable_draw(posterior))
 
 
 def _fit_or_error(
-    X: ArrayLike, n_components: int, covariance: CovarianceName, n_init: int, rng: np.random.Generator
+    X: ArrayLike, n_components: int, covariance: CovarianceName, n_init: int | None, rng: np.random.Generator
 ) -> EMFit | FitError:
     try:
         return fit_em(X, n_components, covariance, n_init=n_init, rng=rng)
     except FitError as error:
         warnings.warn(
-            f"EM found no maximum, and the posterior is sampled without it. {error}", BayesgmmWarning, stacklevel=5
+            f"EM found no maximum, and the posterior is sampled without it. {error.reason}",
+            BayesgmmWarning,
+            stacklevel=5,
         )
         return error
 

@@ -23,6 +23,7 @@ from bayesgmm.posterior.draws import (
     check_aligned,
     has_rows,
     interval_names,
+    mean_and_sd,
     posterior_entries,
     rows_for,
     standardised,
@@ -41,7 +42,7 @@ _MOST_NUMBERS = 8  # rows of the table in a repr
 _OPENINGS: dict[Verdict, str] = {
     "agree": (
         "Given {components}, EM's estimates agree with the posterior: you can trust them to the precision of the "
-        "intervals below. Whether {components} describe the rows is another question."
+        "intervals below. This does not confirm the number of components."
     ),
     "differ": (
         "Given {components}, EM's estimates differ from the posterior ({n} of {numbers}): do not report them without "
@@ -107,17 +108,15 @@ class Comparison(Displayed):
         farthest_first = np.argsort(self.table["z"].abs().to_numpy())[::-1].tolist()
         n_differing, numbers = int(self.table["differs"].sum()), count(len(self.table), "number")
         return Card(
-            "Comparison of EM with the posterior",
-            [
-                f"Verdict: {self.verdict}",
-                _OPENINGS[self.verdict].format(n=n_differing, numbers=numbers, components=self._components()),
-                Listing(self.reasons, "reason", n_shown=1),
-            ],
-            to_grid(self._written(), noun="number", n_shown=_MOST_NUMBERS, ranking=farthest_first),
-            [
+            f"Comparison of EM with the posterior: {self.verdict}",
+            grid=to_grid(self._written(), noun="number", n_shown=_MOST_NUMBERS, ranking=farthest_first),
+            notes=[
                 "Intervals are equal-tailed; z is EM's distance from the posterior mean, in posterior sd.",
                 self._label_free(),
                 *self.notes,
+                f"Verdict: {self.verdict}",
+                _OPENINGS[self.verdict].format(n=n_differing, numbers=numbers, components=self._components()),
+                Listing(self.reasons, "reason", n_shown=1),
             ],
         )
 
@@ -137,11 +136,18 @@ class Comparison(Displayed):
     def to_csv(self, path: str | Path) -> None:
         """Write `table` in full precision as CSV to the file `path`.
 
-        A name that a spreadsheet would take for a formula gets an apostrophe before it.
+        A name that a spreadsheet would take for a formula gets an apostrophe before it. Raises InputError if the file
+        cannot be written.
         """
+        if not isinstance(path, (str, Path)):
+            raise InputError(f"path must be the name of a file; received {type(path).__name__}. Pass a text or a Path.")
         table = self.table.rename(index=spreadsheet_cell)
         table["feature"] = table["feature"].map(spreadsheet_cell, na_action="ignore")
-        table.to_csv(path)
+        try:
+            table.to_csv(path)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{path} cannot be written: {reason}. Name a file in a folder that exists.") from error
 
     def to_markdown(self) -> str:
         """The table of `summary()` in Markdown.
@@ -213,7 +219,8 @@ def compare(
         - "differ" when an EM estimate is outside its interval or farther than `thresholds.max_z` from the posterior
           mean, when EM's density is farther from the posterior predictive than 95 % of the posterior's own draws are,
           or when a draw, or the posterior mean, has a higher log-likelihood than EM reached;
-        - "agree" otherwise.
+        - "not comparable" when there are no more rows than free numbers, or columns with few distinct values;
+        - "agree" otherwise, which says nothing about the number of components.
 
     Raises
     ------
@@ -269,7 +276,7 @@ def _table(
     """The table of a comparison, and notes on it."""
     scalars, draws = posterior_entries(posterior)
     estimates = scalar_values(scalars, {name: getattr(em.parameters, name) for name in PARAMETERS})
-    mean, sd = draws.mean(axis=(0, 1)), draws.std(axis=(0, 1), ddof=1)
+    mean, sd = mean_and_sd(draws.reshape(-1, len(scalars)).T)
     lower, upper = np.quantile(draws, [(1 - ci_prob) / 2, (1 + ci_prob) / 2], axis=(0, 1))
     z = standardised(estimates, mean, sd)
     inside = ((lower <= estimates) & (estimates <= upper)) | (z == 0)

@@ -18,7 +18,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.mixture.draws import MixtureDraws, log_densities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.random_rows import rows_from_noise
-from bayesgmm.posterior.draws import interval, interval_names, log_mean, rows_for, standardised
+from bayesgmm.posterior.draws import interval, interval_names, log_mean, mean_and_sd, rows_for, standardised
 from bayesgmm.types import FloatArray, RowArray
 from bayesgmm.validation import check_count, check_fraction
 from bayesgmm.wording import count
@@ -276,7 +276,7 @@ def difference_table(
 
     def finish(piece: slice, log_densities: FloatArray, _: FloatArray) -> None:
         predictive[piece] = log_mean(log_densities)
-        mean[piece], sd[piece] = log_densities.mean(axis=-1), log_densities.std(axis=-1, ddof=1)
+        mean[piece], sd[piece] = mean_and_sd(log_densities)
         bounds[piece] = interval(log_densities, ci_prob)
 
     draws.score_in_pieces(points, finish)

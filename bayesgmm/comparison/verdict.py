@@ -21,6 +21,7 @@ from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.matching import bhattacharyya_distances
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis
+from bayesgmm.posterior.diagnosis.problems import Problem, ProblemKind
 from bayesgmm.posterior.draws import (
     has_rows,
     mixture_dataset,
@@ -35,6 +36,7 @@ type Verdict = Literal["agree", "differ", "not comparable"]
 
 # Draws, evenly spaced, in which near-duplicate components are looked for.
 _N_DRAWS = 400
+_ABOUT_ROWS: tuple[ProblemKind, ...] = ("few rows", "few values")
 # Nats by which a log-likelihood must exceed EM's; EM's tolerance and rounding stay well below this.
 _SLACK = 0.5
 
@@ -80,10 +82,13 @@ type Reason = Callable[[Evidence], list[str]]
 
 def verdict_of(evidence: Evidence) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict and the sentences that explain it."""
+    about_rows = tuple(row_problems(evidence))
     if obstacles := _sentences(OBSTACLES, evidence):
-        return "not comparable", obstacles
+        return "not comparable", (*obstacles, *about_rows)
     if differences := _sentences(DIFFERENCES, evidence):
-        return "differ", differences
+        return "differ", (*differences, *about_rows)
+    if about_rows:
+        return "not comparable", about_rows
     return "agree", (_agreement(evidence.table),)
 
 
@@ -95,12 +100,18 @@ def _sentences(reasons: tuple[Reason, ...], evidence: Evidence) -> tuple[str, ..
 
 
 def sampling_problems(evidence: Evidence) -> list[str]:
-    """The diagnosis found problems; a few divergences are not one here."""
-    return [
-        problem.text[0].upper() + problem.text[1:]
-        for problem in evidence.diagnosis.problems
-        if problem.kind != "divergences" or not evidence.few_divergences
-    ]
+    """The diagnosis found problems of the draws; a few divergences are not one here."""
+    ignored = {*_ABOUT_ROWS, "divergences"} if evidence.few_divergences else set(_ABOUT_ROWS)
+    return [_sentence(problem) for problem in evidence.diagnosis.problems if problem.kind not in ignored]
+
+
+def row_problems(evidence: Evidence) -> list[str]:
+    """The diagnosis found rows that no agreement can vouch for; a difference can still be told."""
+    return [_sentence(problem) for problem in evidence.diagnosis.problems if problem.kind in _ABOUT_ROWS]
+
+
+def _sentence(problem: Problem) -> str:
+    return problem.text[0].upper() + problem.text[1:]
 
 
 def em_not_converged(evidence: Evidence) -> list[str]:

@@ -1,9 +1,9 @@
 """`fit_em`: maximum likelihood from many starts."""
 
-import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
+from bayesgmm.em.problems import problems_of, remedies, warn_about
 from bayesgmm.em.result import EMFit, is_same_log_likelihood, statistics_at
 from bayesgmm.em.runs import Optimum
 from bayesgmm.em.search.climb import EMRun, climb
@@ -12,6 +12,7 @@ from bayesgmm.em.search.restarts import Restarts, restarts, run_in_lockstep
 from bayesgmm.em.search.start import StartName, given_start, strategy_named
 from bayesgmm.em.search.steps import Point
 from bayesgmm.em.search.task import Task, task_of
+from bayesgmm.em.shrinkage import commonest_shrinkage
 from bayesgmm.errors import FitError
 from bayesgmm.mixture.covariance import n_free_parameters
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -26,7 +27,7 @@ def fit_em(
     *,
     sample_weight: ArrayLike | None = None,
     start: StartName | MixtureParameters | ArrayLike = "k-means++",
-    n_init: int = 100,
+    n_init: int | None = None,
     tol: float = 1e-6,
     max_iter: int = 10_000,
     rng: Seed = None,
@@ -38,13 +39,15 @@ def fit_em(
     X : (n_samples, n_features) array or data frame, or (n_samples,) for one feature.
     n_components : number of components K.
     covariance : "full", "tied" (one full covariance for all components), "diag" or "spherical".
-    sample_weight : (n_samples,), not negative: a row of weight 2 counts as two rows, a row of weight 0 as none.
+    sample_weight : (n_samples,), not negative: a row of weight 2 counts as two rows, a row of weight 0 as none. So
+        weights that only say how important rows are should sum to the number of rows that were observed.
     start : "k-means++" or "random" (each start is drawn by itself); a `MixtureParameters`; or responsibilities
         (n_samples, n_components). With parameters or responsibilities there is a single run.
-    n_init : number of starts. Each has a short run of 20 iterations, on 16,384 rows drawn at random when there are
-        more. The best tenth, and at least three, continue to convergence on all rows; so does every other start that
-        approaches a different optimum (see the notes). The best of these runs is returned, and all distinct maxima are
-        in its `optima`. A start whose components collapse is recorded and replaced by another.
+    n_init : number of starts. By default 100, and 100 more, up to 300, while the best maximum has been reached fewer
+        than three times. Each start has a short run of 20 iterations, on 16,384 rows drawn at random when there are
+        more. The best tenth of the first starts, and at least three, continue to convergence on all rows; so does every
+        other start that approaches a different optimum (see the notes). The best of these runs is returned, and all
+        distinct maxima are in its `optima`. A start whose components collapse is recorded and replaced by another.
     tol : stop when the log-likelihood is estimated to be within `tol` nats of its limit, or when its gain is rounding.
         The estimate is Aitken's (Boehning et al. 1994, doi:10.1007/BF01720593) for EM steps, and the gain that a
         quadratic predicts for quasi-Newton steps. A point that is `tol` below an optimum is at most sqrt(2 tol)
@@ -63,7 +66,15 @@ def fit_em(
     InputError
         The data, an option or the start cannot be used; the message says why.
     FitError
-        Every start collapsed. The error's `restarts` holds the records of the runs.
+        Every start collapsed. The message says onto which value of a column, or onto which rows. The error's `restarts`
+        holds the records of the runs.
+
+    Warns
+    -----
+    BayesgmmWarning
+        Most starts collapsed; the maximum may be spurious, which means that a component is fitted to about as many rows
+        as it needs to exist; or the row weights sum to less than one row per component. `EMFit.problems` holds these
+        and further problems.
 
     Notes
     -----
@@ -78,10 +89,14 @@ def fit_em(
     highest. A maximum that no start came near is not in it; a larger `n_init` finds more.
 
     A component has collapsed if its variance in some direction is below 1e-12 of the data's total variance in that
-    direction, or if it holds no more rows than there are features (for structures other than full: no more than one
-    row). Rows are counted by their weights; weights below 1 on average are first divided by their average. The
-    likelihood of a collapsed component has no bound or no meaning. The rule is relative to the total covariance of the
-    data, so that the full fit is unchanged under invertible affine maps of the data.
+    direction, or if it holds no more rows than there are features (of diagonal and spherical components: no more than
+    one row). Rows are counted by their weights; weights below 1 on average are first divided by their average. The
+    likelihood of a collapsed component has no bound or no meaning. A tied covariance has a bounded likelihood, so that
+    its components may hold a single row; it has collapsed if its variance is below 1e-20 of the data's.
+
+    Starts, steps and the rule of a collapse follow the maps of the data that the model allows, up to rounding: full and
+    tied fits are unchanged under invertible affine maps, and so under another order of the features; diagonal fits
+    under other units; spherical fits under rotations and one common unit.
 
     Examples
     --------
@@ -93,28 +108,29 @@ def fit_em(
     [[4.3, 80.0], [2.0, 54.5]]
     """
     task = task_of(X, n_components, covariance, sample_weight, tol, max_iter)
-    n_init, generator = check_count(n_init, "n_init"), as_generator(rng)
+    n_init, generator = None if n_init is None else check_count(n_init, "n_init"), as_generator(rng)
+    is_drawn = isinstance(start, str)
     if isinstance(start, str):
-        # With one component every start leads to the same closed-form fit.
-        outcome = restarts(task, strategy_named(start), n_init if task.n_components > 1 else 1, generator)
+        outcome = restarts(task, strategy_named(start), n_init, generator)
     else:
         point, described = given_start(task, start)
         outcome = Restarts.of_one(run_in_lockstep(task.rows, [climb(task.settings, point, described)])[0])
     best = outcome.best(task.settings.tol)
     if best is None:
-        raise _all_collapsed(task, outcome, is_drawn=isinstance(start, str))
-    if isinstance(start, str):
+        raise _all_collapsed(task, outcome, is_drawn=is_drawn)
+    if is_drawn:
         best = best._replace(point=by_weight(best.point))
-    return _as_fit(task, outcome, best)
+    em = _as_fit(task, outcome, best, is_drawn=is_drawn)
+    warn_about(em.problems)
+    return em
 
 
-def _as_fit(task: Task, outcome: Restarts, best: EMRun) -> EMFit:
+def _as_fit(task: Task, outcome: Restarts, best: EMRun, *, is_drawn: bool) -> EMFit:
     """The result for the user. best: the run that is the fit, its components in their final order."""
     rows, structure, K, settings = task
-    stds = np.linalg.norm(settings.bounds.total_cholesky, axis=1)
     optima = tuple(
         _as_rounded(optimum, task)
-        for optimum in optima_of(outcome.runs, best, settings.tol, stds, rows.origin, rows.features)
+        for optimum in optima_of(outcome.runs, best, settings.tol, rows.stds, rows.origin, rows.features)
     )
     return EMFit(
         parameters=optima[0].parameters,
@@ -128,6 +144,7 @@ def _as_fit(task: Task, outcome: Restarts, best: EMRun) -> EMFit:
         entropy=_entropy(task, best.point),
         rows=rows,
         optima=optima,
+        problems=problems_of(task, outcome, optima, is_drawn=is_drawn),
     )
 
 
@@ -144,19 +161,14 @@ def _as_rounded(optimum: Optimum, task: Task) -> Optimum:
 
 def _all_collapsed(task: Task, outcome: Restarts, *, is_drawn: bool) -> FitError:
     records = tuple(run.record for run in outcome.runs)
-    cause = "onto too few distinct rows, where the likelihood has no bound"
-    if not is_drawn:
-        return FitError(
-            f"The start that was given collapsed: from there, with covariance={task.structure.name!r}, some component "
-            f"shrinks {cause}. Pass another start, or a strategy such as start='k-means++'.",
-            records,
-        )
-    return FitError(
-        f"All {len(records)} starts collapsed: with n_components={task.n_components} and "
-        f"covariance={task.structure.name!r} some component always shrinks {cause}. Ask for fewer components or for "
-        f"covariance='tied', or fit the posterior, whose priors keep covariances away from zero.",
-        records,
+    shrinkage = commonest_shrinkage(task, outcome.collapsed)
+    reason = (
+        f"{f'All {len(records)} starts' if is_drawn else 'The start that was given'} collapsed: with "
+        f"n_components={task.n_components} and covariance={task.structure.name!r} a component shrinks "
+        f"{shrinkage or 'onto too few distinct rows'}, where the likelihood has no bound."
     )
+    advice = remedies(task, shrinkage) if is_drawn else "Pass another start, or a strategy such as start='k-means++'."
+    return FitError(f"{reason} {advice}", records, reason=reason)
 
 
 def _entropy(task: Task, point: Point) -> float:

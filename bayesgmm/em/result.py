@@ -2,15 +2,15 @@
 
 import math
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesgmm.display.cards import Card, Displayed, rows_in_words
+from bayesgmm.display.cards import Card, Displayed, Listing, rows_in_words
 from bayesgmm.display.components import component_table
-from bayesgmm.em.runs import Optimum, Restart, Status
+from bayesgmm.em.runs import FitProblem, Optimum, Restart, Status
 from bayesgmm.em.search.steps import Point
 from bayesgmm.em.stored import fields_of, numbers_of
 from bayesgmm.em.uncertainty.curvature import Maximum
@@ -51,6 +51,7 @@ class EMFit(Displayed):
     optima : the distinct maxima that the runs reached, the fit itself first, then the others, best first. Two runs are
         at the same maximum if their log-likelihoods agree to 0.001 nats and, up to the order of components, their
         parameters agree to 0.01 standard deviations of the data. Empty in a fit that was saved without them.
+    problems : reasons not to trust the fit, each with what to do about it.
 
     Examples
     --------
@@ -74,6 +75,7 @@ class EMFit(Displayed):
     entropy: float
     rows: Rows | None = None
     optima: tuple[Optimum, ...] = ()
+    problems: tuple[FitProblem, ...] = ()
 
     @property
     def converged(self) -> bool:
@@ -103,10 +105,12 @@ class EMFit(Displayed):
     def _card(self) -> Card:
         p = self.parameters
         grid, notes = component_table(p.weights, p.means, p.stds, p.features, self.n_samples)
-        lines = [self._runs_in_words()]
+        lines: list[str | Listing] = [self._runs_in_words()]
         if len(self.optima) > 1:
             lower = self.log_likelihood - self.optima[1].log_likelihood
             lines.append(f"{len(self.optima)} distinct maxima (.optima), the next best {lower:.4g} nats lower")
+        if self.problems:
+            lines.append(Listing([f"Problem: {problem.text}" for problem in self.problems], "problem"))
         return Card(
             f"EMFit: {count(p.n_components, 'component')}, {count(p.n_features, 'feature')}, covariance "
             f"{self.covariance}, {rows_in_words(self.n_samples)}",
@@ -251,6 +255,7 @@ class EMFit(Displayed):
             "n_free": self.n_free,
             "entropy": self.entropy,
             "optima": [optimum._asdict() | {"parameters": numbers_of(optimum.parameters)} for optimum in self.optima],
+            "problems": [asdict(problem) for problem in self.problems],
         }
 
     @classmethod

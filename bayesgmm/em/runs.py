@@ -1,7 +1,8 @@
-"""Records of the runs of a fit: how each run ended, and the maxima that the runs reached."""
+"""Records of the runs of a fit: how each run ended, the maxima that the runs reached, and the problems of the fit."""
 
+from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray
@@ -111,3 +112,38 @@ class Optimum(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Optimum(log-likelihood {self.log_likelihood:.4f}, reached by {count(self.n_runs, 'run')})"
+
+
+type FitProblemKind = Literal[
+    "collapsed starts", "spurious maximum", "reached once", "few rows", "few values", "row weights"
+]
+FIT_PROBLEM_KINDS: tuple[FitProblemKind, ...] = get_args(FitProblemKind.__value__)
+
+
+@dataclass(frozen=True)
+class FitProblem:
+    """A reason not to trust a fit by EM.
+
+    Attributes
+    ----------
+    kind : one of
+
+        - "collapsed starts": most runs collapsed;
+        - "spurious maximum": a component holds few rows and is flat, or hardly more rows than it needs to exist;
+        - "reached once": a single start reached the best maximum;
+        - "few rows": there are fewer rows than free parameters;
+        - "few values": columns have few different values;
+        - "row weights": the row weights sum to less than one row per component, or to 1.
+
+    text : what is wrong, and what to do about it.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit_em([[0.0, 1.0], [2.0, 0.5], [1.0, 3.0], [4.0, 4.5]], 1)
+    >>> [problem.kind for problem in em.problems]
+    ['few rows']
+    """
+
+    kind: FitProblemKind
+    text: str

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.em.runs import Optimum, Restart, Status
+from bayesgmm.em.runs import FIT_PROBLEM_KINDS, FitProblem, Optimum, Restart, Status
 from bayesgmm.errors import InputError
 from bayesgmm.mixture.covariance import n_free_parameters, structure_named
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -35,7 +35,7 @@ def fields_of(values: object) -> dict[str, Any]:
 
     Raises InputError if an entry is missing, unknown or of a wrong type, or contradicts the others.
     """
-    entries = _object(values, "the fit", _FIELDS, optional=("aic", "bic", "icl", "optima"))
+    entries = _object(values, "the fit", _FIELDS, optional=("aic", "bic", "icl", "optima", "problems"))
     read = {name: convert(entries[name], name) for name, convert in _FIELDS.items() if name in entries}
     for name in ("aic", "bic", "icl"):
         read.pop(name, None)
@@ -154,6 +154,20 @@ def _optima(value: object, name: str) -> tuple[Optimum, ...]:
     return tuple(Optimum(**{key: convert[key](entry, key) for key, entry in run.items()}) for run in optima)
 
 
+def _problems(value: object, name: str) -> tuple[FitProblem, ...]:
+    convert: Readers = {"kind": _problem_kind, "text": _text}
+    problems = (_object(problem, "a problem", convert) for problem in _array(value, name))
+    return tuple(
+        FitProblem(**{key: convert[key](entry, key) for key, entry in problem.items()}) for problem in problems
+    )
+
+
+def _problem_kind(value: object, name: str) -> str:
+    if isinstance(value, str) and value in FIT_PROBLEM_KINDS:
+        return value
+    raise _refusal(name, f"one of {', '.join(FIT_PROBLEM_KINDS)}", value)
+
+
 _FIELDS: Readers = {
     "parameters": _mixture,
     "covariance": _structure,
@@ -168,4 +182,5 @@ _FIELDS: Readers = {
     "n_free": _whole,
     "entropy": _number,
     "optima": _optima,
+    "problems": _problems,
 }

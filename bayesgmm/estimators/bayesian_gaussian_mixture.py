@@ -35,7 +35,7 @@ class BayesianGaussianMixture(MixtureEstimator):
     n_components : number of components K.
     covariance_type : "full", "tied", "diag" or "spherical".
     prior : Prior, by default `Prior.for_data(X, covariance_type)`.
-    n_init : number of starts of EM.
+    n_init : number of starts of EM, as in `fit_em`.
     draws, max_draws, tune, chains, progress : as in `sample_posterior`. Without `draws`, sampling stops when the
         chains have converged, or after `max_draws` draws per chain.
     random_state : int, numpy.random.RandomState or None, as in scikit-learn. An int gives the same posterior as
@@ -67,13 +67,36 @@ class BayesianGaussianMixture(MixtureEstimator):
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "covariance_type": [StrOptions(set(STRUCTURES))],
         "prior": [Prior, None],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left"), None],
         "draws": [Interval(Integral, 4, None, closed="left"), None],
         "max_draws": [Interval(Integral, 4, None, closed="left")],
         "tune": [Interval(Integral, 1, None, closed="left"), None],
         "chains": [Interval(Integral, 1, None, closed="left")],
         "progress": ["boolean"],
         "random_state": ["random_state"],
+    }
+
+    _refused: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(
+            (
+                "weight_concentration_prior_type",
+                "weight_concentration_prior",
+                "mean_precision_prior",
+                "mean_prior",
+                "degrees_of_freedom_prior",
+                "covariance_prior",
+            ),
+            "the prior is one value in the units of the data. Pass prior=bayesgmm.Prior(...).",
+        ),
+        **dict.fromkeys(
+            ("tol", "max_iter"),
+            "sampling stops when the chains have converged. Pass draws or max_draws to limit it.",
+        ),
+        "reg_covar": "nothing is added to the covariances; the prior keeps them away from zero. Leave it out.",
+        "init_params": "the chains start at EM's maxima, from starts at rows chosen by k-means++. Leave it out.",
+        "warm_start": "every fit begins anew. Leave it out.",
+        "verbose": "pass progress=True to see the sampling.",
+        "verbose_interval": "pass progress=True to see the sampling.",
     }
 
     posterior_: xr.DataTree
@@ -85,7 +108,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         *,
         covariance_type: CovarianceName = "full",
         prior: Prior | None = None,
-        n_init: int = 100,
+        n_init: int | None = None,
         draws: int | None = None,
         max_draws: int = 10_000,
         tune: int | None = None,
@@ -171,6 +194,10 @@ class BayesianGaussianMixture(MixtureEstimator):
         """
         check_is_fitted(self, "em_")
         return mixture_draws(self.posterior_).sample(n_samples, self._generator())
+
+    @property
+    def _fitted_covariance(self) -> str:
+        return str(self.posterior_.attrs["covariance"])
 
     @property
     def parameters_(self) -> MixtureParameters:

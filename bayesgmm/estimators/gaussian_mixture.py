@@ -23,6 +23,8 @@ from bayesgmm.validation import as_numbers
 
 # scikit-learn's name of each start strategy, and the name that `fit_em` has for it.
 _STARTS = {"k-means++": "k-means++", "random_from_data": "random"}
+# scikit-learn's other start strategies, which begin with responsibilities.
+_REFUSED_STARTS = {"kmeans", "random"}
 
 
 class GaussianMixture(MixtureEstimator):
@@ -38,7 +40,8 @@ class GaussianMixture(MixtureEstimator):
     covariance_type : "full", "tied", "diag" or "spherical".
     tol : stop when the log-likelihood of all rows is estimated to be within `tol` of its limit.
     max_iter : largest number of iterations of one run.
-    n_init : number of starts; `fit_em` says how long each of them runs.
+    n_init : number of starts; by default 100 and more where the best maximum was reached fewer than three times.
+        `fit_em` says how long each of them runs.
     init_params : how the rows at which the means start are chosen: "k-means++" or "random_from_data".
     weights_init, means_init, precisions_init : your own start, in the shapes of `weights_`, `means_` and
         `precisions_`. With `means_init` EM runs once, from that start, and the components keep their order. Default
@@ -73,12 +76,20 @@ class GaussianMixture(MixtureEstimator):
         "covariance_type": [StrOptions(set(STRUCTURES))],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(_STARTS))],
+        "n_init": [Interval(Integral, 1, None, closed="left"), None],
+        "init_params": [StrOptions({*_STARTS, *_REFUSED_STARTS})],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
         "random_state": ["random_state"],
+    }
+
+    _refused: ClassVar[dict[str, str]] = {
+        "reg_covar": "nothing is added to the covariances, since the right amount depends on the units. Runs that "
+        "collapse are replaced. Leave it out.",
+        "warm_start": "pass means_init=mixture.means_ (and weights_init, precisions_init) to begin where a fit ended.",
+        "verbose": "em_.history holds the log-likelihood of every iteration. Leave it out.",
+        "verbose_interval": "em_.history holds the log-likelihood of every iteration. Leave it out.",
     }
 
     def __init__(
@@ -88,7 +99,7 @@ class GaussianMixture(MixtureEstimator):
         covariance_type: CovarianceName = "full",
         tol: float = 1e-6,
         max_iter: int = 10_000,
-        n_init: int = 100,
+        n_init: int | None = None,
         init_params: str = "k-means++",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
@@ -120,7 +131,8 @@ class GaussianMixture(MixtureEstimator):
         Warns
         -----
         BayesgmmWarning
-            EM stopped at `max_iter`.
+            EM stopped at `max_iter`, most starts collapsed, or the maximum may be spurious; `em_.problems` has the
+            details.
         """
         rows = self._rows_to_fit(X)
         self.em_ = fit_em(
@@ -170,6 +182,10 @@ class GaussianMixture(MixtureEstimator):
         return float(-2 * log_densities.sum() + self.em_.n_free * np.log(len(log_densities)))
 
     @property
+    def _fitted_covariance(self) -> str:
+        return self.em_.covariance
+
+    @property
     def parameters_(self) -> MixtureParameters:
         """The fitted mixture as one value."""
         return self.em_.parameters
@@ -201,6 +217,12 @@ class GaussianMixture(MixtureEstimator):
                 raise InputError(
                     "weights_init and precisions_init need means_init, which says which component is which. "
                     "Pass means_init too, or leave them out."
+                )
+            if self.init_params in _REFUSED_STARTS:
+                raise InputError(
+                    f"init_params={self.init_params!r} is not available: the starts are rows of the data, chosen by "
+                    f"init_params='k-means++' (the default) or 'random_from_data', and there are 100 of them. To begin "
+                    f"with groups of your own, pass responsibilities as fit_em(X, K, start=...)."
                 )
             return _STARTS[self.init_params]
         checked, layout = as_rows(rows), LAYOUTS[self.covariance_type]

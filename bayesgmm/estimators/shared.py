@@ -1,8 +1,8 @@
 """Base class of the estimators: checks of the arguments, fitted attributes, scikit-learn's layout of covariances."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from bayesgmm.errors import InputError
 from bayesgmm.kernel.triangular import lower_inverses
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.types import FloatArray, IntArray, RowArray
+from bayesgmm.types import CovarianceName, FloatArray, IntArray, RowArray
 from bayesgmm.validation import as_generator
 
 # The values that scikit-learn accepts as `random_state`.
@@ -56,10 +56,37 @@ LAYOUTS = {
 }
 
 
+class UnknownParameterError(InputError, TypeError):
+    """A parameter of scikit-learn's class that this estimator does not have; Python raises TypeError for those."""
+
+
 class MixtureEstimator(DensityMixin, BaseEstimator):
     """Base class of the estimators. The fitted attributes are read-only views of `parameters_`."""
 
     random_state: RandomState
+    covariance_type: CovarianceName
+    # Parameters of scikit-learn's class that are refused, and what to do instead.
+    _refused: ClassVar[dict[str, str]] = {}
+
+    def __new__(cls, *_: object, **parameters: object) -> Self:
+        """Refuse parameters of scikit-learn's class that would be ignored."""
+        cls._refuse(parameters)
+        estimator: Self = super().__new__(cls)
+        return estimator
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name, as in scikit-learn; returns the estimator."""
+        self._refuse(params)
+        super().set_params(**params)
+        return self
+
+    @classmethod
+    def _refuse(cls, parameters: Iterable[str]) -> None:
+        for name in parameters:
+            if name in cls._refused:
+                raise UnknownParameterError(
+                    f"{cls.__name__} has no {name}, unlike scikit-learn's class of this name: {cls._refused[name]}"
+                )
 
     @property
     def parameters_(self) -> MixtureParameters:
@@ -91,6 +118,11 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
     def precisions_cholesky_(self) -> FloatArray:
         """Upper triangular U such that U U' is the precision, in the shape of `covariances_`."""
         return self._in_layout(self._precision_factors())
+
+    @property
+    def _fitted_covariance(self) -> str:
+        """The covariance structure of the fit, whatever `covariance_type` was set to since."""
+        raise NotImplementedError
 
     def predict(self, X: ArrayLike) -> IntArray:
         """Most probable component of each row (n_samples,)."""
@@ -135,7 +167,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
 
     def _in_layout(self, matrices: FloatArray) -> FloatArray:
         """Return matrices (K, D, D) as a read-only array in scikit-learn's layout."""
-        array = LAYOUTS[self.covariance_type].pack(matrices)
+        array = LAYOUTS[self._fitted_covariance].pack(matrices)
         array.flags.writeable = False
         return array
 

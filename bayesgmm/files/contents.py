@@ -44,8 +44,8 @@ def read_contents(path: str | Path) -> Contents:
     Raises
     ------
     InputError
-        The path is no path, or the file is missing, empty, a folder, cannot be decompressed, or is not what its
-        name says.
+        The path is no path, or the file is missing, empty, a folder, cannot be decompressed, or is not what its name
+        says.
     """
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"path must be the name of a file; received {type(path).__name__}. Pass 'table.csv'.")

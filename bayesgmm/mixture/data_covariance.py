@@ -57,7 +57,8 @@ def total_cholesky(rows: Rows, structure: CovarianceStructure) -> FloatArray:
         raise InputError(
             f"columns of X depend linearly on each other: {equations}."
             f"{few if rows.n_samples <= rows.n_features else ''} A {structure.name} covariance is then singular. "
-            f"Leave columns out, or use covariance='diag' or 'spherical'."
+            f"Leave columns out, or use covariance='diag' or 'spherical'; if single rows are extremely far from all "
+            f"others, so that rounding hides the rest, leave those out."
         )
     return np.asarray(np.linalg.cholesky(covariance))
 

@@ -1,6 +1,4 @@
-"""The resolution of data: the spacing of the distinct values of a feature, and its most frequent value."""
-
-from typing import NamedTuple
+"""The resolution of data: the smallest spacing between distinct values of a feature."""
 
 import numpy as np
 
@@ -10,13 +8,6 @@ from bayesgmm.types import FloatArray, RowArray
 _ROUNDING_UNITS = 16
 
 
-class Repetition(NamedTuple):
-    """The most frequent value of a feature, and the number of rows that have it."""
-
-    value: float
-    n_rows: int
-
-
 def resolution_of(values: RowArray) -> FloatArray:
     """Smallest spacing (D,) between distinct values of each feature of rows (N, D).
 
@@ -24,16 +15,6 @@ def resolution_of(values: RowArray) -> FloatArray:
     that spacings below n units of rounding are passed over too, n the largest number of equal values.
     """
     return np.array([_smallest_spacing(column) for column in values.T])
-
-
-def most_repeated(values: RowArray) -> list[Repetition]:
-    """The most frequent value of each feature of rows (N, D)."""
-    repetitions = []
-    for column in values.T:
-        distinct, counts = np.unique(column, return_counts=True)
-        most = int(counts.argmax())
-        repetitions.append(Repetition(float(distinct[most]), int(counts[most])))
-    return repetitions
 
 
 def _smallest_spacing(column: RowArray) -> float:

@@ -12,7 +12,7 @@ from bayesgmm.comparison.compare import Comparison
 from bayesgmm.errors import InputError
 from bayesgmm.escaping import matplotlib_text
 from bayesgmm.plots.legends import Handle, area, legend_above, line
-from bayesgmm.plots.style import INK, axes_or_new, component_style, figure_of, percent
+from bayesgmm.plots.style import INK, axes_or_new, component_style, figure_of, percent, shown_once
 from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
 
@@ -23,6 +23,7 @@ _STANDARD_ERROR: dict[str, Any] = {"linewidth": 1.3}
 _AGREEMENT: dict[str, Any] = {"color": INK, "alpha": 0.08, "linewidth": 0}
 
 
+@shown_once
 def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Figure:
     """Draw every row of `comparison.table`: EM's estimate, the posterior's interval, and both as numbers.
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from bayesgmm.em.result import EMFit
 from bayesgmm.em.runs import Restart, Status
 from bayesgmm.plots.legends import Handle, legend_beside, line
-from bayesgmm.plots.style import INK, MUTED, LineStyle, axes_or_new, figure_of, tidy
+from bayesgmm.plots.style import INK, MUTED, LineStyle, axes_or_new, figure_of, shown_once, tidy
 from bayesgmm.received import check_result
 from bayesgmm.wording import count
 
@@ -36,6 +36,7 @@ _FLOOR = 1e-8  # nats; smaller distances are rounding or within EM's tolerance
 _LONG, _LINEAR = 200, 20
 
 
+@shown_once
 def plot_convergence(em: EMFit, *, ax: Axes | None = None) -> Figure:
     """Draw how far every run of EM was below the best log-likelihood, iteration by iteration, and how it ended.
 

@@ -17,7 +17,7 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.legends import LEGEND, Handle, area, component_handles, component_mark_handles, line, marks
 from bayesgmm.plots.selection import limits, one_or_two_features
 from bayesgmm.plots.shapes import BARS, MOST_POINTS, areas, draw_component_densities, n_bins, rows_text
-from bayesgmm.plots.style import INK, component_style, tidy
+from bayesgmm.plots.style import INK, component_style, shown_once, tidy
 from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import names_clash
@@ -37,6 +37,7 @@ class _Panel(NamedTuple):
     title: str
 
 
+@shown_once
 def plot_density(em: EMFit, other: EMFit, *, features: Sequence[str | int] | None = None) -> Figure:
     """Draw the fitted density beside the density of another fit of the same rows, such as a single Gaussian.
 

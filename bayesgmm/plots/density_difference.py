@@ -21,7 +21,7 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.legends import Handle, area, legend_above, legend_beside, line, marks
 from bayesgmm.plots.selection import float_rows, limits, one_or_two_features
 from bayesgmm.plots.shapes import MOST_POINTS, rows_text
-from bayesgmm.plots.style import INK, MUTED, axes_or_new, figure_of, percent, tidy
+from bayesgmm.plots.style import INK, MUTED, axes_or_new, figure_of, percent, shown_once, tidy
 from bayesgmm.posterior.draws import interval_names
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_fraction
@@ -44,6 +44,7 @@ class _Densities(NamedTuple):
     rows: FloatArray
 
 
+@shown_once
 def plot_density_difference(
     em: EMFit,
     posterior: xr.DataTree,

@@ -30,7 +30,7 @@ from bayesgmm.plots.shapes import (
     n_bins,
     rows_text,
 )
-from bayesgmm.plots.style import INK, MUTED, axes_or_new, component_style, figure_of, percent, tidy
+from bayesgmm.plots.style import INK, MUTED, axes_or_new, component_style, figure_of, percent, shown_once, tidy
 from bayesgmm.posterior.draws import check_aligned, observed_rows
 from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
@@ -42,6 +42,7 @@ _BAND: dict[str, Any] = {"color": INK, "alpha": 0.3, "linewidth": 0}
 _DENSITY: dict[str, Any] = {"color": INK, "linewidth": 2}
 
 
+@shown_once
 def plot_fit(
     em: EMFit,
     posterior: xr.DataTree,

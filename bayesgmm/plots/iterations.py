@@ -18,7 +18,7 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.legends import LEGEND, Handle, component_handles, heading, line, marks
 from bayesgmm.plots.selection import limits, one_or_two_features
 from bayesgmm.plots.shapes import MOST_POINTS, areas, draw_component_densities, draw_components, rows_text
-from bayesgmm.plots.style import INK, MUTED, mixed_colors, tidy
+from bayesgmm.plots.style import INK, MUTED, mixed_colors, shown_once, tidy
 from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_count, check_positive
@@ -29,6 +29,7 @@ _FRAMES = 40  # of an animation, by default
 _GRID = 300  # points of a density's curve
 
 
+@shown_once
 def plot_iterations(
     path: EMPath, *, iterations: Sequence[int] | None = None, features: Sequence[str | int] | None = None
 ) -> Figure:

@@ -14,7 +14,7 @@ from bayesgmm.em.result import EMFit
 from bayesgmm.escaping import matplotlib_text
 from bayesgmm.plots.legends import Handle, component_mark_handles, heading, legend_beside, line, marks
 from bayesgmm.plots.selection import float_rows, limits, most_doubtful_last, one_or_two_features
-from bayesgmm.plots.style import INK, axes_or_new, component_style, figure_of, percent, tidy
+from bayesgmm.plots.style import INK, axes_or_new, component_style, figure_of, percent, shown_once, tidy
 from bayesgmm.posterior.draws import interval_names
 from bayesgmm.received import check_result
 from bayesgmm.types import BoolArray, FloatArray
@@ -28,6 +28,7 @@ _INTERVAL: dict[str, Any] = {"alpha": 0.35, "linewidth": 1.5}
 _LIMIT: dict[str, Any] = {"color": INK, "linewidth": 0.8, "linestyle": ":"}
 
 
+@shown_once
 def plot_labels(
     em: EMFit,
     posterior: xr.DataTree,

@@ -16,7 +16,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.escaping import matplotlib_text
 from bayesgmm.plots.legends import LEGEND, Handle, area, marks
 from bayesgmm.plots.shapes import n_bins
-from bayesgmm.plots.style import COLORS, INK, percent, tidy
+from bayesgmm.plots.style import COLORS, INK, percent, shown_once, tidy
 from bayesgmm.posterior.draws import mixture_draws
 from bayesgmm.posterior.prediction.predictive_check import over_replicates, predictive_check, varying_rows
 from bayesgmm.posterior.prediction.subsets import marginal
@@ -31,6 +31,7 @@ _ORDINARY: dict[str, Any] = {"color": INK, "marker": "d", "markersize": 6}
 _STRIKING: dict[str, Any] = {"color": COLORS[1], "marker": "X", "markersize": 8}
 
 
+@shown_once
 def plot_predictive_check(
     posterior: xr.DataTree,
     *,

@@ -20,7 +20,7 @@ from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.scalars import PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.legends import LEGEND, Handle, area, line
 from bayesgmm.plots.selection import draws_of, varying_scalars
-from bayesgmm.plots.style import component_style, tidy
+from bayesgmm.plots.style import component_style, shown_once, tidy
 from bayesgmm.posterior.draws import check_aligned, mixture_dataset, mixture_draws
 from bayesgmm.types import FloatArray
 
@@ -31,6 +31,7 @@ _MARGIN = 0.35  # space on either side of the draws, as a share of their range
 _PRIOR: dict[str, Any] = {"color": "#BBBBBB", "linewidth": 0}
 
 
+@shown_once
 def plot_prior(
     posterior: xr.DataTree,
     prior: Prior | xr.DataTree,

@@ -18,7 +18,7 @@ from bayesgmm.escaping import matplotlib_text
 from bayesgmm.mixture.scalars import Scalar
 from bayesgmm.plots.legends import LEGEND, Handle, area, line, marks
 from bayesgmm.plots.selection import MOST_SCALARS, draws_of, varying_scalars
-from bayesgmm.plots.style import COLORS, INK, MUTED, percent, tidy
+from bayesgmm.plots.style import COLORS, INK, MUTED, percent, shown_once, tidy
 from bayesgmm.posterior.draws import mixture_dataset, sample_stats
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.wording import count
@@ -32,6 +32,7 @@ _RANK_METHOD = {"method": "envelope"} if "method" in signature(az.plot_rank).par
 _RANK_STATS = {"ecdf_pit": {"n_chains": 1}}
 
 
+@shown_once
 def plot_trace(
     posterior: xr.DataTree,
     *,
@@ -75,6 +76,7 @@ def plot_trace(
     return figure
 
 
+@shown_once
 def plot_rank(
     posterior: xr.DataTree,
     *,
@@ -123,6 +125,7 @@ def plot_rank(
     return figure
 
 
+@shown_once
 def plot_energy(posterior: xr.DataTree) -> Figure:
     """Draw ArviZ's energy plot, which shows whether each chain explores the whole range of the energy.
 

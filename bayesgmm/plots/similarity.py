@@ -15,7 +15,7 @@ from bayesgmm.comparison.arguments import draws_beside
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
 from bayesgmm.plots.legends import LEGEND, Handle, area, heading
-from bayesgmm.plots.style import axes_or_new, component_style, figure_of
+from bayesgmm.plots.style import axes_or_new, component_style, figure_of, shown_once
 from bayesgmm.posterior.draws import rows_for
 from bayesgmm.posterior.partition.partition import Partition
 from bayesgmm.received import check_result
@@ -27,6 +27,7 @@ _GREYS = LinearSegmentedColormap.from_list("similarity", ["white", "#6E6E6E"])
 _LOSSES = {"vi": "variation of information", "binder": "Binder loss"}
 
 
+@shown_once
 def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, ax: Axes | None = None) -> Figure:
     """Draw the posterior probability that two rows share a component, for every pair of rows.
 

@@ -1,7 +1,10 @@
 """The style that all figures share: of a component, of axes and of texts."""
 
+from collections.abc import Callable
+from functools import partial, wraps
 from typing import Literal, NamedTuple
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -90,6 +93,37 @@ def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
             f"ax must be Matplotlib axes, as pyplot.subplots()[1] returns one; received {type(ax).__name__}."
         )
     return ax
+
+
+def shown_once[**P](plot: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Decorate a function that returns a figure, so that a notebook shows a new figure once.
+
+    A notebook shows the value of a cell's last line, and at the end of the cell all figures that are open. The second
+    time is skipped; later cells, in which the figure is closed, show it whenever it is their value.
+    """
+
+    @wraps(plot)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        figure = plot(*args, **kwargs)
+        if "inline" in matplotlib.get_backend():
+            vars(figure)["_ipython_display_"] = partial(_show, figure)
+        return figure
+
+    return wrapper
+
+
+def _show(figure: Figure) -> None:
+    """Show a figure, and nothing more as long as it is open."""
+    from IPython.display import display  # only a notebook calls this function
+
+    del vars(figure)["_ipython_display_"]
+    display(figure)  # type: ignore[no-untyped-call]
+    vars(figure)["_ipython_display_"] = partial(_show_if_closed, figure)
+
+
+def _show_if_closed(figure: Figure) -> None:
+    if not plt.fignum_exists(figure.number):
+        _show(figure)
 
 
 def figure_of(ax: Axes) -> Figure:

@@ -16,7 +16,7 @@ from bayesgmm.escaping import matplotlib_text
 from bayesgmm.plots.legends import LEGEND, Handle, component_handles, heading
 from bayesgmm.plots.selection import float_rows, limits, most_doubtful_last, one_or_two_features
 from bayesgmm.plots.shapes import MOST_POINTS, ellipses
-from bayesgmm.plots.style import component_style, tidy
+from bayesgmm.plots.style import component_style, shown_once, tidy
 from bayesgmm.posterior.prediction.predict import predict
 from bayesgmm.types import FloatArray, IntArray
 
@@ -26,6 +26,7 @@ _DOUBT = LinearSegmentedColormap.from_list("doubt", ["#D2D2D2", "#E8A06A", "#B63
 _MEANING = "1 - probability of the\nmost probable component"
 
 
+@shown_once
 def plot_uncertainty(em: EMFit, posterior: xr.DataTree, *, features: Sequence[str | int] | None = None) -> Figure:
     """Draw how uncertain each row's component is, for EM and for the posterior, side by side.
 

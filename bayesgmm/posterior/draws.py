@@ -33,7 +33,7 @@ _ROWS_REMEDY = (
     "Put them in: posterior['observed_data'] = xarray.DataTree(xarray.Dataset({'X': (('row', 'feature'), X)}))."
 )
 _WEIGHT_TOLERANCE = 1e-6  # largest distance of a draw's sum of weights from 1
-_ROUNDING = 4 * np.finfo(np.float64).eps  # relative error of the mean and sd of draws that are all equal
+_SAME = 1e-12  # relative difference of numbers that are equal to rounding
 _MOST_BYTES = 4e9  # of one result
 
 
@@ -213,11 +213,11 @@ def observed_array(posterior: xr.DataTree, features: tuple[str, ...]) -> xr.Data
         raise InputError(f"posterior holds no rows of its features ({listed(features)}). {_ROWS_REMEDY}")
     X = X.transpose("row", "feature")
     names = tuple(map(str, X["feature"].values)) if "feature" in X.coords else None
-    if names is None or not names_clash(names, features):
-        return X
-    if set(names) != set(features):
+    if names is not None and set(names) == set(features):
+        return X.isel(feature=[names.index(name) for name in features])
+    if names is not None and names_clash(names, features):
         raise InputError(f"posterior holds rows of {listed(names)} and draws of {listed(features)}. {_ROWS_REMEDY}")
-    return X.isel(feature=[names.index(name) for name in features])
+    return X
 
 
 def rows_for(posterior: xr.DataTree, X: ArrayLike | None) -> LabelledRows:
@@ -305,15 +305,18 @@ def _structure_in(draws: xr.Dataset) -> str:
     return "tied" if stds.shape[2] > 1 and np.ptp(stds, axis=2).max() == 0 else "full"
 
 
-def standardised(values: FloatArray, mean: FloatArray, sd: FloatArray) -> FloatArray:
-    """(n,) (values - mean) / sd; where the draws are all equal, 0 if the value equals them and NaN otherwise.
+def mean_and_sd(draws: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(...,) mean and standard deviation along the last axis, exact where all draws are equal."""
+    first, constant = draws[..., 0], np.ptp(draws, axis=-1) == 0
+    mean, sd = draws.mean(axis=-1), draws.std(axis=-1, ddof=1)
+    return np.where(constant, first, mean), np.where(constant, 0.0, sd)
 
-    Draws whose sd is within rounding of 0, relative to their mean, count as equal.
-    """
-    rounding = _ROUNDING * np.maximum(np.abs(values), np.abs(mean))
-    differences, constant = values - mean, ~(sd > rounding)
+
+def standardised(values: FloatArray, mean: FloatArray, sd: FloatArray) -> FloatArray:
+    """(n,) (values - mean) / sd; where sd is 0, 0 if the value equals the mean to rounding, and NaN otherwise."""
+    differences, constant = values - mean, sd == 0
     z = np.divide(differences, sd, out=np.full_like(differences, np.nan), where=~constant)
-    z[constant & (np.abs(differences) <= 1e3 * rounding)] = 0.0
+    z[constant & (np.abs(differences) <= _SAME * np.abs(mean))] = 0.0
     return z
 
 

@@ -147,7 +147,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
 
 
 def test_what_an_analysis_cannot_use_is_refused_before_the_sampling(monkeypatch):
-    monkeypatch.setattr("bayesgmm.analysis.run.sample_posterior", None)
+    monkeypatch.setattr("bayesgmm.analysis.run.posterior_of", None)
     with pytest.raises(bg.errors.InputError, match=r"ci_prob must lie between 0 and 1; received 1.5"):
         analyze(ci_prob=1.5)
     with pytest.raises(bg.errors.InputError, match="X holds 1 value that is NaN"):

@@ -101,3 +101,32 @@ def test_the_summary_can_be_read(comparison):
     assert lines[:2] == ["Comparison of EM with the posterior", "Verdict: agree"]
     assert all(name in comparison.summary() for name in comparison.table.index)
     assert "90 % interval" in comparison.summary() and "equal-tailed" in comparison.summary()
+
+
+def test_the_verdict_is_given_the_number_of_components(comparison):
+    assert "Given 2 Gaussian components, EM's estimates agree" in " ".join(comparison.summary().split())
+
+
+def test_draws_that_are_all_equal_give_no_warning_and_no_infinite_distance(faithful_em, faithful_posterior):
+    tree = faithful_posterior.copy(deep=True)
+    means = tree["posterior"]["means"]
+    tree["posterior"]["means"] = means.copy(data=0 * means.values + faithful_em.parameters.means + [[0, 0], [0, 1]])
+    comparison = bg.compare(faithful_em, tree)
+    z = comparison.table["z"]
+    assert z["means[0, waiting]"] == 0
+    assert not comparison.table["differs"]["means[0, waiting]"]
+    assert np.isnan(z["means[1, waiting]"])
+    assert comparison.table["differs"]["means[1, waiting]"]
+    assert comparison.verdict == "not comparable"
+    assert any("are equal in chains" in reason for reason in comparison.reasons)
+    bg.plots.plot_comparison(comparison)
+
+
+def test_no_agreement_is_told_of_a_column_of_two_values(faithful_em, faithful_posterior):
+    tree = faithful_posterior.copy(deep=True)
+    X = tree["observed_data"]["X"]
+    flag = X.values[:, 1] > 70
+    tree["observed_data"]["X"] = X.copy(data=np.c_[X.values[:, 0], np.where(flag, 80.0, 54.5)])
+    comparison = bg.compare(faithful_em, tree)
+    assert comparison.verdict != "agree"
+    assert any("waiting (2 values)" in reason for reason in comparison.reasons)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import expm
+from scipy.stats import special_ortho_group
 
 import bayesgmm as bg
 from bayesgmm.em.search import climb, moves, steps
@@ -15,6 +17,15 @@ from bayesgmm.mixture.covariance import STRUCTURES
 def statistics_at(rows, point, structure):
     log_scales, whiteners = log_scales_and_whiteners(np.log(point.weights), point.choleskys)
     return rows.statistics(KernelParameters(log_scales, point.means, whiteners, structure.diagonal))
+
+
+def rotations_of(point, structure):
+    """Rotations that are not the identity, of frames at a point."""
+    shape = structure.flags
+    if shape.diagonal:
+        return moves.first_rotations(point, shape)
+    n = len(moves.first_rotations(point, shape))
+    return special_ortho_group.rvs(point.means.shape[1], size=n, random_state=1).reshape(n, *point.choleskys.shape[1:])
 
 
 @pytest.fixture
@@ -36,13 +47,18 @@ every_structure = pytest.mark.parametrize("setting", STRUCTURES, indirect=True)
 def test_the_gradient_is_that_of_the_log_likelihood_along_moves(setting):
     """Central differences with step 1e-5 have an error of about 1e-9 times the curvature of the log-likelihood, N."""
     rows, structure, point = setting
-    gradient, metric = moves.gradient_and_metric(point, statistics_at(rows, point, structure), structure.flags)
+    rotations = rotations_of(point, structure)
+    gradient, metric = moves.gradient_and_metric(
+        point, rotations, statistics_at(rows, point, structure), structure.flags
+    )
     h = 1e-5
     for p in range(len(gradient)):
         move = np.zeros(len(gradient))
         move[p] = h
         ahead, behind = (
-            statistics_at(rows, moves.point_after(point, sign * move, structure.flags), structure).log_likelihood
+            statistics_at(
+                rows, moves.point_after(point, rotations, sign * move, structure.flags)[0], structure
+            ).log_likelihood
             for sign in (1, -1)
         )
         assert (ahead - behind) / (2 * h) == pytest.approx(gradient[p], abs=1e-4)
@@ -51,17 +67,41 @@ def test_the_gradient_is_that_of_the_log_likelihood_along_moves(setting):
 
 @every_structure
 def test_a_zero_move_stays_and_every_move_keeps_the_structure(setting):
-    _, structure, point = setting
-    size = len(moves.gradient_and_metric(point, statistics_at(*setting[:1], point, structure), structure.flags)[0])
-    for before, after in zip(point, moves.point_after(point, np.zeros(size), structure.flags), strict=True):
-        np.testing.assert_allclose(after, before, rtol=1e-14)
+    rows, structure, point = setting
+    rotations = rotations_of(point, structure)
+    statistics = statistics_at(rows, point, structure)
+    size = len(moves.gradient_and_metric(point, rotations, statistics, structure.flags)[0])
+    stays, still = moves.point_after(point, rotations, np.zeros(size), structure.flags)
+    for before, after in zip((*point, rotations), (*stays, still), strict=True):
+        np.testing.assert_allclose(after, before, rtol=1e-14, atol=1e-14)
     move = np.random.default_rng(0).normal(size=size)
-    there = moves.point_after(point, move, structure.flags)
+    there, turned = moves.point_after(point, rotations, move, structure.flags)
+    np.testing.assert_allclose(turned @ turned.transpose(0, 2, 1), np.broadcast_to(np.eye(4), turned.shape), atol=1e-13)
     covariances = there.choleskys @ there.choleskys.transpose(0, 2, 1)
     counts = there.weights * 500
     np.testing.assert_allclose(
         structure.project(covariances * counts[:, None, None], counts), covariances, rtol=1e-12, atol=1e-12
     )
+
+
+@pytest.mark.parametrize("length", [0.3, 1.0, 5.0])
+def test_a_move_takes_the_frame_to_its_product_with_the_matrix_exponential(length):
+    """The oracle is SciPy's `expm`."""
+    rng = np.random.default_rng(2)
+    structure, D = STRUCTURES["full"], 3
+    point = Point(np.ones(1), np.zeros((1, D)), np.linalg.cholesky(np.cov(rng.normal(size=(D, 9))))[np.newaxis])
+    rotations = rotations_of(point, structure)
+    move = rng.normal(size=1 + D + 6)
+    move *= length / np.linalg.norm(move[1 + D :])
+    E = np.zeros((D, D))
+    E[np.tril_indices(D)] = move[1 + D :] / np.where(np.equal(*np.tril_indices(D)), 1, np.sqrt(2))
+    E = np.tril(E) + np.tril(E, -1).T
+    frame = point.choleskys[0] @ rotations[0]
+    there, turned = moves.point_after(point, rotations, move, structure.flags)
+    np.testing.assert_allclose(there.choleskys[0] @ turned[0], frame @ expm(E), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(there.means[0], frame @ move[1 : 1 + D], rtol=1e-12)
+    parts = [abs(move[0]), np.linalg.norm(move[1 : 1 + D]), length]
+    assert moves.longest_part(move, 1, D, structure.flags) == pytest.approx(max(parts))
 
 
 @every_structure
@@ -133,8 +173,8 @@ def test_a_climb_whose_gradient_is_wrong_would_be_noticed(monkeypatch):
     """A deliberately broken version: with the sign of the gradient of the means reversed, nearly every step fails."""
     right = moves.gradient_and_metric
 
-    def wrong(point, statistics, shape):
-        gradient, metric = right(point, statistics, shape)
+    def wrong(point, rotations, statistics, shape):
+        gradient, metric = right(point, rotations, statistics, shape)
         gradient[3:9] *= -1
         return gradient, metric
 

@@ -34,6 +34,11 @@ def published_data(faithful, iris, galaxies):
     return {"faithful": faithful, "waiting": faithful["waiting"], "iris": iris, "galaxies": galaxies}
 
 
+# Some seeds find a spurious maximum, which is higher than the published one, and warn of it.
+may_be_spurious = pytest.mark.filterwarnings("ignore:This maximum may be spurious:bayesgmm.errors.BayesgmmWarning")
+
+
+@may_be_spurious
 @pytest.mark.parametrize(("name", "covariance", "K", "maximum"), PUBLISHED)
 def test_the_published_maximum_is_reached_from_every_seed(published_data, name, covariance, K, maximum):
     reached = [bg.fit_em(published_data[name], K, covariance, rng=seed).log_likelihood for seed in range(20)]
@@ -96,6 +101,7 @@ def test_the_same_start_leads_to_scikit_learns_fixed_point(covariance, seed):
     )
 
 
+@may_be_spurious
 @pytest.mark.parametrize("covariance", STRUCTURES)
 def test_the_log_likelihood_never_falls(covariance, iris):
     for seed in range(10):
@@ -159,7 +165,8 @@ def test_weights_count_rows(faithful):
 def test_scaling_all_weights_changes_nothing_but_the_log_likelihood(faithful):
     start = bg.fit_em(faithful, 2, rng=1).parameters
     one = bg.fit_em(faithful, 2, sample_weight=np.ones(272), start=start, tol=1e-9)
-    tiny = bg.fit_em(faithful, 2, sample_weight=np.full(272, 1e-3), start=start, tol=1e-12)
+    with pytest.warns(bg.errors.BayesgmmWarning, match=r"sample_weight sums to 0\.272"):
+        tiny = bg.fit_em(faithful, 2, sample_weight=np.full(272, 1e-3), start=start, tol=1e-12)
     np.testing.assert_allclose(tiny.parameters.means, one.parameters.means, rtol=1e-6)
     assert tiny.log_likelihood == pytest.approx(1e-3 * one.log_likelihood)
 
@@ -180,9 +187,10 @@ def test_the_number_of_threads_does_not_change_a_bit(monkeypatch):
     np.testing.assert_array_equal(fits[0].parameters.covariances, fits[1].parameters.covariances)
 
 
+@may_be_spurious
 def test_a_collapsing_start_is_recorded_replaced_and_never_returned(galaxies):
     """Six components for 82 values in tight groups: some starts shrink onto a single value."""
-    em = bg.fit_em(galaxies, 6, rng=1)
+    em = bg.fit_em(galaxies, 6, n_init=100, rng=1)
     collapsed = [run for run in em.restarts if run.status is bg.results.Status.COLLAPSED]
     assert collapsed
     assert len(em.restarts) == 100 + len(collapsed)

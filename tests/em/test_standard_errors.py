@@ -151,7 +151,7 @@ def test_the_jacobian_is_the_derivative_of_the_scalars(covariance):
     maximum = result.maximum_of(fitted(X, 3, covariance))
 
     def values(move):
-        w, m, L = moves.point_after(maximum.point, move, maximum.structure.flags)
+        (w, m, L), _ = moves.point_after(maximum.point, maximum.rotations(), move, maximum.structure.flags)
         mixture = bg.MixtureParameters(w, m, L @ L.transpose(0, 2, 1))
         return curvature.scalar_values(
             maximum.scalars, {n: getattr(mixture, n) for n in ("weights", "means", "stds", "correlations")}

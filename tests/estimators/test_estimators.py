@@ -259,11 +259,24 @@ def test_a_posterior_that_can_be_trusted_is_one_step_from_the_verdict(em_and_pos
     np.testing.assert_allclose(posterior.means_, em.means_, rtol=0.05)
 
 
-def test_where_em_has_no_fit_the_error_names_the_way_without_it():
-    X = np.repeat([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], 5, axis=0)
-    with pytest.raises(bg.errors.FitError) as caught:
-        clone(SHORT).set_params(n_components=3).fit(X)
-    assert "sample_posterior" in caught.value.__notes__[0]
+def test_where_em_has_no_maximum_the_posterior_is_sampled_from_other_starts():
+    """A stray row: every start of EM shrinks onto it."""
+    X = np.vstack([np.random.default_rng(0).normal(size=(100, 2)), [[1e3, 1e3]]])
+    mixture = clone(SHORT).set_params(n_components=2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        mixture.fit(X)
+    message = str(caught[0].message)
+    assert message.startswith("EM found no maximum")
+    assert "onto row 100 (counted from 0) alone" in message
+    assert "sample_posterior" not in message  # which is what follows
+    assert caught[0].filename == __file__
+    assert mixture.em_ is None
+    assert sorted(mixture.weights_) == pytest.approx([1 / 101, 100 / 101], abs=0.02)
+    labels = mixture.predict(X)
+    assert (labels[:100] == 1 - labels[100]).all()
+    assert mixture.covariances_.shape == (2,)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(mixture)).means_, mixture.means_)
 
 
 # --- columns, parameters, copies --------------------------------------------------------------------------------------
@@ -285,14 +298,33 @@ def test_what_would_be_ignored_is_refused(mixture, faithful):
     mixture = clone(mixture)
     with pytest.raises(TypeError, match="sample_weight"):
         mixture.fit(faithful, sample_weight=np.ones(len(faithful)))
-    with pytest.raises(TypeError, match="reg_covar"):
-        type(mixture)(reg_covar=1e-6)
+    for name in ("reg_covar", "warm_start", "verbose", "verbose_interval"):
+        with pytest.raises(TypeError, match=rf"has no {name}, unlike scikit-learn's class.*\.$"):
+            type(mixture)(**{name: 1})
+        with pytest.raises(bg.errors.InputError, match=f"has no {name}"):
+            clone(mixture).set_params(**{name: 1})
     with pytest.raises(bg.errors.InputError, match="masked"):
         mixture.fit(np.ma.masked_greater(faithful.to_numpy(), 90))
     for ask in (mixture.sample, lambda: mixture.predict(faithful)):  # a failed fit is none
         with pytest.raises(NotFittedError):
             ask()
     assert not hasattr(mixture, "means_")
+
+
+@pytest.mark.parametrize("start", ["kmeans", "random"])
+def test_other_starts_of_scikit_learn_are_refused_with_a_sentence(start, faithful):
+    with pytest.raises(bg.errors.InputError, match=rf"init_params='{start}' is not available.*k-means\+\+"):
+        bg.GaussianMixture(2, init_params=start).fit(faithful)
+
+
+@pytest.mark.parametrize("name", ["GaussianMixture", "BayesianGaussianMixture"])
+def test_every_parameter_of_scikit_learn_is_taken_or_refused_with_a_sentence(name):
+    ours = getattr(bg, name)
+    for parameter, default in getattr(sklearn.mixture, name)().get_params().items():
+        if parameter in ours().get_params():
+            continue
+        with pytest.raises(bg.errors.InputError, match=f"{name} has no {parameter}, unlike"):
+            ours(**{parameter: default})
 
 
 def test_a_fit_cannot_be_edited(em_and_posterior):

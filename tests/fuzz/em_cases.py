@@ -79,7 +79,7 @@ class EMCase:
     covariance: object = "full"
     weights: str = "none"
     start: str = "k-means++"
-    options: tuple = (("n_init", 5),)
+    options: tuple[tuple[str, object], ...] = (("n_init", 5),)
     seed: object = 1
 
     def sample_weight(self, n_rows):

@@ -78,9 +78,9 @@ class Failure:
 class Tally:
     """The outcomes of a door's cases."""
 
-    outcomes: Counter = field(default_factory=Counter)
-    reasons: Counter = field(default_factory=Counter)
-    failures: dict[tuple, Failure] = field(default_factory=dict)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    failures: dict[tuple[object, ...], Failure] = field(default_factory=dict)
 
     @property
     def n_cases(self):

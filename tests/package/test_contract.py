@@ -227,6 +227,12 @@ FUNCTIONS = {
     "plots.component_style": {"component": 1},
 }
 METHODS = {
+    "EMFit.standard_errors": (EM.standard_errors, {"method": "information", "ci_prob": 0.9, "rng": 1}),
+    "Prior": (bg.Prior, {"mean_location": 0.0, "mean_scale": 1.0, "std": bg.priors.LogNormal(1.0)}),
+    "priors.LogNormal": (bg.priors.LogNormal, {"median": 1.0, "log_sd": 2.0}),
+    "priors.Gamma": (bg.priors.Gamma, {"alpha": 1.0, "beta": 2.0}),
+    "priors.Fixed": (bg.priors.Fixed, {"value": 1.0}),
+    "read_table": (bg.read_table, {"path": "nowhere", "columns": ["a"], "sep": ",", "index": "a", "exclude": ["a"]}),
     "EMFit.with_rows": (EM.with_rows, {"X": X, "sample_weight": None}),
     "EMFit.from_dict": (type(EM).from_dict, {"values": EM.to_dict()}),
     "MixtureParameters.predict": (PARAMETERS.predict, {"X": X}),
@@ -284,6 +290,12 @@ def leaks(function, arguments):
 def test_only_errors_of_the_package_leave_a_public_function(name):
     found = leaks(resolve(name), FUNCTIONS[name])
     assert not found, "\n".join(found)
+
+
+def test_a_table_goes_to_a_file_or_is_refused(tmp_path):
+    for path in (None, 3, "", tmp_path, tmp_path / "none" / "table.csv", "a\0b"):
+        with pytest.raises(bg.errors.InputError):
+            COMPARISON.to_csv(path)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,6 +1,7 @@
 """Properties of all figures: given axes, unusual names of features, refusals."""
 
 import dataclasses
+import warnings
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -132,3 +133,22 @@ def test_figures_of_labels_and_densities_can_be_saved_without_a_warning(faithful
     plots.plot_labels(faithful_em, faithful_posterior).savefig(tmp_path / "labels.png")
     plots.plot_similarity(faithful_em, faithful_posterior, partition).savefig(tmp_path / "similarity.png")
     plots.plot_density_difference(faithful_em, faithful_posterior).savefig(tmp_path / "difference.png")
+
+
+def test_a_notebook_shows_each_figure_once(monkeypatch):
+    nbformat, nbclient = pytest.importorskip("nbformat.v4"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    sources = (
+        "import bayesgmm as bg; em = bg.fit_em(bg.datasets.load_galaxies(), 1, rng=1)",
+        "bg.plots.plot_convergence(em)",
+        "figure = bg.plots.plot_convergence(em)",
+        "figure",
+    )
+    notebook = nbformat.new_notebook(cells=[nbformat.new_code_cell(source) for source in sources])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the notebook's own libraries
+        nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    pictures = [sum("image/png" in output.get("data", {}) for output in cell.outputs) for cell in notebook.cells]
+    assert pictures == [0, 1, 1, 1]

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import xarray as xr
+from helpers.posteriors import posterior_of
 
 import bayesgmm as bg
 
@@ -111,6 +113,7 @@ def test_an_interrupted_run_is_found(faithful_posterior):
     assert "interrupted" in kinds(interrupted)
 
 
+@pytest.mark.filterwarnings("ignore:This maximum may be spurious:bayesgmm.errors.BayesgmmWarning")
 def test_unclear_labels_are_told_from_chains_that_disagree(galaxies):
     """Galaxies with six components, where relabelling is known to be impossible."""
     em = bg.fit_em(galaxies, 6, rng=1)
@@ -155,3 +158,77 @@ def test_good_posteriors_are_seldom_called_bad():
         if not diagnosis.ok:
             flagged.append((seed, [problem.text for problem in diagnosis.problems]))
     assert len(flagged) <= 10, flagged
+
+
+# Causes
+
+
+def diagnosis_of(values, *, clear=1.0, X=None):
+    """Of two components with these draws (chain, draw) of a mean, and clear labels in a share of the draws."""
+    chains, n_draws = values.shape
+    means = np.zeros((chains * n_draws, 2, 1))
+    means[:, 0, 0], means[:, 1, 0] = values.ravel(), 10 + np.random.default_rng(1).normal(size=values.size)
+    rng = np.random.default_rng(2)
+    weights = rng.dirichlet([50, 50], len(means))
+    covariances = rng.chisquare(50, (len(means), 2, 1, 1)) / 50
+    posterior = posterior_of(weights, means, covariances, X, chains=chains)
+    stats = posterior["sample_stats"].to_dataset().drop_vars(["lp", "total_log_likelihood"])
+    is_clear = (np.arange(values.size) % 100 < 100 * clear).reshape(values.shape)
+    stats = stats.assign(
+        lp=(("chain", "draw"), rng.normal(size=values.shape)),
+        label_clear=(("chain", "draw"), is_clear),
+        label=(("chain", "draw", "component"), np.zeros((chains, n_draws, 2), int)),
+    )
+    posterior["sample_stats"] = xr.DataTree(stats)
+    return bg.diagnose(posterior)
+
+
+def noisy_chains():
+    """Four chains of 400 draws whose means differ by about 0.15 sd, so that R-hat is a little above 1.01."""
+    return np.random.default_rng(3).normal(size=(4, 400)) + 0.2 * np.array([[-1.0], [1.0], [-1.0], [1.0]])
+
+
+def test_an_r_hat_above_the_limit_with_clear_labels_asks_for_draws_and_blames_no_labels():
+    diagnosis = diagnosis_of(noisy_chains())
+    (problem,) = [problem for problem in diagnosis.problems if "chains disagree" in problem.text]
+    assert 1.01 < diagnosis.parameters.loc["means[0, x0]", "r_hat"] < 1.1
+    assert problem.kind == "few draws"
+    assert problem.text.endswith("Raise draws.")
+    assert "ambiguous" not in problem.text
+    assert "fewer components" not in problem.text
+
+
+def test_the_same_r_hat_with_unclear_labels_blames_the_labels():
+    problems = diagnosis_of(noisy_chains(), clear=0.5).problems
+    (problem,) = [problem for problem in problems if "chains disagree" in problem.text]
+    assert problem.kind == "labels"
+    assert "labels are ambiguous" in problem.text
+
+
+def test_one_chain_is_the_problem_and_not_that_chains_disagree(faithful_posterior):
+    assert kinds(faithful_posterior.isel(chain=[0])) == {"one chain"}
+
+
+def test_a_stuck_chain_is_named(faithful_posterior):
+    stuck = with_changes(faithful_posterior, "posterior", means=edit_chain(lambda chain: 0 * chain + chain[:1]))
+    (problem,) = [problem for problem in bg.diagnose(stuck).problems if problem.kind == "stuck chain"]
+    assert "means[0, eruptions]" in problem.text
+    assert "in chain 0" in problem.text
+
+
+def test_as_many_rows_as_free_numbers_are_a_problem():
+    """Two components of one feature have 5 free numbers: a weight, two means, two standard deviations."""
+    draws = np.random.default_rng(5).normal(size=(4, 400))
+    few, enough = (diagnosis_of(draws, X=np.linspace(-1, 11, n)[:, np.newaxis]) for n in (5, 6))
+    assert "few rows" in {problem.kind for problem in few.problems}
+    assert any("5 rows for 5 free numbers" in problem.text for problem in few.problems)
+    assert "few rows" not in {problem.kind for problem in enough.problems}
+
+
+def test_a_column_of_two_values_is_a_problem_and_rounded_measurements_are_none(faithful):
+    draws = np.random.default_rng(5).normal(size=(4, 400))
+    flags = (np.arange(200) % 3 == 0).astype(float)[:, np.newaxis]
+    (problem,) = [problem for problem in diagnosis_of(draws, X=flags).problems if problem.kind == "few values"]
+    assert "x0 (2 values)" in problem.text
+    rounded = faithful[["waiting"]].to_numpy().round(-1) + np.arange(272)[:, np.newaxis] % 10
+    assert "few values" not in {problem.kind for problem in diagnosis_of(draws, X=rounded).problems}

@@ -11,6 +11,7 @@ from bayesgmm.bayes.model.resolution import Resolution, rounding_variances
 from bayesgmm.bayes.model.std_priors import LogNormal, StdPrior
 from bayesgmm.display.cards import Card, Displayed, Grid, hidden_in_words, rows_shown
 from bayesgmm.errors import InputError
+from bayesgmm.frozen import freeze
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
@@ -18,6 +19,7 @@ from bayesgmm.mixture.data_covariance import total_covariance
 from bayesgmm.mixture.resolution import resolution_of
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_numbers
+from bayesgmm.wording import shown
 
 
 class PriorFields(TypedDict, total=False):
@@ -87,7 +89,7 @@ class Prior(Displayed):
         if not isinstance(self.std, StdPrior):
             raise InputError(
                 f"Prior.std must be a prior of standard deviations such as LogNormal(median=1.0); "
-                f"received {self.std!r}."
+                f"received {shown(self.std)}."
             )
 
     def _check(self, name: str, *, is_number: bool) -> None:
@@ -96,15 +98,14 @@ class Prior(Displayed):
         if value.ndim > (0 if is_number else 1) or value.size == 0 or not np.isfinite(value).all():
             raise InputError(
                 f"Prior.{name} must be finite, one number{'' if is_number else ' or one per feature'}; "
-                f"received {value.tolist()}."
+                f"received {shown(value.tolist())}."
             )
         if name == "resolution":
             if not (value >= 0).all():
-                raise InputError(f"Prior.resolution must be 0 or above; received {value.tolist()}.")
+                raise InputError(f"Prior.resolution must be 0 or above; received {shown(value.tolist())}.")
         elif name != "mean_location" and not (value > 0).all():
-            raise InputError(f"Prior.{name} must be above 0; received {value.tolist()}.")
-        value.flags.writeable = False
-        object.__setattr__(self, name, float(value) if is_number else value)
+            raise InputError(f"Prior.{name} must be above 0; received {shown(value.tolist())}.")
+        freeze(self, **{name: float(value) if is_number else value})
 
     def _card(self) -> Card:
         columns = {"mean's location": self.mean_location, "mean's scale": self.mean_scale}

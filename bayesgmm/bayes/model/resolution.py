@@ -77,12 +77,12 @@ def factor_of_correlation(resolution: Resolution, i: int, j: int, x: FloatArray)
     features = [resolution.std.of_feature(d) for d in order]
     vines = draw_vines(np.random.default_rng(_SEED), resolution.eta, D, _N_MATRICES if D > 2 else 1)
     of_each = [_mean_factors(std, a) for std, a in zip(features, resolution.variances[order], strict=True)]
-    products = []
+    products = list[float]()
     for correlation in x:
         vines[:, 0] = 2 * np.arctanh(correlation)
         precisions = _precisions(vines, D)
         products.append(np.prod([of_each[d](precisions[:, d]) for d in range(D)], axis=0).mean())
-    return np.asarray(products) / np.exp(log_mean_factor(resolution))
+    return np.asarray(np.array(products) / np.exp(log_mean_factor(resolution)))
 
 
 def _drawn_precisions(resolution: Resolution) -> FloatArray:

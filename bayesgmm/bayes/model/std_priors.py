@@ -12,6 +12,7 @@ from bayesgmm.display.cards import rows_shown
 from bayesgmm.errors import InputError
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_numbers
+from bayesgmm.wording import shown
 
 # The kinds of families, as compiled code tells them apart. LOG_SCALE: the unconstrained parameter is log sd. INTERVAL:
 # it is the logit of the position between two bounds. FIXED: there is no parameter.
@@ -42,7 +43,7 @@ class StdPrior:
             if value.ndim > 1 or value.size == 0 or not (np.isfinite(value) & (value > 0)).all():
                 raise InputError(
                     f"{type(self).__name__}.{field.name} must be finite and above 0, one number or one per feature; "
-                    f"received {value.tolist()}."
+                    f"received {shown(value.tolist())}."
                 )
             value.flags.writeable = False
             object.__setattr__(self, field.name, value)

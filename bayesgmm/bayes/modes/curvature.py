@@ -21,6 +21,8 @@ type LogDensity = Callable[[FloatArray], tuple[float, FloatArray]]
 
 # L-BFGS: `ftol` and `gtol` end a search when rounding does, `maxcor` is the number of remembered steps.
 _SEARCH_OPTIONS = {"maxiter": 2000, "maxfun": 4000, "maxcor": 30, "ftol": 1e-14, "gtol": 1e-6}
+# Step of central differences in unconstrained units, and its limit in units of the posterior's width.
+_STEP, _STEP_IN_WIDTHS = 1e-5, 1e-3
 # Points at which the misfit is measured.
 _N_PROBES = 64
 # Above this number of parameters no Hessian is computed: it takes 2 P gradients, and whitening P^2 products for each.
@@ -75,17 +77,20 @@ def find_maxima(
         is_over.set()  # after an interruption, the climbs of other threads end at their next step
 
 
-def negative_hessian(log_density: LogDensity, mode: FloatArray, step: float = 1e-5, work: int = 0) -> FloatArray:
+def negative_hessian(
+    log_density: LogDensity, mode: FloatArray, steps: FloatArray | float = _STEP, work: int = 0
+) -> FloatArray:
     """Return the negative Hessian (P, P) at the mode, by central differences of the exact gradient.
 
-    step is in unconstrained units; work as in `find_maxima`.
+    steps (P,), or one for all, are in unconstrained units; work as in `find_maxima`.
     """
 
-    def row(direction: FloatArray) -> FloatArray:
-        ahead, behind = log_density(mode + step * direction)[1], log_density(mode - step * direction)[1]
-        return np.asarray((behind - ahead) / (2 * step))
+    def row(move: FloatArray) -> FloatArray:
+        ahead, behind = log_density(mode + move)[1], log_density(mode - move)[1]
+        return np.asarray((behind - ahead) / (2 * move.sum()))
 
-    hessian: FloatArray = np.array(list(on_threads(row, list(np.eye(len(mode))), work))).reshape(len(mode), len(mode))
+    moves = list(np.diag(np.broadcast_to(steps, len(mode))))
+    hessian: FloatArray = np.array(list(on_threads(row, moves, work))).reshape(len(mode), len(mode))
     return 0.5 * (hessian + hessian.T)
 
 
@@ -105,15 +110,22 @@ class Curvature:
     flaw: str = ""
 
 
-def curvature_at(log_density: LogDensity, mode: FloatArray, rng: np.random.Generator, work: int = 0) -> Curvature:
+def curvature_at(
+    log_density: LogDensity,
+    mode: FloatArray,
+    rng: np.random.Generator,
+    work: int = 0,
+    widths: Callable[[FloatArray], FloatArray] = np.ones_like,
+) -> Curvature:
     """Return widths and whitening from the negative Hessian at the mode, and how well they describe the posterior.
 
-    work as in `find_maxima`.
+    work and widths as in `find_maxima`.
     """
     P = len(mode)
     if P > _MOST_PARAMETERS:
         return Curvature(mode, np.ones(P), None, np.inf, f"{P} parameters are too many for a dense whitening")
-    hessian = negative_hessian(log_density, mode, work=work)
+    steps = np.minimum(_STEP, _STEP_IN_WIDTHS * widths(mode))
+    hessian = negative_hessian(log_density, mode, steps, work)
     diagonal = np.diagonal(hessian)
     is_curved = np.isfinite(diagonal) & (diagonal > _SMALLEST_CURVATURE)
     units = 1 / np.sqrt(np.where(is_curved, diagonal, _SMALLEST_CURVATURE))

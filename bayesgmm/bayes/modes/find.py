@@ -11,6 +11,7 @@ from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.permutations import nearest_orders, relabelled
 from bayesgmm.bayes.modes.curvature import Curvature, curvature_at, find_maxima
 from bayesgmm.bayes.modes.evidence import bridge, laplace
+from bayesgmm.errors import SamplingError
 from bayesgmm.mixture.matching import MixtureArrays, equal_components, same_mixture
 from bayesgmm.types import BoolArray, FloatArray, IntArray
 
@@ -67,21 +68,30 @@ class Region:
 def find_modes(density: MixtureDensity, searches: Sequence[list[FloatArray]], rng: np.random.Generator) -> list[Mode]:
     """Return the distinct modes at which the searches end, in decreasing order of `expected_evidences`.
 
-    Each search is a list of starts (P,), of which the highest maximum counts.
+    Each search is a list of starts (P,), of which the highest maximum counts. Raises SamplingError when every search
+    ends where some covariance is singular to machine precision.
     """
     stds = density.rows.stds
     modes: list[Mode] = []
     work = density.rows.cost(density.n_components)
     for theta in find_maxima(density, searches, work, density.widths):
         components, log_posterior = _components_at(density, theta), float(density.log_posteriors(theta[np.newaxis])[0])
+        if not _are_positive_definite(components.covariances):
+            continue
         number = _number_of_same_mode(modes, components, log_posterior, stds)
         if number is None:
-            curvature = curvature_at(density, theta, rng, work)
+            curvature = curvature_at(density, theta, rng, work, density.widths)
             log_likelihood = log_posterior - float(density.log_priors(theta[np.newaxis])[0])
             log_evidence = laplace(log_posterior, curvature) + _log_copies(components, stds)
             modes.append(Mode(curvature, components, log_posterior, log_likelihood, log_evidence, 1))
         else:
             modes[number] = replace(modes[number], n_starts=modes[number].n_starts + 1)
+    if not modes:
+        raise SamplingError(
+            "The search for the posterior's mode ended where a covariance is singular to machine precision: some rows "
+            "are very far from all others, or lie on a line. Take them out, use covariance='diag', or pass a start. "
+            "Check the prior's scales against the data."
+        )
     order = np.argsort(-expected_evidences(modes), kind="stable")
     return [modes[number] for number in order]
 
@@ -162,7 +172,7 @@ def mode_table(regions: Sequence[Region]) -> xr.Dataset:
         "region": merged_into,
         "share": shares,
         "share_error": share_errors,
-        "log_evidence": evidences,
+        "log_mass": evidences,
         "log_posterior": [mode.log_posterior for mode in modes],
         "log_likelihood": [mode.log_likelihood for mode in modes],
         "n_starts": [mode.n_starts for mode in modes],
@@ -193,6 +203,17 @@ def _components_at(density: MixtureDensity, theta: FloatArray) -> MixtureArrays:
     """Return the mixture at theta (P,)."""
     values = density.constrain(theta[np.newaxis])
     return MixtureArrays(values["weights"][0], values["means"][0], values["covariances"][0])
+
+
+def _are_positive_definite(covariances: FloatArray) -> bool:
+    """Return whether covariances (K, D, D) are finite and have Cholesky factors."""
+    if not np.isfinite(covariances).all():
+        return False
+    try:
+        np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _log_copies(components: MixtureArrays, stds: FloatArray) -> float:

@@ -165,6 +165,8 @@ def _correlation_choleskys(eta: float, structure: CovarianceStructure, K: int, D
         unit = pm.Beta(VINE, b, b, dims="pair")[None, :]
     else:
         unit = pm.Beta(VINE, b, b, dims=("component", "pair"))
+    if D == 2:
+        return pt.broadcast_to(_two_by_two(2 * unit[:, 0] - 1, 4 * unit[:, 0] * (1 - unit[:, 0])), (K, D, D))
     leading = 1 if structure.shared else K
     identity = pt.as_tensor(np.broadcast_to(np.eye(D), (leading, D, D)))
     partial = identity[:, rows, columns].set(2 * unit - 1)
@@ -173,6 +175,16 @@ def _correlation_choleskys(eta: float, structure: CovarianceStructure, K: int, D
     log_residual = pt.cumsum(log_complements, axis=2) - log_complements
     choleskys = partial * pt.tril(pt.exp(log_residual))
     return pt.broadcast_to(choleskys, (K, D, D))
+
+
+def _two_by_two(partial: Any, complement: Any) -> Any:
+    """Return Cholesky factors (n, 2, 2) of correlations p (n,) with complements 1 - p^2 (n,).
+
+    The general form fails in PyTensor's Numba back end for a single pair: it makes an elementwise graph without inputs.
+    """
+    rows = [pt.stack([pt.ones_like(partial), pt.zeros_like(partial)], axis=-1)]
+    rows.append(pt.stack([partial, pt.sqrt(complement)], axis=-1))
+    return pt.stack(rows, axis=-2)
 
 
 def _add_resolution(prior: Prior, structure: CovarianceStructure, K: int, choleskys: Any) -> None:

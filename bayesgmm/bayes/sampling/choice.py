@@ -9,6 +9,7 @@ from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.bayes.sampling.pilots import run_pilots
 from bayesgmm.bayes.sampling.target import Target
 from bayesgmm.bayes.sampling.way import Way
+from bayesgmm.display.progress import LOGGER
 from bayesgmm.errors import InputError
 
 
@@ -30,6 +31,7 @@ def choose(
     rng: np.random.Generator,
     preferred: type[Way] | None = None,
     objection: str = "",
+    deadline: float = float("inf"),
 ) -> Choice:
     """Choose one of the ways for a target around a mode.
 
@@ -41,6 +43,7 @@ def choose(
     tune : tuning draws per chain; by default each way's own.
     preferred : the way that pilots around another mode of the same target have chosen; it spares new pilots.
     objection : why the way that was recommended has failed; only pilots are then believed.
+    deadline : time of `time.monotonic` to which pilots may use half of the time left.
 
     Raises
     ------
@@ -62,7 +65,10 @@ def choose(
     for way in candidates:
         if type(way) is preferred:
             return Choice(way, "of short pilots around the heaviest mode, it had the most effective draws")
-    pilots = run_pilots(target, candidates, tune, rng)
+    LOGGER.info("Trying %s in short runs", " and ".join(way.name for way in candidates))
+    pilots = run_pilots(target, candidates, tune, rng, deadline)
+    if not pilots:
+        return Choice(candidates[0], "max_time left no time for pilots")
     best = max(range(len(pilots)), key=lambda i: pilots[i].efficiency)
     far = f"the posterior is far from the Gaussian at its mode (misfit {curvature.misfit:.2g})"
     because = curvature.flaw or objection or far

@@ -11,24 +11,33 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.prior import Prior, check_prior
+from bayesgmm.bayes.model.resolution import rounding_variances
 from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.bayes.sampling import nuts, schema
 from bayesgmm.bayes.sampling.draws import Draws
 from bayesgmm.bayes.sampling.proposal import Proposal
 from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.bayes.sampling.target import Target
+from bayesgmm.convergence import Labels
 from bayesgmm.errors import SamplingError
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import structure_named
 from bayesgmm.mixture.data_covariance import split_into_equal_volumes, total_cholesky
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.resolution import resolution_of
 from bayesgmm.row_index import index_of
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_n_components
 
-# Searches for the mode when the caller passes no start.
-_N_RANDOM_STARTS = 10
+# Searches for the mode when the caller passes no start: from random rows, and from clusters of rows far apart.
+_N_RANDOM_STARTS, _N_CLUSTERED_STARTS = 10, 3
+# Why draws may be no mixtures, and what to do.
+_REMEDY = (
+    "the prior puts standard deviations or means far from what the data show, or a component shrinks onto rows that "
+    "are equal or lie on a line, or a row is very far from all others. Check the prior's scales against the data, give it "
+    "a resolution, as Prior.for_data does, use covariance='diag', or take such rows out."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +77,10 @@ class DefaultTarget(Target):
         for start in starts:
             start.check_start(K, rows.features)
         searches = [[density.unconstrain(start)] for start in starts] or [
-            [density.unconstrain(mixture) for mixture in _random_mixtures(rows, K, rng)]
+            [
+                density.unconstrain(mixture)
+                for mixture in _random_mixtures(rows, K, rng) + _clustered_mixtures(rows, K, rng.spawn(1)[0])
+            ]
         ]
         return cls(density, rows.features, searches, index_of(X))
 
@@ -103,19 +115,24 @@ class DefaultTarget(Target):
         return self.density
 
     @override
+    def labels_at(self, theta: FloatArray) -> Labels:
+        values = self.density.constrain(theta[np.newaxis])
+        mixture = MixtureParameters(values["weights"][0], values["means"][0], values["covariances"][0], self.features)
+        return Labels(mixture, self.density.structure.name)
+
+    @override
     def log_likelihoods(self, draws: Draws) -> FloatArray:
         log_priors = self.density.log_priors(draws.flat_theta).reshape(draws.log_posterior.shape)
         return draws.log_posterior - log_priors
 
     @override
     def read(self, draws: Draws) -> xr.DataTree:
+        draws.check_finite(_REMEDY)
         try:
             posterior = schema.mixture_variables(self.density, self.features, draws)
         except np.linalg.LinAlgError as error:
             raise SamplingError(
-                "Some draws have covariances that are singular to machine precision: the prior puts standard "
-                "deviations or means far from what the data show. Check the prior's scales against the data.",
-                draws.as_tree(),
+                f"Some draws have covariances that are singular to machine precision: {_REMEDY}", draws.as_tree()
             ) from error
         stats = schema.sample_stats(draws).assign(
             log_prior=(("chain", "draw"), schema.log_priors(self.density, posterior)),
@@ -134,3 +151,39 @@ def _random_mixtures(rows: Rows, n_components: int, rng: np.random.Generator) ->
         MixtureParameters(weights, rows.values[rng.choice(rows.n_samples, n_components, replace=False)], covariances)
         for _ in range(_N_RANDOM_STARTS)
     ]
+
+
+def _clustered_mixtures(rows: Rows, n_components: int, rng: np.random.Generator) -> list[MixtureParameters]:
+    """Mixtures of the rows nearest to each of K rows far apart, with the clusters' own means and variances.
+
+    They lead to modes that random rows miss: a component on a far outlier, or on rows that are all equal.
+    """
+    X = np.asarray(rows.values - rows.origin, dtype=np.float64) / rows.stds
+    return [_clustered_mixture(rows, X, n_components, rng) for _ in range(_N_CLUSTERED_STARTS)]
+
+
+def _clustered_mixture(rows: Rows, X: FloatArray, n_components: int, rng: np.random.Generator) -> MixtureParameters:
+    """One of `_clustered_mixtures`; X (N, D) are the standardised rows.
+
+    A row becomes a centre with probability in proportion to its squared distance from the centres before it
+    (k-means++: Arthur and Vassilvitskii 2007).
+    """
+    N, D = X.shape
+    centres = [int(rng.integers(N))]
+    squares = [np.square(X - X[centres[0]]).sum(axis=1)]
+    for _ in range(n_components - 1):
+        nearest = np.min(squares, axis=0)
+        total = nearest.sum()
+        centres.append(int(rng.choice(N, p=nearest / total)) if total > 0 else int(rng.integers(N)))
+        squares.append(np.square(X - X[centres[-1]]).sum(axis=1))
+    labels = np.argmin(squares, axis=0)
+    counts = np.bincount(labels, minlength=n_components)
+    smallest = rounding_variances(resolution_of(rows.values))
+    means, covariances = np.empty((n_components, D)), np.zeros((n_components, D, D))
+    for k, centre in enumerate(centres):
+        members = X[labels == k] if counts[k] else X[[centre]]
+        means[k] = rows.origin + rows.stds * members.mean(axis=0)
+        variances = np.maximum(np.square(rows.stds) * members.var(axis=0), smallest)
+        # One row has no variance: its component starts at the median of the default prior.
+        covariances[k] = np.diag(variances if len(members) > 1 else np.square(rows.stds / 2))
+    return MixtureParameters((counts + 1) / (N + n_components), means, covariances)

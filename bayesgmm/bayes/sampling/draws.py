@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from bayesgmm.errors import SamplingError
 from bayesgmm.types import FloatArray, IntArray
 
 
@@ -69,6 +70,17 @@ class Draws:
         if n_draws == 0:
             raise KeyboardInterrupt("interrupted before the first draw after tuning")
         return self.first(n_draws, np.sort(longest_first[:n_kept]))
+
+    def check_finite(self, remedy: str) -> None:
+        """Raise SamplingError, with the draws, if a draw holds NaN or infinity; remedy: causes and remedies, in words."""
+        is_finite = np.isfinite(self.theta).all(axis=2) & np.isfinite(self.log_posterior)
+        if self.variables is not None:
+            for values in self.variables.values():
+                is_finite &= np.isfinite(values.values).reshape(*is_finite.shape, -1).all(axis=2)
+        if not is_finite.all():
+            raise SamplingError(
+                f"{int((~is_finite).sum())} of {is_finite.size} draws hold NaN or infinity: {remedy}", self.as_tree()
+            )
 
     def as_tree(self) -> xr.DataTree:
         """The draws for a user to look into: theta (chain, draw, parameter), and lp, the log posterior."""

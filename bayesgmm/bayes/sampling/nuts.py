@@ -1,5 +1,6 @@
 """The only module that imports nutpie: models in nutpie's form, and chains of NUTS in the background."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from nutpie.compiled_pyfunc import from_pyfunc
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.log_posterior import keep_draw, whitened_log_posterior
 from bayesgmm.bayes.sampling.draws import Draws
-from bayesgmm.bayes.sampling.interrupts import deferred_interrupts
+from bayesgmm.bayes.sampling.interrupts import check_time, deferred_interrupts
 from bayesgmm.bayes.sampling.run import RunSettings
 from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.errors import SamplingError
@@ -117,7 +118,7 @@ class NUTSChains:
 
     def __init__(self, nutpie_model: NutpieModel, centre: FloatArray, scale: FloatArray, settings: RunSettings) -> None:
         self._z_name, self._centre, self._scale = nutpie_model.z_name, centre, scale
-        self._tune = settings.tune
+        self._tune, self._deadline = settings.tune, settings.deadline
         self._n_done, self._is_paused = 0, False
         self._final_tree: xr.DataTree | None = None
         with _sampling_errors():
@@ -161,13 +162,15 @@ class NUTSChains:
                 self._is_paused = False
             while self._final_tree is None and self._n_done < n_reported:
                 raise_if_interrupted()
+                check_time(self._deadline)
                 with suppress(TimeoutError):
                     self._final_tree = self._background.wait(timeout=_POLLING_SECONDS)
             if self._final_tree is not None:
                 return self._final_tree
             self._background.pause()
             self._is_paused = True
-            tree: xr.DataTree = self._background.inspect()
+            with _few_draws_allowed():
+                tree: xr.DataTree = self._background.inspect()
             log_posterior = tree["sample_stats"].to_dataset()["logp"].values
             if np.isfinite(log_posterior).sum(axis=1).min() >= n_draws:
                 return tree
@@ -177,7 +180,8 @@ class NUTSChains:
         """End the chains. What they have drawn so far; nutpie pads the log posterior with NaN to equal lengths."""
         try:
             if self._final_tree is None:
-                self._final_tree = self._background.abort()
+                with _few_draws_allowed():
+                    self._final_tree = self._background.abort()
             return self._draws(self._final_tree)
         except (KeyError, ValueError):  # no chain has started, or nutpie has no results any more
             return Draws(np.empty((0, 0, len(self._centre))), np.empty((0, 0)))
@@ -194,6 +198,14 @@ class NUTSChains:
             {ours: stats[name].values for name, ours in _STATISTICS.items() if name in stats},
             variables if variables.data_vars else None,
         )
+
+
+@contextmanager
+def _few_draws_allowed() -> Iterator[None]:
+    """Leave out ArviZ's warning that there are more chains than draws, which is so when chains end early."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Found chain dimension to be longer than draw dimension")
+        yield
 
 
 @contextmanager

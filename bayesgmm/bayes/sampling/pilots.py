@@ -1,11 +1,13 @@
 """Short pilot runs of several ways, and the efficiency of each in effective draws per gradient."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.interrupts import OutOfTimeError
 from bayesgmm.bayes.sampling.run import Chains, RunSettings
 from bayesgmm.bayes.sampling.target import Target
 from bayesgmm.bayes.sampling.way import Way
@@ -56,21 +58,35 @@ class Pilot:
         )
 
 
-def run_pilots(target: Target, ways: Sequence[Way], tune: int | None, rng: np.random.Generator) -> list[Pilot]:
-    """Run every way until one of them has enough effective draws; one pilot per way, in the order given."""
-    seed, running = int(rng.integers(2**63)), list[Chains]()
+def run_pilots(
+    target: Target, ways: Sequence[Way], tune: int | None, rng: np.random.Generator, deadline: float
+) -> list[Pilot]:
+    """Run every way until one of them has enough effective draws; one pilot per way, in the order given.
+
+    They use at most half of the time until the deadline, a time of `time.monotonic`. Ways that have no pilot by then
+    are left out.
+    """
+    seed, running, pilots = int(rng.integers(2**63)), list[Chains](), list[Pilot]()
+    half_time = time.monotonic() + 0.5 * (deadline - time.monotonic())
     try:
         for n_draws in _CHECKPOINTS:
-            pilots = []
+            earlier, pilots = pilots, []
             for i, way in enumerate(ways):
                 if i == len(running):  # the chains of one way run at a time; those of the others pause
                     settings = RunSettings(
-                        tune or way.default_tune, _CHECKPOINTS[-1], _PILOT_CHAINS, seed, progress=False
+                        tune or way.default_tune,
+                        _CHECKPOINTS[-1],
+                        _PILOT_CHAINS,
+                        seed,
+                        progress=False,
+                        deadline=half_time,
                     )
                     running.append(way.start(settings))
                 pilots.append(_pilot(target, way, tune or way.default_tune, running[i].first(n_draws)))
             if max((pilot.ess for pilot in pilots if np.isfinite(pilot.ess)), default=0.0) >= _ENOUGH_EFFECTIVE:
                 break
+    except OutOfTimeError:
+        pilots = pilots if len(pilots) > len(earlier) else earlier
     finally:
         for chains in running:
             chains.stop()

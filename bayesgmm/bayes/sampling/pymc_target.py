@@ -16,6 +16,7 @@ from bayesgmm.bayes.sampling.draws import Draws
 from bayesgmm.bayes.sampling.proposal import Proposal
 from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.bayes.sampling.target import Target
+from bayesgmm.convergence import Labels
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.draws import log_densities_of_draws
@@ -77,6 +78,10 @@ class PyMCTarget(Target):
         return None
 
     @override
+    def labels_at(self, theta: FloatArray) -> Labels | None:
+        return None
+
+    @override
     def log_likelihoods(self, draws: Draws) -> FloatArray:
         """(chain, draw) log posterior: which part of a PyMC model is the likelihood is not known."""
         return draws.log_posterior
@@ -84,6 +89,9 @@ class PyMCTarget(Target):
     @override
     def read(self, draws: Draws) -> xr.DataTree:
         assert draws.variables is not None  # nutpie computes them for every PyMC model
+        draws.check_finite(
+            "the model overflows. Check the scales of the model's priors against the data, or pass a start."
+        )
         posterior, stats = draws.variables[self._variables], schema.sample_stats(draws)
         if self._rows is None:
             return schema.posterior_tree(posterior, stats, None)

@@ -1,23 +1,29 @@
 """One run of a sampler: from checkpoint to checkpoint, until its draws are enough or the user interrupts it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import xarray as xr
 
 from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.interrupts import OutOfTimeError, held_interrupts
+from bayesgmm.errors import SamplingError
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """One run: `tune` draws per chain are dropped first, and then at most `limit` draws per chain are kept."""
+    """One run: `tune` draws per chain are dropped first, and then at most `limit` draws per chain are kept.
+
+    deadline: time of `time.monotonic` at which the chains are ended.
+    """
 
     tune: int
     limit: int
     chains: int
     seed: int
     progress: bool
+    deadline: float = float("inf")
 
 
 class Chains(Protocol):
@@ -27,7 +33,10 @@ class Chains(Protocol):
     """
 
     def first(self, n_draws: int) -> Draws:
-        """The first draws of every chain, as soon as all chains have made that many."""
+        """The first draws of every chain, as soon as all chains have made that many.
+
+        Raises OutOfTimeError after the deadline of the settings.
+        """
         ...
 
     def stop(self) -> Draws:
@@ -42,13 +51,15 @@ class Run:
     chain_lengths : draws of each chain before chains were cut to equal length.
     is_enough : whether the stopping rule was met.
     interrupted : whether the user ended the run.
+    out_of_time : whether the deadline ended it.
     """
 
     draws: Draws
     posterior: xr.DataTree
     chain_lengths: tuple[int, ...]
     is_enough: bool
-    interrupted: bool
+    interrupted: bool = False
+    out_of_time: bool = False
 
 
 def run_until(
@@ -69,7 +80,7 @@ def run_until(
     Raises
     ------
     SamplingError
-        No chain could start.
+        No chain could start, or none had a draw at the deadline.
     KeyboardInterrupt
         The user interrupted before any chain had a draw. A later interruption keeps the draws: of the chains, those
         that together hold the most draws at equal length.
@@ -82,10 +93,22 @@ def run_until(
             satisfied = is_enough(posterior)
             if satisfied:
                 break
-        return Run(draws, posterior, draws.chain_lengths, satisfied, interrupted=False)
-    except KeyboardInterrupt:
-        padded = chains.stop()
-        draws = padded.trimmed()
-        return Run(draws, read(draws), padded.chain_lengths, is_enough=False, interrupted=True)
+        run = Run(draws, posterior, draws.chain_lengths, satisfied)
+    except (KeyboardInterrupt, OutOfTimeError) as ending:
+        with held_interrupts():
+            run = _ended_early(chains.stop(), read, out_of_time=isinstance(ending, OutOfTimeError))
     finally:
-        chains.stop()
+        with held_interrupts() as held:
+            chains.stop()
+    return replace(run, interrupted=True) if held else run
+
+
+def _ended_early(padded: Draws, read: Callable[[Draws], xr.DataTree], *, out_of_time: bool) -> Run:
+    """Return the run of chains that were ended, whose draws are padded to equal length."""
+    if out_of_time and not any(padded.chain_lengths):
+        raise SamplingError(
+            "No chain had a draw after tuning when max_time was over. Raise max_time, or lower tune; the first call on "
+            "a machine also compiles, which compile_all() does beforehand."
+        )
+    draws = padded.trimmed()
+    return Run(draws, read(draws), padded.chain_lengths, False, interrupted=not out_of_time, out_of_time=out_of_time)

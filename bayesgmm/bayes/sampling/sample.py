@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Unpack
 
 import numpy as np
 import xarray as xr
@@ -10,13 +11,19 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.bayes.model.prior import Prior
 from bayesgmm.bayes.modes.empty_component import empty_component_share
-from bayesgmm.bayes.modes.find import Mode, find_modes, mode_table
+from bayesgmm.bayes.modes.find import HEAVIEST, NOT_SAMPLED, Mode, Region, find_modes, mode_table
 from bayesgmm.bayes.modes.regions import KnownMode, ModeChains, explore
-from bayesgmm.bayes.sampling.around_mode import SamplingOptions, sample_around_mode
+from bayesgmm.bayes.sampling.around_mode import (
+    SamplingArguments,
+    SamplingOptions,
+    sample_around_mode,
+    warn_if_unconverged,
+)
 from bayesgmm.bayes.sampling.default_target import DefaultTarget
 from bayesgmm.bayes.sampling.numerics import reproducible
 from bayesgmm.bayes.sampling.way import Way
 from bayesgmm.bayes.sampling.ways import SamplerOption
+from bayesgmm.display.progress import LOGGER
 from bayesgmm.errors import InputError
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.thresholds import Thresholds
@@ -36,6 +43,7 @@ def sample_posterior(
     max_draws: int = 10_000,
     tune: int | None = None,
     chains: int = 4,
+    max_time: float | None = None,
     thresholds: Thresholds | None = None,
     rng: Seed = None,
     progress: bool = True,
@@ -56,9 +64,11 @@ def sample_posterior(
         "gibbs": Gibbs sampling, which gives each row to a component. By default the one that promises most effective
         draws per gradient, see the notes.
     draws : draws per chain after tuning, at least 4. By default sampling goes on until the label-free quantities (log
-        posterior, log-likelihood, log density at a few rows) meet `thresholds`, or until `max_draws`. They are looked
-        at after 1000, 2000, 4000, ... draws per chain.
+        posterior, log-likelihood, log density at a few rows) and, where labels are clear, the relabelled parameters
+        meet `thresholds`, or until `max_draws`. They are looked at after 1000, 2000, 4000, ... draws per chain.
     max_draws : the most draws per chain when `draws` is not given.
+    max_time : seconds after which the run ends with the draws that there are, modes and pilots included; by default
+        there is no limit. With it, results depend on the speed of the machine.
     tune : tuning draws per chain; by default 100 of independent proposals, 200 of Gibbs sampling and of whitened NUTS,
         400 of other NUTS.
     chains : number of chains. A single chain has no R-hat, so that without `draws` it goes on until `max_draws`.
@@ -83,8 +93,9 @@ def sample_posterior(
 
         Attributes say how the draws were made: `sampler` ("independent", "nuts" or "gibbs"), `sampler_reason`, and
         `pilots`, one line per pilot run; of NUTS, `preconditioning` ("whitened" or "diagonal") and `gradients_by` ("C
-        functions", or the slower "Python functions"); `stopped_by` ("convergence", "max_draws", "draws" or
-        "interruption"); `seconds_mode`, `seconds_pilot` and `seconds_sampling`, wall clock. `interrupted` is 1 when
+        functions", or the slower "Python functions"); `stopped_by` ("convergence", "max_draws", "max_time", "draws"
+        or "interruption"); `unconverged`, what failed in words if sampling ended by `max_draws` or `max_time`;
+        `seconds_mode`, `seconds_pilot` and `seconds_sampling`, wall clock. `interrupted` is 1 when
         Ctrl-C ended the sampling early, and `chain_lengths` then has the draws of each chain before they were cut to
         equal length. `empty_component_share` is the share of the posterior in which some component holds no row, by
         Laplace's formula for K - 1 components: chains may seldom go there, and `diagnose` reports a share above 5 %.
@@ -94,7 +105,13 @@ def sample_posterior(
     InputError
         The data, an option, the prior or the start cannot be used.
     SamplingError
-        No chain could start, the draws are no mixtures, or the sampler that was asked for does not suit the posterior.
+        No chain could start, the draws are no mixtures, there was none within `max_time`, or the sampler that was asked
+        for does not suit the posterior.
+
+    Warns
+    -----
+    BayesgmmWarning
+        Sampling ended by `max_draws` or `max_time` before the draws met `thresholds`, or before `draws` were made.
 
     Notes
     -----
@@ -118,9 +135,12 @@ def sample_posterior(
     are state ("heaviest", "apart", "light", "joined the chains of mode 0", "visited by the chains of mode 0",
     "unclear: ...", "not sampled: ..."); region, the number of the mode whose region it is in; share of the posterior
     and share_error, its standard error, which is 0 where only Laplace's formula gives the share (both are NaN where the
-    share is unknown, and for a mode in the region of another); log_evidence, log of the integral of likelihood times
-    prior over all orders of the components; log_posterior in unconstrained space and log_likelihood at the mode;
-    n_starts, the number of starts that led to it.
+    share is unknown, and for a mode in the region of another); log_mass, log of the integral of likelihood times
+    prior over the region of this mode alone, in all orders of the components; log_posterior in unconstrained space and
+    log_likelihood at the mode;
+    n_starts, the number of starts that led to it. log_mass is a lower bound of the evidence of K components: regions to
+    which no start leads are not in it, nor is the one in which a component holds no row (`empty_component_share`). Do
+    not choose K by it.
 
     Examples
     --------
@@ -133,7 +153,38 @@ def sample_posterior(
     >>> posterior["modes"]["share"].values.round(1).tolist()  # the second of EM's maxima hardly matters
     [1.0, 0.0]
     """
-    options = SamplingOptions.checked(sampler, draws, max_draws, tune, chains, thresholds, progress)
+    posterior = posterior_of(
+        X,
+        n_components,
+        covariance,
+        prior=prior,
+        start=start,
+        rng=rng,
+        sampler=sampler,
+        draws=draws,
+        max_draws=max_draws,
+        tune=tune,
+        chains=chains,
+        max_time=max_time,
+        thresholds=thresholds,
+        progress=progress,
+    )
+    warn_if_unconverged(posterior)
+    return posterior
+
+
+def posterior_of(
+    X: ArrayLike,
+    n_components: int,
+    covariance: CovarianceName,
+    *,
+    prior: Prior | None = None,
+    start: MixtureParameters | Sequence[MixtureParameters] | None = None,
+    rng: Seed = None,
+    **arguments: Unpack[SamplingArguments],
+) -> xr.DataTree:
+    """Return the posterior of `sample_posterior` without its warning, for callers that diagnose it."""
+    options = SamplingOptions.checked(**arguments)
     generator = as_generator(rng)
     pymc = sys.modules.get("pymc")  # whoever has a model has imported PyMC; nobody else has to wait for it
     if pymc is not None and isinstance(X, pymc.Model):
@@ -148,6 +199,7 @@ def sample_modes(
 ) -> xr.DataTree:
     """Sample every mode that may matter, by one of the ways; the posterior of `sample_posterior`."""
     began = time.perf_counter()
+    LOGGER.info("Looking for the posterior's modes")
     modes = find_modes(target.density, target.searches, rng)
     empty_share = empty_component_share(target.density, modes, rng.spawn(1)[0])  # spawned: draws do not depend on it
     seconds_mode = time.perf_counter() - began
@@ -159,7 +211,12 @@ def sample_modes(
             target, mode.curvature, options, rng, ways=ways, is_enough=is_enough, preferred=preferred
         )[0]
 
-    explored = explore(target.density, modes, heaviest, sample, rng, options.thresholds)
+    try:
+        explored = explore(target.density, modes, heaviest, sample, rng, options.thresholds)
+    except KeyboardInterrupt:  # between the chains of two modes, or while modes are weighed
+        heaviest.tree.attrs |= {"interrupted": 1, "stopped_by": "interruption"}
+        others = [KnownMode(Region(mode, NOT_SAMPLED, i, "interrupted"), None) for i, mode in enumerate(modes) if i]
+        explored = [KnownMode(Region(modes[0], HEAVIEST, 0), heaviest), *others]
     posterior = _with_modes(explored)
     posterior.attrs |= {"empty_component_share": empty_share, "seconds_mode": seconds_mode}
     return posterior

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from bayesgmm.bayes.modes.curvature import curvature_at, find_mode
-from bayesgmm.bayes.sampling.around_mode import SamplingOptions, sample_around_mode
+from bayesgmm.bayes.sampling.around_mode import SamplingOptions, sample_around_mode, warn_if_unconverged
 from bayesgmm.bayes.sampling.numerics import reproducible
 from bayesgmm.bayes.sampling.ways import SamplerOption
 from bayesgmm.errors import InputError
@@ -29,6 +29,7 @@ def sample_model(
     max_draws: int = 10_000,
     tune: int | None = None,
     chains: int = 4,
+    max_time: float | None = None,
     thresholds: Thresholds | None = None,
     rng: Seed = None,
     progress: bool = True,
@@ -45,7 +46,7 @@ def sample_model(
     start : MixtureParameters where the search for the mode begins, such as `fit_em(...).parameters`. Without it, ten
         searches begin at random points around the model's own initial point.
     sampler : "auto" or "nuts": the other samplers are for the default model (`sample_posterior`).
-    draws, max_draws, tune, chains, thresholds, rng, progress : as in `sample_posterior`.
+    draws, max_draws, tune, chains, max_time, thresholds, rng, progress : as in `sample_posterior`.
 
     Returns
     -------
@@ -59,7 +60,12 @@ def sample_model(
     InputError
         `model` is no pymc.Model, or an option or the start cannot be used.
     SamplingError
-        No chain could start.
+        No chain could start, a draw is not finite, or there was none within `max_time`.
+
+    Warns
+    -----
+    BayesgmmWarning
+        As of `sample_posterior`; the parameters are not relabelled here, and do not count.
 
     Examples
     --------
@@ -70,7 +76,7 @@ def sample_model(
     >>> dict(posterior["posterior"]["means"].sizes)
     {'chain': 4, 'draw': 100, 'component': 2, 'feature': 1}
     """
-    options = SamplingOptions.checked(sampler, draws, max_draws, tune, chains, thresholds, progress)
+    options = SamplingOptions.checked(sampler, draws, max_draws, tune, chains, thresholds, progress, max_time)
     generator = as_generator(rng)
     pymc = sys.modules.get("pymc")  # whoever has a model has imported PyMC
     if pymc is None or not isinstance(model, pymc.Model):
@@ -92,4 +98,5 @@ def sample_model(
         seconds_mode = time.perf_counter() - began
         chains_of_mode, _ = sample_around_mode(target, curvature, options, generator, ways=options.ways)
     chains_of_mode.tree.attrs["seconds_mode"] = seconds_mode
+    warn_if_unconverged(chains_of_mode.tree)
     return chains_of_mode.tree

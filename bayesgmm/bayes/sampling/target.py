@@ -11,6 +11,7 @@ from bayesgmm.bayes.sampling.draws import Draws
 from bayesgmm.bayes.sampling.nuts import NutpieModel
 from bayesgmm.bayes.sampling.proposal import Proposal
 from bayesgmm.bayes.sampling.starts import StartingPoint
+from bayesgmm.convergence import Labels
 from bayesgmm.types import FloatArray
 
 
@@ -41,6 +42,10 @@ class Target(Protocol):
 
     def allocation_model(self) -> MixtureDensity | None:
         """The density whose full conditionals Gibbs sampling draws from; None where they are not known."""
+        ...
+
+    def labels_at(self, theta: FloatArray) -> Labels | None:
+        """What tells the components of draws around theta (P,) apart; None if the draws may be no mixtures."""
         ...
 
     def log_likelihoods(self, draws: Draws) -> FloatArray:

@@ -1,6 +1,5 @@
 """Base class of the samplers written here: chains run on worker threads and pause at checkpoints."""
 
-import sys
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
@@ -9,8 +8,9 @@ import numpy as np
 from numba import config
 
 from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.interrupts import check_time
 from bayesgmm.bayes.sampling.run import RunSettings
-from bayesgmm.display.progress import is_watched
+from bayesgmm.display.progress import close_counter, is_watched, show_counter
 from bayesgmm.types import FloatArray
 
 # Row densities (rows x components x draws) that a chain evaluates between two reports of progress: about 0.1 s.
@@ -51,6 +51,7 @@ class ThreadedChains(ABC):
     def first(self, n_draws: int) -> Draws:
         """The first draws of every chain."""
         while min(self._n_done) < n_draws:
+            check_time(self._settings.deadline)
             list(self._threads.map(self._advance, range(len(self._n_done)), repeat(n_draws)))
             self._show()
         return self._draws(n_draws)
@@ -59,8 +60,7 @@ class ThreadedChains(ABC):
         """End the chains, and return what they have drawn."""
         self._threads.shutdown(cancel_futures=True)
         if self._shows_progress:
-            print(file=sys.stderr)
-            self._shows_progress = False
+            close_counter()
         return self._draws(max(0, *self._n_done))
 
     def _advance(self, chain: int, n_draws: int) -> None:
@@ -82,5 +82,4 @@ class ThreadedChains(ABC):
         if self._shows_progress:
             n, tune = min(self._n_done), self._settings.tune
             stage = f"{n} draws" if n > 0 else f"tuning, {n + tune} of {tune} draws"
-            line = f"\r{len(self._n_done)} chains {self.kind}: {stage} per chain "
-            print(line, end="", file=sys.stderr, flush=True)
+            show_counter(f"{len(self._n_done)} chains {self.kind}: {stage} per chain ")

@@ -32,7 +32,7 @@ type Passes[T] = Generator[KernelParameters, SufficientStatistics, T]
 _STEADY, _SMALL_GAIN = 0.2, 1e-3
 # Number of past moves that L-BFGS keeps.
 _MEMORY = 20
-# Radius of the trust region: the limit of the largest coordinate of a move, at first and at any time.
+# Radius of the trust region: the limit of the longest part of a move, at first and at any time.
 _FIRST_RADIUS, _LARGEST_RADIUS = 0.25, 1.0
 # The radius shrinks after a step that gains less than this share of the predicted gain.
 _POOR_GAIN = 0.1
@@ -139,14 +139,14 @@ class _Climb:
     def _quasi_newton_step(self, search: "_TrustRegion", move: FloatArray) -> Passes[bool]:
         """Try a move, shortened to the radius; return whether the log-likelihood rose enough to accept it."""
         move, length = search.shortened(move)
-        proposal = moves.point_after(self.point, move, self.settings.shape)
+        proposal, rotations = moves.point_after(self.point, search.rotations, move, self.settings.shape)
         parameters = self.settings.parameters_unless_collapsed(proposal)
         if parameters is None:
             search.radius = length / 4
             return False
         statistics = yield parameters
         gain = statistics.log_likelihood - self.statistics.log_likelihood
-        if not search.learn(proposal, statistics, move, length, gain):
+        if not search.learn(proposal, rotations, statistics, move, length, gain):
             self.n_failed += 1
             return False
         self._accept(proposal, statistics)
@@ -173,11 +173,15 @@ class _Climb:
 
 
 class _TrustRegion:
-    """L-BFGS at a point: gradient and metric there, the past moves, and the largest coordinate that a move may have."""
+    """L-BFGS at a point: the frames, gradient and metric there, the past moves, and the radius.
+
+    The radius is the limit of the longest part of a move (`moves.longest_part`), which rotations of the frames keep.
+    """
 
     def __init__(self, shape: StructureFlags, point: Point, statistics: SufficientStatistics) -> None:
-        self.shape, self.radius, self.n_learned = shape, _FIRST_RADIUS, 0
-        self.gradient, self.metric = moves.gradient_and_metric(point, statistics, shape)
+        self.shape, self.radius, self.n_learned, self.size = shape, _FIRST_RADIUS, 0, point.means.shape
+        self.rotations = moves.first_rotations(point, shape)
+        self.gradient, self.metric = moves.gradient_and_metric(point, self.rotations, statistics, shape)
         size = (_MEMORY, len(self.gradient))
         # (m, P) past moves, and the fall of the gradient along each; the oldest is overwritten first.
         self.past_moves, self.changes = np.empty(size), np.empty(size)
@@ -189,22 +193,28 @@ class _TrustRegion:
         )
 
     def shortened(self, move: FloatArray) -> tuple[FloatArray, float]:
-        """The move with its largest coordinate at most `radius`, and that coordinate's absolute value."""
-        longest = float(np.abs(move).max())
+        """The move with its longest part at most `radius`, and the length of that part."""
+        longest = moves.longest_part(move, *self.size, self.shape)
         length = min(longest, self.radius)
         return move * (length / longest), length
 
     def learn(
-        self, proposal: Point, statistics: SufficientStatistics, move: FloatArray, length: float, gain: float
+        self,
+        proposal: Point,
+        rotations: FloatArray,
+        statistics: SufficientStatistics,
+        move: FloatArray,
+        length: float,
+        gain: float,
     ) -> bool:
         """Learn the curvature along a move and adapt the radius; go to the proposal, and return True, if it gains."""
-        new_gradient, new_metric = moves.gradient_and_metric(proposal, statistics, self.shape)
+        new_gradient, new_metric = moves.gradient_and_metric(proposal, rotations, statistics, self.shape)
         self._remember(move, self.gradient - new_gradient)
         share = gain / moves.dot(self.gradient, move)
         if not share >= moves.ENOUGH_GAIN:  # NaN is no gain
             self.radius = length / (4 if share < -1 else 2)
             return False
-        self.gradient, self.metric = new_gradient, new_metric
+        self.rotations, self.gradient, self.metric = rotations, new_gradient, new_metric
         if share < _POOR_GAIN:
             self.radius = length / 2
         elif length == self.radius:

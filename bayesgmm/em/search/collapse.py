@@ -7,10 +7,16 @@ from bayesgmm.kernel.rows import Rows
 from bayesgmm.kernel.triangular import lower_inverses
 from bayesgmm.mixture.covariance import FULL, CovarianceStructure
 from bayesgmm.mixture.data_covariance import total_cholesky
+from bayesgmm.types import FloatArray
 
 # Smallest variance of a component in any direction, as a share of the data's total variance in that direction. A
 # covariance below it is a point, a line or a plane, and the likelihood has no bound.
 COVARIANCE_FLOOR = 1e-12
+# The same for a covariance that all components share. Its likelihood has a bound unless it is singular, also where one
+# stray row makes the data's variance 1e12 times as large as that of the components; this is far above rounding.
+SHARED_COVARIANCE_FLOOR = 1e-20
+# A component of a shared covariance may hold a single row. One of fewer rows than this is empty.
+_EMPTY = 1e-6
 
 
 def bounds_of(rows: Rows, structure: CovarianceStructure) -> Bounds:
@@ -18,14 +24,26 @@ def bounds_of(rows: Rows, structure: CovarianceStructure) -> Bounds:
 
     Raises InputError if the rows do not vary in some direction.
     """
-    cholesky = total_cholesky(rows, structure)
+    cholesky = _metric(rows, structure)
     return Bounds(
         n_rows=number_of_rows(rows),
-        fewest=float(rows.n_features if structure is FULL else 1),
+        fewest=_EMPTY if structure.shared else float(rows.n_features if structure is FULL else 1),
         total_cholesky=cholesky,
         total_whitener=lower_inverses(cholesky[np.newaxis])[0],
-        floor=COVARIANCE_FLOOR,
+        floor=SHARED_COVARIANCE_FLOOR if structure.shared else COVARIANCE_FLOOR,
     )
+
+
+def _metric(rows: Rows, structure: CovarianceStructure) -> FloatArray:
+    """Cholesky factor (D, D) of the covariance of the data, of the structure that is fitted.
+
+    So distances in its metric are unchanged under the maps of the data that leave the fit unchanged: invertible affine
+    maps, other units of each feature if diagonal, rotations and one common unit if spherical.
+    """
+    cholesky = total_cholesky(rows, structure)
+    if structure.spherical:
+        return np.asarray(np.eye(rows.n_features) * np.sqrt(np.square(cholesky).sum() / rows.n_features))
+    return cholesky
 
 
 def number_of_rows(rows: Rows) -> float:

@@ -28,6 +28,11 @@ def by_weight(point: Point) -> Point:
     return Point(*(values[order] for values in point))
 
 
+def is_same_maximum(run: EMRun, higher: EMRun, tol: float, stds: FloatArray) -> bool:
+    """Whether a run ended at the maximum of another run, which is not lower; stds (D,): of the data."""
+    return _is_close(run, higher, tol) and same_mixture(_components(run), _components(higher), stds)
+
+
 def optima_of(
     runs: Sequence[EMRun],
     best: EMRun,
@@ -40,17 +45,15 @@ def optima_of(
 
     stds (D,): standard deviations of the data; origin (D,): the means of the points are relative to it.
     """
-    close = max(_TOLERANCES * tol, _SMALLEST_DIFFERENCE)
     converged = [run for run in runs if run.record.status is Status.CONVERGED and run.record is not best.record]
     converged.sort(key=lambda run: -run.record.log_likelihood)
     distinct: list[EMRun] = []
     distinct_components: list[MixtureArrays] = []
     n_runs: list[int] = []
     for run in [best, *converged]:
-        components = MixtureArrays(run.point.weights, run.point.means, _covariances(run.point))
+        components = _components(run)
         for i, earlier in enumerate(distinct):
-            is_close = earlier.record.log_likelihood - run.record.log_likelihood <= close
-            if is_close and same_mixture(components, distinct_components[i], stds):
+            if _is_close(run, earlier, tol) and same_mixture(components, distinct_components[i], stds):
                 n_runs[i] += 1
                 break
         else:
@@ -62,6 +65,15 @@ def optima_of(
         Optimum(as_parameters(point, origin, features), run.record.log_likelihood, n)
         for point, run, n in zip(points, distinct, n_runs, strict=True)
     )
+
+
+def _is_close(run: EMRun, higher: EMRun, tol: float) -> bool:
+    difference = higher.record.log_likelihood - run.record.log_likelihood
+    return difference <= max(_TOLERANCES * tol, _SMALLEST_DIFFERENCE)
+
+
+def _components(run: EMRun) -> MixtureArrays:
+    return MixtureArrays(run.point.weights, run.point.means, _covariances(run.point))
 
 
 def _covariances(point: Point) -> FloatArray:

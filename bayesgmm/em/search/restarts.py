@@ -9,11 +9,17 @@ import numpy as np
 from bayesgmm.em.runs import Restart, Status
 from bayesgmm.em.search import steps
 from bayesgmm.em.search.climb import EMRun, Passes, climb
+from bayesgmm.em.search.optima import is_same_maximum
 from bayesgmm.em.search.start import StartStrategy, draw_start, sample_of, whitened
 from bayesgmm.em.search.task import Task, task_on_sample
 from bayesgmm.kernel.rows import Rows, spaced
 from bayesgmm.parallel import on_threads
+from bayesgmm.types import FloatArray
 
+# Without `n_init`: starts of a batch, batches until the best maximum has been reached this often, and the most starts.
+# See docs/decisions/0024.
+_BATCH, _ENOUGH_TIMES, _MOST_STARTS = 100, 3, 300
+_FEWEST_FINALISTS = 3
 # Number of starts that are tried until one does not collapse.
 _MOST_TRIES = 20
 # Iterations after which the starts are compared (short runs of EM, then long ones: Biernacki, Celeux and Govaert 2003,
@@ -33,13 +39,14 @@ class Restarts(NamedTuple):
 
     collapsed: runs in which a component collapsed; finalists: the best after the short run, which ran on to the end;
     novel: others that ran on because they approached other optima, in order of their short run; abandoned: the rest,
-    stopped after the short run.
+    stopped after the short run. n_reached: number of runs that reached the best maximum, or came near it.
     """
 
     collapsed: list[EMRun]
     finalists: list[EMRun]
     novel: list[EMRun]
     abandoned: list[EMRun]
+    n_reached: int = 0
 
     @property
     def runs(self) -> list[EMRun]:
@@ -66,14 +73,27 @@ class Restarts(NamedTuple):
         return cls(collapsed, finalists, [], [])
 
 
-def restarts(task: Task, strategy: StartStrategy, n_init: int, rng: np.random.Generator) -> Restarts:
-    """Run EM from `n_init` starts.
+def restarts(task: Task, strategy: StartStrategy, n_init: int | None, rng: np.random.Generator) -> Restarts:
+    """Run EM from `n_init` starts; from 100 and, until the best maximum is reached three times, up to 300 if None.
 
-    Every start has a short run, on a sample when there are many rows. The best of them, a tenth and at least three, run
-    on to the end on all rows; one that collapses is replaced by the next best. Of the others, those that approach other
-    optima run on, too.
+    Every start has a short run, on a sample when there are many rows. The best of the first ones, a tenth and at least
+    three, run on to the end on all rows; one that collapses is replaced by the next best. Of the others, those that
+    approach other optima run on, too.
     """
     sample = sample_of(task.rows, rng)
+    if task.n_components == 1:
+        n_init = 1  # every start leads to the same closed-form fit
+    outcome = _first_batch(task, sample, strategy, n_init or _BATCH, rng)
+    # Where most starts collapse, more of them only collapse as well.
+    if n_init is None and len(outcome.collapsed) <= _BATCH:
+        n_starts = _BATCH
+        while n_starts < _MOST_STARTS and times_reached(task, sample, outcome) < _ENOUGH_TIMES:
+            outcome = _further_batch(task, sample, strategy, outcome, rng)
+            n_starts += _BATCH
+    return outcome._replace(n_reached=times_reached(task, sample, outcome))
+
+
+def _first_batch(task: Task, sample: Rows, strategy: StartStrategy, n_init: int, rng: np.random.Generator) -> Restarts:
     collapsed, waiting = _split_collapsed(_short_runs(task, sample, strategy, n_init, rng))
     waiting.sort(key=lambda run: -_log_likelihood(run))
     highest = _log_likelihood(waiting[0]) if waiting else 0.0
@@ -85,21 +105,52 @@ def restarts(task: Task, strategy: StartStrategy, n_init: int, rng: np.random.Ge
         collapsed_now, finished = _split_collapsed(_run_to_the_end(task, chosen))
         collapsed += collapsed_now
         finalists += finished
+    return _with_novel(task, sample, Restarts(collapsed, finalists, [], []), waiting, highest)
 
-    novel, abandoned = split_by_novelty(task, sample, finalists, waiting, highest)
+
+def _further_batch(
+    task: Task, sample: Rows, strategy: StartStrategy, earlier: Restarts, rng: np.random.Generator
+) -> Restarts:
+    """More starts, of which only those run on that approach other optima than all runs before."""
+    collapsed, waiting = _split_collapsed(_short_runs(task, sample, strategy, _BATCH, rng))
+    waiting.sort(key=lambda run: -_log_likelihood(run))
+    begun = earlier._replace(collapsed=[*earlier.collapsed, *collapsed])
+    highest = max(map(_log_likelihood, waiting), default=0.0)
+    return _with_novel(task, sample, begun, waiting, highest)
+
+
+def _with_novel(task: Task, sample: Rows, begun: Restarts, waiting: list[EMRun], highest: float) -> Restarts:
+    """The outcome after those of the waiting runs that approach other optima have run to the end."""
+    finished = [*begun.finalists, *begun.novel]
+    novel, abandoned = split_by_novelty(task, sample, finished, waiting, highest)
     if sample is not task.rows:
         # Most novel runs approach the same few optima. Runs on the sample find that out at a lower cost.
         novel = _run_on_sample(task, sample, novel)
-        novel, late = split_by_novelty(task, sample, finalists, novel, highest)
+        novel, late = split_by_novelty(task, sample, finished, novel, highest)
         abandoned += late
-    collapsed_now, novel = _split_collapsed(_run_to_the_end(task, novel))
-    collapsed += collapsed_now
-    return Restarts(collapsed, finalists, novel, [_abandon(run) for run in abandoned])
+    collapsed, novel = _split_collapsed(_run_to_the_end(task, novel))
+    return Restarts(
+        [*begun.collapsed, *collapsed],
+        begun.finalists,
+        [*begun.novel, *novel],
+        [*begun.abandoned, *map(_abandon, abandoned)],
+    )
+
+
+def times_reached(task: Task, sample: Rows, outcome: Restarts) -> int:
+    """Number of runs that converged to the best maximum, or were near it when they were abandoned."""
+    best = outcome.best(task.settings.tol)
+    if best is None:
+        return 0
+    converged = [run for run in (*outcome.finalists, *outcome.novel) if run.record.status is not Status.COLLAPSED]
+    n_converged = sum(is_same_maximum(run, best, task.settings.tol, task.rows.stds) for run in converged)
+    squares = squared_distances(task, sample, [best, *outcome.abandoned])[0, 1:]
+    return n_converged + int((squares <= _NEAR**2).sum())
 
 
 def n_finalists(n_init: int) -> int:
     """Number of runs that continue because their short run was among the best."""
-    return max(3, math.ceil(n_init / 10))
+    return max(_FEWEST_FINALISTS, math.ceil(n_init / 10))
 
 
 def run_in_lockstep(rows: Rows, climbs: Sequence[Passes[EMRun]]) -> list[EMRun]:
@@ -127,13 +178,9 @@ def split_by_novelty(
     """
     if not candidates:
         return [], []
-    values = sample.values[sample.weights > 0] if sample.weights.size else sample.values
-    probes = Rows(values[spaced(len(values), _N_PROBES)], np.empty(0), sample.origin)
     runs = [*finished, *candidates]
-    log_densities = np.array([probes.log_densities(task.settings.kernel_parameters(run.point)) for run in runs])
-    log_densities -= log_densities[0]
-    squares = np.square(log_densities).sum(axis=1)
-    distances = (squares[:, np.newaxis] + squares - 2 * log_densities @ log_densities.T) / probes.n_samples
+    log_densities = _log_densities(task, sample, runs)
+    distances = _mean_squares(log_densities)
     lowest = highest - _FAR_BEHIND * sample.total_weight / task.rows.total_weight
     # On a sample the difference of two log-likelihoods has a standard error.
     error_factor = 0.0 if sample is task.rows else _N_ERRORS * math.sqrt(sample.n_samples)
@@ -151,6 +198,25 @@ def split_by_novelty(
             novel.append(run)
             continuing.append(i)
     return novel, not_novel
+
+
+def squared_distances(task: Task, sample: Rows, runs: Sequence[EMRun]) -> FloatArray:
+    """Mean square differences (n, n) of the runs' log densities at up to 128 rows of the sample."""
+    return _mean_squares(_log_densities(task, sample, runs))
+
+
+def _log_densities(task: Task, sample: Rows, runs: Sequence[EMRun]) -> FloatArray:
+    """Log densities (n, 128) of the runs at rows of the sample, minus those of the first run."""
+    values = sample.values[sample.weights > 0] if sample.weights.size else sample.values
+    probes = Rows(values[spaced(len(values), _N_PROBES)], np.empty(0), sample.origin)
+    log_densities = np.array([probes.log_densities(task.settings.kernel_parameters(run.point)) for run in runs])
+    return np.asarray(log_densities - log_densities[0])
+
+
+def _mean_squares(log_densities: FloatArray) -> FloatArray:
+    squares = np.square(log_densities).sum(axis=1)
+    products = log_densities @ log_densities.T
+    return np.asarray((squares[:, np.newaxis] + squares - 2 * products) / log_densities.shape[1])
 
 
 def projected_log_likelihood(record: Restart) -> float:

@@ -1,7 +1,9 @@
 """Starting points of EM: drawn by a strategy, or made from the start that the user passed.
 
 A strategy picks one row per component as the mean of that component. It measures distances in the metric of the data's
-total covariance, so that every start, like the full fit itself, is unchanged under invertible affine maps of the data.
+total covariance (`collapse.bounds_of`), so that every start, like the fit itself, follows invertible affine maps of the
+data: all of them if the covariances are full or tied, other units of the features if they are diagonal, rotations and
+one common unit if they are spherical.
 """
 
 from collections.abc import Callable
@@ -58,7 +60,8 @@ def _random_points(points: FloatArray, weights: FloatArray, n_components: int, r
 
     Each distinct row is as likely as any other, whatever its weight: a row of weight 2 is a row that is there twice.
     """
-    _, distinct = np.unique(points, axis=0, return_index=True)
+    _, first = np.unique(points, axis=0, return_index=True)
+    distinct = np.sort(first)  # in the order of the rows, which no map of the data changes
     n_distinct = len(distinct)
     n_drawn = min(n_components, n_distinct)
     seeds = distinct[rng.choice(n_distinct, size=n_drawn, replace=False, p=np.full(n_distinct, 1 / n_distinct))]

@@ -26,9 +26,9 @@ def task_of(
     X: ArrayLike,
     n_components: int,
     covariance: CovarianceName,
-    sample_weight: ArrayLike | None,
-    tol: float,
-    max_iter: int,
+    sample_weight: ArrayLike | None = None,
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
 ) -> Task:
     """Check the arguments and make the task. Raises InputError as `fit_em` does."""
     structure = structure_named(covariance)

@@ -3,7 +3,14 @@
 import numpy as np
 from numba import njit
 
-from bayesgmm.em.search.moves import ENOUGH_GAIN, LEAST_CURVATURE, dot, gradient_and_metric, point_after
+from bayesgmm.em.search.moves import (
+    ENOUGH_GAIN,
+    LEAST_CURVATURE,
+    dot,
+    gradient_and_metric,
+    longest_part,
+    point_after,
+)
 from bayesgmm.em.search.steps import DEGENERATE, RAN, STOPPED, Bounds, Point, has_collapsed, maximise
 from bayesgmm.kernel.jit import inner
 from bayesgmm.kernel.passes import sufficient_statistics
@@ -14,7 +21,7 @@ from bayesgmm.types import FloatArray, IntArray, RowArray
 
 # A fit ends when the gain that is left, as a share of the log-likelihood, is below this.
 _ROUNDING = 1e-14
-# Radius of the trust region: the limit of the largest coordinate of a move.
+# Radius of the trust region: the limit of the longest part of a move.
 _LARGEST_RADIUS = 1.0
 
 
@@ -57,14 +64,14 @@ def _learn(inverse: FloatArray, move: FloatArray, change: FloatArray) -> None:
 
 
 @inner()
-def _shorten(move: FloatArray, radius: float) -> float:
-    """Scale a move, in place, until its largest coordinate is at most the radius; return that coordinate."""
-    longest = 1e-300
-    for p in range(len(move)):
-        longest = max(longest, abs(move[p]))
-    length = min(longest, radius)
-    move *= length / longest
-    return length
+def _first_rotations(point: Point, shape: StructureFlags) -> FloatArray:
+    """`moves.first_rotations`, compiled."""
+    K, D = point.means.shape
+    rotations = np.zeros((1 if shape.shared else K, D, D))
+    for k in range(len(rotations)):
+        for d in range(D):
+            rotations[k, d, d] = 1.0
+    return rotations
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -87,8 +94,9 @@ def ascend(
     """
     log_scales, whiteners = log_scales_and_whiteners(np.log(point.weights), point.choleskys)
     statistics = _statistics(X, row_weights, origin, point, log_scales, whiteners, shape.diagonal)
-    gradient, _ = gradient_and_metric(point, statistics, shape)
-    move = np.empty(len(gradient))
+    rotations = _first_rotations(point, shape)
+    gradient, _ = gradient_and_metric(point, rotations, statistics, shape)
+    (K, D), move = point.means.shape, np.empty(len(gradient))
     n_passes, radius = 1, _LARGEST_RADIUS
     while n_passes < max_passes:
         for i in range(len(move)):
@@ -96,8 +104,10 @@ def ascend(
         left_to_gain = 0.5 * dot(gradient, move)  # if the log-likelihood were quadratic
         if not np.isfinite(left_to_gain):
             return point, DEGENERATE
-        length = _shorten(move, radius)
-        proposal = point_after(point, move, shape)
+        longest = longest_part(move, K, D, shape)
+        length = min(longest, radius)
+        move *= length / longest
+        proposal, new_rotations = point_after(point, rotations, move, shape)
         log_scales, whiteners = log_scales_and_whiteners(np.log(proposal.weights), proposal.choleskys)
         rises = not has_collapsed(proposal, whiteners, bounds)
         if rises and left_to_gain < max(tol, _ROUNDING * abs(statistics.log_likelihood)):
@@ -105,21 +115,21 @@ def ascend(
         if rises:
             new_statistics = _statistics(X, row_weights, origin, proposal, log_scales, whiteners, shape.diagonal)
             n_passes += 1
-            new_gradient, _ = gradient_and_metric(proposal, new_statistics, shape)
+            new_gradient, _ = gradient_and_metric(proposal, new_rotations, new_statistics, shape)
             gain = new_statistics.log_likelihood - statistics.log_likelihood
             rises = gain > ENOUGH_GAIN * dot(gradient, move)
             _learn(inverse, move, gradient - new_gradient)
             radius = min(2 * radius, _LARGEST_RADIUS)
         if not rises:
             radius = length / 4
-            proposal = maximise(point, statistics, shape)
+            proposal, new_rotations = maximise(point, statistics, shape), rotations
             log_scales, whiteners = log_scales_and_whiteners(np.log(proposal.weights), proposal.choleskys)
             if has_collapsed(proposal, whiteners, bounds):
                 return point, DEGENERATE
             new_statistics = _statistics(X, row_weights, origin, proposal, log_scales, whiteners, shape.diagonal)
             n_passes += 1
-            new_gradient, _ = gradient_and_metric(proposal, new_statistics, shape)
-        point, statistics, gradient = proposal, new_statistics, new_gradient
+            new_gradient, _ = gradient_and_metric(proposal, new_rotations, new_statistics, shape)
+        point, rotations, statistics, gradient = proposal, new_rotations, new_statistics, new_gradient
     return point, RAN
 
 

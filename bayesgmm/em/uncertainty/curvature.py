@@ -1,7 +1,7 @@
 """The observed information at an EM fit, and two covariances of the estimates from it: information and sandwich.
 
-Everything is computed along the moves of `search/moves.py`. They are whitened by each component's own Cholesky factor,
-so that one step of the differences and one limit of the curvature serve data of any units.
+Everything is computed along the moves of `search/moves.py`. They are whitened by the Cholesky factors of the fit, so
+that one step of the differences and one limit of the curvature serve data of any units.
 """
 
 from typing import NamedTuple
@@ -48,8 +48,14 @@ class Maximum(NamedTuple):
 
     def gradient_and_metric(self) -> tuple[FloatArray, FloatArray]:
         """Gradient (P,) along moves from the fit, and the inverse (P,) of EM's metric there."""
-        gradient, metric = moves.gradient_and_metric(self.point, self.statistics, self.structure.flags)
+        gradient, metric = moves.gradient_and_metric(
+            self.point, self.rotations(), self.statistics, self.structure.flags
+        )
         return gradient, metric
+
+    def rotations(self) -> FloatArray:
+        """The rotations of the frames that moves from the fit refer to."""
+        return moves.first_rotations(self.point, self.structure.flags)
 
 
 class Information(NamedTuple):
@@ -91,15 +97,16 @@ def _score_differences(maximum: Maximum, n_moves: int) -> FloatArray:
     """(P, P) minus the derivative of the score along every move."""
     K, D = maximum.point.means.shape
     shape, batch = maximum.structure.flags, max(1, _BATCH // (2 * K * D * D))
+    rotations = maximum.rotations()
     matrix = np.empty((n_moves, n_moves))
     for begin in range(0, n_moves, batch):
         columns = np.arange(begin, min(begin + batch, n_moves))
         steps = np.zeros((2, len(columns), n_moves))
         steps[0, columns - begin, columns], steps[1, columns - begin, columns] = _STEP, -_STEP
-        points = [moves.point_after(maximum.point, step, shape) for step in steps.reshape(-1, n_moves)]
-        statistics = maximum.rows.statistics_of([maximum.kernel_parameters(point) for point in points])
+        ends = [moves.point_after(maximum.point, rotations, step, shape) for step in steps.reshape(-1, n_moves)]
+        statistics = maximum.rows.statistics_of([maximum.kernel_parameters(point) for point, _ in ends])
         scores = np.array(
-            [moves.gradient_and_metric(*at_point, shape)[0] for at_point in zip(points, statistics, strict=True)]
+            [moves.gradient_and_metric(*end, at_end, shape)[0] for end, at_end in zip(ends, statistics, strict=True)]
         )
         matrix[columns] = (scores[len(columns) :] - scores[: len(columns)]) / (2 * _STEP)
     return 0.5 * (matrix + matrix.T)
@@ -175,7 +182,7 @@ def row_scores(maximum: Maximum, rows: Rows, parameters: KernelParameters) -> Fl
     for k in range(K):
         y = (x - maximum.point.means[k]) @ parameters.whiteners[k].T
         of_means.append(r[:, k, np.newaxis] * y)
-        excess = y[:, row] * y[:, column] - (row == column)
+        excess = np.where(row == column, y[:, row] * y[:, column] - 1, moves.ROOT_TWO * y[:, row] * y[:, column])
         excess = excess.sum(axis=1, keepdims=True) if structure.spherical else excess
         of_factors.append(r[:, k, np.newaxis] * excess)
     of_factors = [np.sum(of_factors, axis=0)] if structure.shared else of_factors
@@ -194,12 +201,12 @@ def jacobian(maximum: Maximum) -> FloatArray:
     return np.concatenate(columns).T
 
 
-# The entries (i, j) of the Cholesky factors that one move changes, and the components whose factors it changes.
+# The entries (i, j) of the matrices E that one move changes, and the components whose covariances it changes.
 type _FactorMove = tuple[range, list[tuple[int, int]]]
 
 
 def _factor_moves(maximum: Maximum) -> list[_FactorMove]:
-    """The moves of the Cholesky factors, in their order in a move."""
+    """The moves of the covariances, in their order in a move."""
     (K, D), shape = maximum.point.means.shape, maximum.structure.flags
     triangle = [(i, j) for i in range(D) for j in range(i + 1)]
     entries = [(d, d) for d in range(D)] if shape.diagonal else triangle
@@ -224,9 +231,9 @@ def _derivatives(
         else:
             group, entries = blocks[p - K - K * D]
             for k in group:
-                for i, j in entries:  # of L B B' L' at B = I
+                for i, j in entries:  # of L exp(2 E) L' at E = 0
                     half = np.outer(L[k, :, i], L[k, :, j])
-                    covariances[m, k] += half + half.T
+                    covariances[m, k] += (half + half.T) * (1 if i == j else moves.ROOT_TWO)
     return weights, means, covariances
 
 

@@ -20,6 +20,7 @@ from bayesgmm.posterior.diagnosis.problems import (
     find_problems,
     shares_in_words,
 )
+from bayesgmm.posterior.diagnosis.spikes import find_spikes
 from bayesgmm.posterior.draws import (
     feature_names,
     has_rows,
@@ -62,8 +63,8 @@ class Diagnosis(Displayed):
     problems : reasons not to trust the draws; empty if none was found.
     modes : DataFrame with one row per mode that `sample_posterior` found; row 0 is the mode of these draws. Its columns
         are the mode's state, the region that it belongs to, the region's share of the posterior and the standard
-        error of that share, the log evidence, the log posterior and the log-likelihood at the mode, and the number of
-        starts that led there. No rows if the posterior does not record modes.
+        error of that share, the log mass of the region, the log posterior and the log-likelihood at the mode, and the
+        number of starts that led there. No rows if the posterior does not record modes.
     notes : what could not be measured, because the posterior has lost a group or a variable.
 
     Examples
@@ -210,6 +211,7 @@ def _measurements(posterior: xr.DataTree, draws: xr.Dataset, stats: xr.Dataset) 
         modes=_modes(posterior),
         empty_component_share=_empty_component_share(posterior),
         rows=None if X is None else _row_facts(X, structure_of(posterior, draws), draws),
+        spikes=find_spikes(posterior),
     )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from bayesgmm.convergence import ConvergenceColumn, failing_quantities
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.types import FloatArray
-from bayesgmm.wording import count, listed
+from bayesgmm.wording import count, listed, shortened
 
 type ProblemKind = Literal[
     "interrupted",
@@ -26,6 +26,7 @@ type ProblemKind = Literal[
     "empty component",
     "few rows",
     "few values",
+    "equal rows",
 ]
 
 _MOST_NAMES = 4  # quantities that a sentence names
@@ -39,7 +40,8 @@ class Problem:
     Attributes
     ----------
     kind : "interrupted", "NaN draws", "one chain", "stuck chain", "chains disagree", "labels", "few draws",
-        "divergences", "energy", "modes" or "empty component"; of the rows, "few rows" or "few values".
+        "divergences", "energy", "modes" or "empty component"; of the rows, "few rows",
+        "few values" or "equal rows".
     text : a sentence that says what is wrong, and what to do about it.
 
     Examples
@@ -79,6 +81,16 @@ class RowFacts(NamedTuple):
     few_values: dict[str, int]
 
 
+class Spike(NamedTuple):
+    """A component on equal values of a feature: the number of rows that have the value, and the component's sd."""
+
+    feature: str
+    value: float
+    n_rows: int
+    component: int
+    std: float
+
+
 class Measurements(NamedTuple):
     """The facts about a posterior that problems are found from.
 
@@ -87,6 +99,7 @@ class Measurements(NamedTuple):
     n_draws: number of draws per chain.
     empty_component_share: share of the posterior in which some component holds no row; NaN if unknown.
     rows: None if the posterior holds none.
+    spikes: values that many rows share and that a component sits on.
     """
 
     label_free: pd.DataFrame
@@ -103,6 +116,7 @@ class Measurements(NamedTuple):
     modes: pd.DataFrame
     empty_component_share: float
     rows: RowFacts | None
+    spikes: tuple[Spike, ...]
 
     def failing(self, table: pd.DataFrame, thresholds: Thresholds, *columns: ConvergenceColumn) -> list[Hashable]:
         """Names of the quantities of a table that fail in one of these columns, for no reason that is told already."""
@@ -303,6 +317,24 @@ def _few_values(measured: Measurements, thresholds: Thresholds) -> Problem | Non
     )
 
 
+def _equal_rows(measured: Measurements, thresholds: Thresholds) -> Problem | None:
+    if not measured.spikes:
+        return None
+    shown = [
+        f"{spike.n_rows} rows have {shortened(spike.feature, 60)} equal to {spike.value:.6g}, on which component "
+        f"{spike.component} sits with a standard deviation of {spike.std:.2g}"
+        for spike in measured.spikes[:_MOST_NAMES]
+    ]
+    more = len(measured.spikes) - len(shown)
+    hidden = f"; and {more} more" if more else ""
+    return Problem(
+        "equal rows",
+        f"{'; '.join(shown)}{hidden}. Such a standard deviation comes from the prior's resolution (the spacing of the "
+        f"values) and not from the rows. Treat these rows apart (zeros, clipped values, codes for missing), or leave "
+        f"the column out.",
+    )
+
+
 _CHECKS: tuple[Callable[[Measurements, Thresholds], Problem | None], ...] = (
     _not_finite,
     _interruption,
@@ -318,6 +350,7 @@ _CHECKS: tuple[Callable[[Measurements, Thresholds], Problem | None], ...] = (
     _empty_component,
     _few_rows,
     _few_values,
+    _equal_rows,
 )
 
 

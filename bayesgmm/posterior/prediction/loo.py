@@ -17,6 +17,7 @@ from bayesgmm.posterior.draws import (
     mixture_draws,
     observed_group,
     observed_rows,
+    sample_stats,
     with_group,
 )
 from bayesgmm.row_index import coordinate_of
@@ -98,7 +99,7 @@ class LOO(Displayed):
 
 
 def add_log_likelihood(posterior: xr.DataTree) -> xr.DataTree:
-    """Add the log density of every row under every draw, for functions of ArviZ that need it, such as `arviz.loo`.
+    """Add the log density of every row under every draw, for functions of ArviZ that need it: `arviz.loo`, `psense`.
 
     Parameters
     ----------
@@ -107,7 +108,8 @@ def add_log_likelihood(posterior: xr.DataTree) -> xr.DataTree:
     Returns
     -------
     DataTree
-        A new one, with the group `log_likelihood`: X[chain, draw, row].
+        A new one, with the group `log_likelihood`: X[chain, draw, row]; and, if `sample_stats` has the log prior
+        density of the draws, with the group `log_prior`, which `arviz.psense` needs.
 
     Raises
     ------
@@ -139,7 +141,9 @@ def add_log_likelihood(posterior: xr.DataTree) -> xr.DataTree:
     draws.score_in_pieces(X, finish)
     coords = {"chain": dataset["chain"], "draw": dataset["draw"], **coordinate_of(observed_group(posterior))}
     variable = xr.DataArray(log_likelihood.reshape(shape), coords, ("chain", "draw", "row"))
-    return with_group(posterior, "log_likelihood", xr.Dataset({"X": variable}))
+    tree = with_group(posterior, "log_likelihood", xr.Dataset({"X": variable}))
+    stats = sample_stats(posterior)
+    return with_group(tree, "log_prior", stats[["log_prior"]]) if "log_prior" in stats else tree
 
 
 def loo(posterior: xr.DataTree) -> LOO:

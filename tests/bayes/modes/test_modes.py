@@ -120,7 +120,7 @@ def test_modes_of_known_mass_have_their_shares_and_their_evidence():
     order = np.argsort(-exact)
     modes = bg.diagnose(sampled(x, 2, [split(x, 8), split(x, 16)], prior=PRIOR)).modes
     assert_shares(modes, np.exp(exact - logsumexp(exact))[order])
-    np.testing.assert_allclose(modes["log_evidence"], exact[order], atol=0.1)
+    np.testing.assert_allclose(modes["log_mass"], exact[order], atol=0.1)
 
 
 def test_the_diagnosis_and_the_verdict_tell_of_the_other_mode(square_analysis):
