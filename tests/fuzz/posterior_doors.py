@@ -1,6 +1,7 @@
 """The functions that read a posterior, the figures, and the sampler itself with few draws."""
 
 import tempfile
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fuzz.properties import Refused, ask, check_covariances, check_finite, check
 from fuzz.results import check_numbers, check_shown
 from fuzz.runner import door
 from fuzz.tables import all_recipes, plain_recipes
+from helpers.paths import PACKAGE
 from hypothesis import strategies as st
 
 import bayesgmm as bg
@@ -155,11 +157,9 @@ def wrong_objects(case):
 
 
 def _is_of_this_file(error):
-    """The lambda of READERS looked up an attribute that the wrong object does not have."""
-    trace = error.__traceback__
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    return isinstance(error, AttributeError) and trace.tb_frame.f_code.co_filename == __file__
+    """The lambda of READERS looked up an attribute that the wrong object does not have; the package was not called."""
+    frames = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    return isinstance(error, AttributeError) and not any(path.is_relative_to(PACKAGE) for path in frames)
 
 
 @st.composite
