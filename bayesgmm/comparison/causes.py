@@ -1,7 +1,7 @@
 """Likely causes of the differences between EM's estimates and the posterior, one function per cause.
 
 A cause is a function that returns one text per number of the table, "" for numbers that the cause does not explain.
-`CAUSES` lists them in the order in which they are told.
+`CAUSES` lists them in the order in which they are reported.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Numbers(NamedTuple):
     em, posterior : the fit, and the posterior aligned to it.
     table : one row per number, with the columns parameter, component, z and differs.
     draws : (n_chains, n_draws, n_numbers) the posterior draws of the table's numbers.
-    thresholds : from which on a cause is named.
+    thresholds : the limits at which a cause is reported.
     """
 
     em: EMFit

@@ -47,7 +47,7 @@ class Evidence:
 
     em, posterior : the fit, and the posterior aligned to it.
     diagnosis : of that posterior.
-    thresholds : the limits between "agree" and "differ".
+    thresholds : the limits that decide the verdict.
     table : the table of `Comparison`.
     densities : distances between EM's density and the posterior predictive density.
     """
@@ -100,7 +100,7 @@ def _sentences(reasons: tuple[Reason, ...], evidence: Evidence) -> tuple[str, ..
 
 
 def sampling_problems(evidence: Evidence) -> list[str]:
-    """The diagnosis found problems of the draws; a few divergences are not one here."""
+    """The diagnosis found problems of the draws; a small number of divergences does not count here."""
     ignored = {*_ABOUT_ROWS, "divergences"} if evidence.few_divergences else set(_ABOUT_ROWS)
     return [_sentence(problem) for problem in evidence.diagnosis.problems if problem.kind not in ignored]
 

@@ -118,7 +118,7 @@ def _follow(task: Task, point: Point) -> tuple[list[Point], FloatArray, Status]:
     points, statistics = [point], rows.statistics(settings.kernel_parameters(point))
     history = [statistics.log_likelihood]
     while len(points) <= settings.max_iter:
-        point = steps.maximise(point, statistics, settings.shape)
+        point = steps.m_step(point, statistics, settings.shape)
         parameters = settings.parameters_unless_collapsed(point)
         if parameters is None:
             return points, np.array(history), Status.COLLAPSED

@@ -74,7 +74,7 @@ def commonest_shrinkage(task: Task, collapsed: Sequence[EMRun]) -> Shrinkage | N
 def shrinkage_of(task: Task, point: Point) -> Shrinkage | None:
     """What the component shrank onto that the M-step at a point makes collapse; None if no row belongs to it."""
     parameters = task.settings.kernel_parameters(point)
-    proposal = steps.maximise(point, task.rows.statistics(parameters), task.settings.shape)
+    proposal = steps.m_step(point, task.rows.statistics(parameters), task.settings.shape)
     if task.structure.shared:
         return _few_values(task, _columns_by_flatness(task, point, 0))
     k, holds_few_rows = _collapsed_component(task, proposal)

@@ -114,7 +114,7 @@ def test_the_m_step_is_the_weighted_moments(setting):
     means = r.T @ X / counts[:, None]
     deviations = X - means[:, None]
     scatter = np.einsum("nk,kni,knj->kij", r, deviations, deviations)
-    new = steps.maximise(point, statistics_at(rows, point, structure), structure.flags)
+    new = steps.m_step(point, statistics_at(rows, point, structure), structure.flags)
     np.testing.assert_allclose(new.weights, counts / 500, rtol=1e-12)
     np.testing.assert_allclose(new.means, means, rtol=1e-11, atol=1e-12)
     covariances = new.choleskys @ new.choleskys.transpose(0, 2, 1)
@@ -142,7 +142,7 @@ def plain_em(rows, structure, point, n):
     for _ in range(n):
         statistics = statistics_at(rows, point, structure)
         history.append(statistics.log_likelihood)
-        point = steps.maximise(point, statistics, structure.flags)
+        point = steps.m_step(point, statistics, structure.flags)
     return np.array(history), point
 
 

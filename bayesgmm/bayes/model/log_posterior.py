@@ -195,10 +195,10 @@ def _add_slopes_of_vine(
 
 
 @step()
-def _add_prior_of_vine(
+def _add_lkj_prior(
     value: float, start: int, n_vines: int, eta: float, partial: FloatArray, theta: FloatArray, slope: FloatArray
 ) -> float:
-    """Return value plus the log prior of the vines' logits at theta[start:]; add to their slopes.
+    """Return value plus the log LKJ prior, as that of the vines' logits at theta[start:]; add to their slopes.
 
     Partial correlations of columns i > j (counted from 0) are Beta(b, b) on (-1, 1) with b = eta + (D - 2 - j) / 2
     (Lewandowski, Kurowicka and Joe 2009, section 2.4, doi:10.1016/j.jmva.2009.04.008); the logit of a Beta(b, b)
@@ -255,7 +255,7 @@ def _add_priors(
                 slope,
             )
         n_vines, eta = 1 if model.shared else K, model.constants[1]
-        value = _add_prior_of_vine(value, vine_start, n_vines, eta, partial_correlations, theta, slope)
+        value = _add_lkj_prior(value, vine_start, n_vines, eta, partial_correlations, theta, slope)
     return value
 
 

@@ -218,12 +218,12 @@ class Prior(Displayed):
     def log_density(self, values: Mapping[str, FloatArray], structure: CovarianceStructure) -> FloatArray:
         """Return the log prior density (...,) of weights, means, standard deviations and correlations.
 
-        It is up to a constant; fixed standard deviations add nothing.
+        It is known up to an additive constant; fixed standard deviations add nothing.
 
         Parameters
         ----------
         values : weights (..., K), means and stds (..., K, D), correlations (..., K, D, D).
-        structure : of values that components or features share, only the first counts.
+        structure : a value that components or features share is counted once.
         """
         means, stds, correlations = values["means"], values["stds"], values["correlations"]
         if structure.shared:

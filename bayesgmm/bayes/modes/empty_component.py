@@ -16,7 +16,7 @@ _NEGLIGIBLE = 20.0
 
 
 def empty_component_share(density: MixtureDensity, modes: Sequence[Mode], rng: np.random.Generator) -> float:
-    """Return the share of the posterior in which some component holds no row, next to the given modes.
+    """Return the share of the posterior in which some component holds no row, relative to the given modes.
 
     EM never empties a component, so none of its optima lies in this region, and chains started at them may never reach
     it. All evidences are Laplace's approximations, see `log_evidence_with_empty_component`; the share is NaN if one

@@ -75,15 +75,15 @@ def run_until(
     start : starts the chains.
     checkpoints : draws per chain at which the chains pause; at least one.
     read : the posterior of some draws.
-    is_enough : the stopping rule.
+    is_enough : the stopping rule, usually `convergence.converged`.
 
     Raises
     ------
     SamplingError
         No chain could start, or none had a draw at the deadline.
     KeyboardInterrupt
-        The user interrupted before any chain had a draw. A later interruption keeps the draws: of the chains, those
-        that together hold the most draws at equal length.
+        The user interrupted before any chain had a draw. A later interruption keeps the subset of chains that,
+        cut to equal length, holds the most draws.
     """
     chains = start()
     try:

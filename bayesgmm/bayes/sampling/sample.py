@@ -69,8 +69,8 @@ def sample_posterior(
     max_draws : the most draws per chain when `draws` is not given.
     max_time : seconds after which the run ends with the draws that there are, modes and pilots included; by default
         there is no limit. With it, results depend on the speed of the machine.
-    tune : tuning draws per chain; by default 100 of independent proposals, 200 of Gibbs sampling and of whitened NUTS,
-        400 of other NUTS.
+    tune : tuning draws per chain; by default 100 for independent proposals, 200 for Gibbs sampling and whitened NUTS,
+        400 for other NUTS.
     chains : number of chains. A single chain has no R-hat, so that without `draws` it goes on until `max_draws`.
     thresholds : its `max_r_hat` and `min_ess` (bulk and tail) say when draws are enough; `Thresholds()` by default,
         that is 1.01 and 400. Pass the same ones to `diagnose` and `compare`.
@@ -119,15 +119,15 @@ def sample_posterior(
 
     With sampler="auto", independent proposals are taken where more than 55 % of them are effective. Otherwise whitened
     NUTS is taken where the posterior is near the Gaussian at its mode, and else the sampler with most effective draws
-    per gradient in short pilot runs. Neighbouring independent proposals are drawn on opposite sides of the mode by
-    preference, so that there may be more effective draws than draws. Of Gibbs sampling every tenth sweep is kept.
+    per gradient in short pilot runs. Successive independent proposals tend to fall on opposite sides of the mode, so
+    the effective sample size can exceed the number of draws. Gibbs sampling keeps every tenth sweep.
 
     Chains that start around one mode seldom find another. So the distinct modes that the starts lead to are counted
     (modes that differ only in the order of components are one) and weighed by Laplace's formula (Tierney and Kadane
-    1986, doi:10.1080/01621459.1986.10478240). A mode that may hold more than 1 %, and that not every chain of a heavier
-    mode has visited, gets chains of its own. These go on until they have joined those of another mode (R-hat over the
-    chains of both at most `thresholds.max_r_hat` in the label-free quantities) or have converged elsewhere. Regions
-    that stay apart are weighed again, from their draws, by bridge sampling. `posterior` holds the chains of the
+    1986, doi:10.1080/01621459.1986.10478240). A mode that may hold more than 1 % gets chains of its own, unless every
+    chain of some heavier mode has already visited it. These go on until they have joined those of another mode (R-hat
+    over the chains of both at most `thresholds.max_r_hat` in the label-free quantities) or have converged elsewhere.
+    Regions that stay apart are weighed again, from their draws, by bridge sampling. `posterior` holds the chains of the
     heaviest region only: nothing is pooled. `diagnose` reports other regions that hold more than 5 %, or whose share is
     unknown. A mode that no start leads to is not known.
 

@@ -1,4 +1,4 @@
-"""`Way`: one way to sample a target around a mode. `ways.py` lists those that there are."""
+"""`Way`: one way to sample a target around a mode. `ways.py` lists them all."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Protocol, Self
@@ -14,13 +14,13 @@ type SamplerName = Literal["independent", "nuts", "gibbs"]
 
 
 class Way(Protocol):
-    """A class is a way to sample; an instance of it is prepared for one target around one mode.
+    """Each class is one sampling method; an instance is that method set up for one target around one mode.
 
     Attributes
     ----------
-    name : in reports of pilots and reasons.
+    name : shown in the reports of pilots and in the reason for the choice.
     sampler : the family by which a caller asks for it.
-    library : the distribution that draws.
+    library : the Python package that does the sampling.
     default_tune : tuning draws per chain.
     step_name, step_cost : the unit of work in the plural, and its cost relative to one gradient.
     can_be_piloted : whether short pilots say how efficient it is.

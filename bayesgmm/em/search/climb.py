@@ -129,7 +129,7 @@ class _Climb:
 
     def _em_step(self) -> Passes[bool]:
         """Take one EM step; return False, and stay at the point, if a component collapses."""
-        proposal = steps.maximise(self.point, self.statistics, self.settings.shape)
+        proposal = steps.m_step(self.point, self.statistics, self.settings.shape)
         parameters = self.settings.parameters_unless_collapsed(proposal)
         if parameters is None:
             return False

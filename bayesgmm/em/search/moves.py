@@ -159,9 +159,9 @@ def ascent_direction(
     past_moves, changes (m, P): the last moves and the fall of the gradient along each, the newest at
     (n_learned - 1) % m.
 
-    Where the past moves say nothing, the curvature is EM's. That is too large wherever rows may belong to several
-    components, so it is divided by the factor by which it was too large along the last move, at most 3. The factor is
-    the geometric mean of the two step lengths of Barzilai and Borwein (1988, doi:10.1093/imanum/8.1.141).
+    Directions that the past moves do not cover use EM's curvature. EM overstates the curvature where components
+    overlap, so it is divided by the overstatement measured along the last move, at most 3. The measure is the geometric
+    mean of the two step lengths of Barzilai and Borwein (1988, doi:10.1093/imanum/8.1.141).
     """
     direction = gradient.copy()
     m = len(past_moves)

@@ -98,7 +98,7 @@ def _update_factor(L: FloatArray, scatter: FloatArray, count: float, new_cholesk
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
-def maximise(point: Point, statistics: SufficientStatistics, shape: StructureFlags) -> Point:
+def m_step(point: Point, statistics: SufficientStatistics, shape: StructureFlags) -> Point:
     """Return the point after an M-step.
 
     With N_k, t_k and T_k the statistics and m = t_k / N_k: w_k = N_k / N, mu_k <- mu_k + L_k m, and
@@ -207,7 +207,7 @@ def iterate(
             break
         if n == len(history):
             break
-        proposal = maximise(point, SufficientStatistics(history[n - 1], counts, first, second), shape)
+        proposal = m_step(point, SufficientStatistics(history[n - 1], counts, first, second), shape)
         log_scales, whiteners = log_scales_and_whiteners(np.log(proposal.weights), proposal.choleskys)
         if has_collapsed(proposal, whiteners, bounds):
             ending = DEGENERATE

@@ -11,7 +11,7 @@ from bayesgmm.em.search.moves import (
     longest_part,
     point_after,
 )
-from bayesgmm.em.search.steps import DEGENERATE, RAN, STOPPED, Bounds, Point, has_collapsed, maximise
+from bayesgmm.em.search.steps import DEGENERATE, RAN, STOPPED, Bounds, Point, has_collapsed, m_step
 from bayesgmm.kernel.jit import inner
 from bayesgmm.kernel.passes import sufficient_statistics
 from bayesgmm.kernel.rows import SufficientStatistics
@@ -122,7 +122,7 @@ def ascend(
             radius = min(2 * radius, _LARGEST_RADIUS)
         if not rises:
             radius = length / 4
-            proposal, new_rotations = maximise(point, statistics, shape), rotations
+            proposal, new_rotations = m_step(point, statistics, shape), rotations
             log_scales, whiteners = log_scales_and_whiteners(np.log(proposal.weights), proposal.choleskys)
             if has_collapsed(proposal, whiteners, bounds):
                 return point, DEGENERATE

@@ -85,8 +85,8 @@ def unlabelled_draws(reference: MixtureParameters, mixtures: MixtureDraws, rows:
 def best_permutations(costs: FloatArray, tie_breakers: FloatArray | None = None) -> Labelling:
     """The permutation of least total cost in each draw, found exactly as an assignment problem.
 
-    costs (S, K, K): at [s, j, k] the cost of matching component k to j. Permutations of equal cost are decided between
-    by a second table of costs, `tie_breakers` (S, K, K).
+    costs (S, K, K): at [s, j, k] the cost of matching component k to j. Ties are broken by a second table of costs,
+    `tie_breakers` (S, K, K).
     """
     labels = np.empty(costs.shape[:2], dtype=np.intp)
     margins = np.empty(costs.shape[:2])
@@ -148,7 +148,7 @@ def _by_cross_entropy(draws: UnlabelledDraws, reference: MixtureParameters) -> L
     return best_permutations(_cross_entropies(draws, reference))
 
 
-def _by_agreement(draws: UnlabelledDraws, reference: MixtureParameters) -> Labelling:
+def _by_ecr(draws: UnlabelledDraws, reference: MixtureParameters) -> Labelling:
     return best_permutations(-draws.agreements, _cross_entropies(draws, reference))
 
 
@@ -193,7 +193,7 @@ def _responsibilities(draws: UnlabelledDraws) -> Iterator[FloatArray]:
     return responsibilities_of_draws(draws.rows, *draws.mixtures.arrays)
 
 
-ECR = Relabelling("ecr", "rows", True, _by_agreement)
+ECR = Relabelling("ecr", "rows", True, _by_ecr)
 KULLBACK_LEIBLER = Relabelling("kullback-leibler", "nats", True, _by_kullback_leibler)
 CROSS_ENTROPY = Relabelling("cross-entropy", "nats per row", False, _by_cross_entropy)
 
