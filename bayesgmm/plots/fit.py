@@ -1,6 +1,6 @@
 """The rows, EM's components, and their uncertainty under the posterior."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from textwrap import fill
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ from bayesgmm.posterior.draws import check_aligned, observed_rows
 from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import as_feature_indices, check_count, check_fraction
+from bayesgmm.wording import shown
 
 _MOST_FEATURES = 10
 _BAND_DRAWS = 400
@@ -137,12 +138,15 @@ def _scene(em: EMFit, posterior: xr.DataTree, features: Sequence[str | int] | No
     check_aligned(posterior)
     draws = draws_beside(em, posterior)
     names = em.parameters.features
-    indices = list(range(len(names))) if features is None else as_feature_indices(features, names, "features")
-    if len(indices) > _MOST_FEATURES:
+    is_list = isinstance(features, Iterable) and not isinstance(features, str)
+    chosen = list(names if features is None else features) if is_list or features is None else []
+    if not 1 <= len(chosen) <= _MOST_FEATURES:
+        received = len(chosen) if is_list or features is None else shown(features)
         raise InputError(
-            f"1 to {_MOST_FEATURES} features can be drawn together; received {len(indices)}. Name the features to draw "
+            f"1 to {_MOST_FEATURES} features can be drawn together; received {received}. Name the features to draw "
             f"in a list, such as features={list(names[:3])}."
         )
+    indices = as_feature_indices(chosen, names, "features")
     X = observed_rows(posterior, draws.features).values.astype(np.float64)
     return _Scene(em.parameters, X, draws).marginal(*indices)
 
