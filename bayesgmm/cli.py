@@ -16,7 +16,8 @@ from rich.console import Console
 
 from bayesgmm.display.cards import Displayed, brief_text
 from bayesgmm.display.glossary import GLOSSARY
-from bayesgmm.display.progress import LOGGER, Stages, close_counter, show_line
+from bayesgmm.display.progress import LOGGER, Stages, close_counter
+from bayesgmm.display.warning_lines import WarningLines
 from bayesgmm.errors import FitError, InputError, SamplingError
 from bayesgmm.escaping import one_line
 from bayesgmm.files.folders import prepare_folder
@@ -191,15 +192,16 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a character that the terminal cannot show is written as an escape
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    warnings.showwarning = lambda message, *_: show_line(
-        f"bayesgmm: warning: {message}"
-    )  # without a place in the source
+    _WARNINGS.hold()
+    warnings.showwarning = _WARNINGS.show
     try:
         app()
     except InputError as error:
+        _WARNINGS.show_waiting()
         print(f"bayesgmm: {one_line(str(error))}", file=sys.stderr)
         sys.exit(EXIT_INPUT)
     except (FitError, SamplingError) as error:
+        _WARNINGS.show_waiting()
         print(f"bayesgmm: {one_line(str(error))}", file=sys.stderr)
         sys.exit(EXIT_FIT)
 
@@ -215,14 +217,19 @@ def _analysis_in_stages(reading: Reading, components: int, covariance: Covarianc
     return run_analysis(reading.table, components, covariance, **options)
 
 
+_WARNINGS = WarningLines()
+
+
 def _print_result(result: "Displayed | FitError", *, full: bool) -> None:
     """Print EM's fit, the diagnosis or the comparison, followed by an empty line."""
     if isinstance(result, FitError):
         text = f"EM found no maximum: {result}"
+        _WARNINGS.forget()  # the only one says the same
     else:
         text = result.summary() if full else brief_text(result, "--full shows all")
     close_counter()
     print(text, end="\n\n", flush=True)
+    _WARNINGS.show_waiting(text)
 
 
 @dataclass(frozen=True)
