@@ -30,7 +30,7 @@ FLOORS = {
         "estimators cli priors results",
         "__init__ __main__",
     ),
-    "em": ("runs", "search stored", "uncertainty", "result", "fit", "path", "__init__"),
+    "em": ("runs", "search stored", "uncertainty shrinkage", "result problems", "fit", "path", "__init__"),
     "bayes": ("model", "pymc modes", "sampling", "__init__"),
     "files": ("contents folders", "layout", "cells", "columns", "tables", "__init__"),
     "analysis": ("saved", "result", "run", "__init__"),
