@@ -429,7 +429,8 @@ def test_options_are_checked(faithful_em, arguments, message):
 
 def test_weights_that_count_less_than_a_row_cannot_be_simulated():
     X = two_groups()
-    em = fitted(X, 2, sample_weight=np.full(len(X), 1 / len(X)))
+    with pytest.warns(bg.errors.BayesgmmWarning, match="sample_weight sums to 1"):
+        em = fitted(X, 2, sample_weight=np.full(len(X), 1 / len(X)))
     with pytest.raises(bg.errors.InputError, match="sample_weight sums to 1"):
         errors(em, "parametric")
     assert np.isfinite(ses(em, "bootstrap", n_replicates=20, rng=1)).all()
@@ -463,6 +464,7 @@ def test_replicates_that_do_not_converge_are_no_result(monkeypatch):
             errors(em, method, n_replicates=20, rng=1)
 
 
+@pytest.mark.filterwarnings("ignore:This maximum may be spurious:bayesgmm.errors.BayesgmmWarning")
 def test_the_jackknife_needs_every_fit():
     """A component has three rows; any two of them lie on a line, and its covariance is singular."""
     X = np.concatenate([np.random.default_rng(1).normal(size=(60, 2)), [[50.0, 50.0], [51.0, 50.0], [50.0, 51.0]]])
