@@ -16,6 +16,7 @@ from bayesgmm.kernel.triangular import lower_inverses
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import CovarianceName, FloatArray, IntArray, RowArray
 from bayesgmm.validation import as_generator
+from bayesgmm.wording import shortened
 
 # The values that scikit-learn accepts as `random_state`.
 type RandomState = int | np.random.RandomState | None
@@ -144,7 +145,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
     def _rows_to_fit(self, X: ArrayLike) -> FitRows:
         """Check `X` as scikit-learn does and remember its columns; a data frame if they have names."""
         _refuse_masked(X)
-        rows: RowArray = validate_data(self, X, ensure_min_samples=2)
+        rows: RowArray = _checked(self, X, ensure_min_samples=2)
         names = getattr(self, "feature_names_in_", None)
         return rows if names is None else pd.DataFrame(rows, columns=names, copy=False)
 
@@ -152,7 +153,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         """Check `X` (n_samples, n_features); its columns must be those of the fit."""
         check_is_fitted(self, "em_")
         _refuse_masked(X)
-        return np.asarray(validate_data(self, X, reset=False))
+        return _checked(self, X, reset=False)
 
     def _generator(self) -> np.random.Generator:
         """Generator for `random_state`. An int is used as `rng`; None takes a seed from NumPy's global state."""
@@ -170,6 +171,17 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         array = LAYOUTS[self._fitted_covariance].pack(matrices)
         array.flags.writeable = False
         return array
+
+
+def _checked(estimator: BaseEstimator, X: ArrayLike, **options: Any) -> RowArray:
+    """The rows by scikit-learn's checks, whose errors are those that its users know."""
+    try:
+        return np.asarray(validate_data(estimator, X, **options))
+    except TypeError as error:  # objects that are no numbers, such as pandas.NA
+        raise InputError(
+            f"X must hold real numbers, without missing values; {shortened(str(error)).rstrip('.')}. Convert it, for "
+            f"instance with X.astype(float), and fill or leave out missing values."
+        ) from error
 
 
 def _refuse_masked(X: ArrayLike) -> None:

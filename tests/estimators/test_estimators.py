@@ -367,3 +367,9 @@ def test_the_pages_repr_needs_no_fit_and_survives_one(em_and_posterior):
     for mixture in em_and_posterior:
         assert "n_components=2" in repr(mixture)
         assert "fitted" in mixture._repr_html_()
+
+
+@pytest.mark.parametrize("estimator", [bg.GaussianMixture(1), bg.BayesianGaussianMixture(1, progress=False)])
+def test_missing_values_among_objects_are_refused_in_words(estimator):
+    with pytest.raises(bg.errors.InputError, match="X must hold real numbers, without missing values"):
+        estimator.fit(pd.DataFrame({"a": [1, 2, pd.NA, 4], "b": [1.0, 2.0, 3.0, 4.0]}))

@@ -299,3 +299,11 @@ def test_features_of_the_picture_can_be_chosen(faithful_posterior, tmp_path):
     with pytest.raises(bg.errors.InputError, match="1 to 10 features"):
         plots.plot_predictive_check(many)
     plots.plot_predictive_check(many, features=[3, 4], rng=1).savefig(tmp_path / "figure.png")
+
+
+def test_a_row_whose_weights_overflow_has_a_finite_elpd_and_is_named(faithful_posterior):
+    far = faithful_posterior.copy(deep=True)
+    far["observed_data"]["X"][7] = [4e3, 7e4]  # its log density differs by far more than 700 between draws
+    found = bg.loo(far)
+    assert np.isfinite(found.elpd) and np.isfinite(found.pointwise).all()
+    assert found.pointwise[7] < -1e4 and np.isnan(found.pareto_k[7]) and not found.ok

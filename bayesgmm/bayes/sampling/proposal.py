@@ -134,7 +134,8 @@ class Proposal:
     def at(cls, density: MixtureDensity, curvature: Curvature) -> Self | None:
         """The proposal around a mode.
 
-        None where the curvature has no inverse, and where the prior fixes or bounds the standard deviations.
+        None where the curvature or the map from phi to theta has no inverse, and where the prior fixes or bounds the
+        standard deviations.
 
         At the mode of the density of theta, the gradient of the log density of phi is that of the log Jacobian, g. So
         to first order the mode in phi lies at a distance of the covariance times g.
@@ -145,7 +146,10 @@ class Proposal:
         phi = coordinates.of_mode(curvature.mode)
         steps = _STEP * np.eye(len(phi))
         (ahead, log_ahead), (behind, log_behind) = coordinates.thetas(phi + steps), coordinates.thetas(phi - steps)
-        scale = np.linalg.solve((ahead - behind).T / (2 * _STEP), curvature.whitening)
+        try:
+            scale = np.linalg.solve((ahead - behind).T / (2 * _STEP), curvature.whitening)
+        except np.linalg.LinAlgError:  # the map from phi to theta is flat to double precision
+            return None
         slope = (log_ahead - log_behind) / (2 * _STEP)
         return cls(coordinates, phi + scale @ (scale.T @ slope), scale)
 

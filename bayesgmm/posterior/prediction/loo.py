@@ -217,8 +217,9 @@ def loo(posterior: xr.DataTree) -> LOO:
 def _leave_one_out(log_densities: FloatArray, efficiency: float) -> LeaveOneOut:
     """Leave-one-out statistics of rows with log densities (n, S).
 
-    A row whose tail is constant, as when a chain did not move, has no Pareto distribution, and ArviZ refuses it. Its
-    weights stay unsmoothed, and its Pareto k is NaN.
+    A row whose tail is constant, as when a chain did not move, has no Pareto distribution, and ArviZ refuses it; of a
+    row whose largest weight is beyond double precision ArviZ makes NaN. Such weights stay unsmoothed, and their Pareto
+    k is NaN.
     """
     S = log_densities.shape[1]
     n_tail = int(min(S / 5, 3 * np.sqrt(S / efficiency)))  # as in ArviZ (Vehtari et al. 2024, section 4.1)
@@ -228,7 +229,11 @@ def _leave_one_out(log_densities: FloatArray, efficiency: float) -> LeaveOneOut:
     if is_constant.any():
         statistics[:, is_constant] = _unsmoothed_leave_one_out(log_densities[is_constant])
     if not is_constant.all():
-        statistics[:, ~is_constant] = smoothed_leave_one_out(log_densities[~is_constant], efficiency)
+        with np.errstate(all="ignore"):
+            statistics[:, ~is_constant] = smoothed_leave_one_out(log_densities[~is_constant], efficiency)
+        is_undefined = ~np.isfinite(statistics[[0, 2]]).all(axis=0)
+        if is_undefined.any():
+            statistics[:, is_undefined] = _unsmoothed_leave_one_out(log_densities[is_undefined])
     return LeaveOneOut(*statistics)
 
 

@@ -320,3 +320,9 @@ def test_proposals_that_turn_out_poor_are_given_up(monkeypatch):
     assert "were effective; of short pilots" in attributes["sampler_reason"]
     assert len(attributes["pilots"]) == 3
     assert posterior["posterior"].sizes["draw"] == 200
+
+
+def test_rows_without_digits_are_refused_and_not_proposed_for():
+    X = np.array([1.0, 2.0, 3.0, 5.0, 8.0, 9.0]) * 2e-3 + 1e13  # six rows, of which float64 keeps few digits
+    with pytest.raises(bg.errors.BayesgmmError):
+        bg.sample_posterior(X, 1, sampler="independent", draws=50, chains=2, rng=36, progress=False)
