@@ -90,6 +90,7 @@ def test_one_component_has_no_weight_to_draw():
         plots.plot_trace(posterior, parameters=["weights"])
 
 
+@pytest.mark.filterwarnings("ignore:This maximum may be spurious:bayesgmm.errors.BayesgmmWarning")
 def test_names_that_the_posterior_does_not_have_and_too_many_panels_are_refused(faithful_posterior):
     with pytest.raises(bg.errors.InputError, match="parameters must be a list of names among weights, means"):
         plots.plot_trace(faithful_posterior, parameters=["mean"])

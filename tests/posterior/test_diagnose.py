@@ -124,6 +124,7 @@ def test_unclear_labels_are_told_from_chains_that_disagree(galaxies):
     assert bg.compare(em, posterior).verdict == "not comparable"
 
 
+@pytest.mark.filterwarnings("ignore:This maximum may be spurious:bayesgmm.errors.BayesgmmWarning")
 def test_two_overlapping_normals_have_no_labels_to_compare():
     """The shape of posteriordb's low_dim_gauss_mix with the means half a standard deviation apart."""
     rng = np.random.default_rng(1)

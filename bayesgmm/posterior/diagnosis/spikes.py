@@ -5,6 +5,7 @@ import xarray as xr
 
 from bayesgmm.mixture.resolution import resolution_of
 from bayesgmm.posterior.diagnosis.problems import Spike
+from bayesgmm.posterior.draws import feature_names, has_rows, mixture_dataset, observed_rows
 
 # Fewer equal values than this are no spike: a component on them has a standard deviation that the prior decides anyway.
 _FEWEST_ROWS = 5
@@ -18,10 +19,10 @@ def find_spikes(posterior: xr.DataTree) -> tuple[Spike, ...]:
 
     Components are taken as the draws number them. Without the observed rows nothing is found.
     """
-    if "observed_data" not in posterior or "X" not in posterior["observed_data"].to_dataset():
+    if not has_rows(posterior):
         return ()
-    X = np.asarray(posterior["observed_data"].to_dataset()["X"].values)
-    draws = posterior["posterior"].to_dataset()
+    draws = mixture_dataset(posterior)
+    X = observed_rows(posterior, feature_names(draws)).values
     stds = np.median(draws["stds"].values, axis=(0, 1))
     means = np.median(draws["means"].values, axis=(0, 1))
     spacings = resolution_of(X)

@@ -28,6 +28,7 @@ def of_two_components(n):
     return log_evidence_with_empty_component(density, modes[0], np.random.default_rng(1)), exact
 
 
+@pytest.mark.filterwarnings("ignore:This maximum may be spurious:bayesgmm.errors.BayesgmmWarning")
 @pytest.mark.parametrize(("n", "error"), [(10, 0.1), (100, 0.01)])
 def test_the_evidence_is_the_exact_sum_over_allocations_but_for_laplace(n, error):
     """Laplace's formula is off by about 1 / n. Without the allocations' ratio it would be off by log n and more."""

@@ -155,6 +155,7 @@ def test_without_allocations_and_proposals_nuts_is_left():
     assert left == ["whitened NUTS", "diagonal NUTS"]
 
 
+@pytest.mark.filterwarnings("ignore:This maximum may be spurious:bayesgmm.errors.BayesgmmWarning")
 def test_labels_that_switch_are_sampled_with_allocations():
     choice = Posterior("galaxies K=6").choice(0)
     assert choice.way.name == "Gibbs"

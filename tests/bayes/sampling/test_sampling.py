@@ -295,7 +295,8 @@ def test_sampling_goes_on_until_it_has_converged(galaxies):
 
 
 def test_the_limit_of_draws_is_kept_and_said(faithful):
-    posterior = bg.sample_posterior(faithful, 2, max_draws=30, rng=1, progress=False)
+    with pytest.warns(bg.errors.BayesgmmWarning, match="Sampling ended by max_draws before the draws were enough"):
+        posterior = bg.sample_posterior(faithful, 2, max_draws=30, rng=1, progress=False)
     assert posterior.attrs["stopped_by"] == "max_draws"
     assert posterior["posterior"].sizes["draw"] == 30
     assert posterior.attrs["chain_lengths"] == [30] * 4
@@ -460,7 +461,15 @@ def test_an_interruption_as_chains_end_is_no_error_of_nutpies(faithful, monkeypa
         bg.sample_posterior(faithful, 2, sampler="nuts", draws=50, rng=1, progress=False)
 
 
-def test_ctrl_c_takes_effect_at_the_end_of_a_block_that_defers_it():
+@pytest.fixture
+def usual_ctrl_c():
+    """Python's own handler, also where the process that runs the tests ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_takes_effect_at_the_end_of_a_block_that_defers_it(usual_ctrl_c):
     done = []
 
     def interrupted_block():
@@ -473,7 +482,7 @@ def test_ctrl_c_takes_effect_at_the_end_of_a_block_that_defers_it():
     assert done == ["the rest of the block"]
 
 
-def test_ctrl_c_takes_effect_where_the_block_allows_it():
+def test_ctrl_c_takes_effect_where_the_block_allows_it(usual_ctrl_c):
     done = []
 
     def interrupted_block():
