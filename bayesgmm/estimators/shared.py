@@ -16,7 +16,6 @@ from bayesgmm.kernel.triangular import lower_inverses
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import CovarianceName, FloatArray, IntArray, RowArray
 from bayesgmm.validation import as_generator
-from bayesgmm.wording import shortened
 
 # The values that scikit-learn accepts as `random_state`.
 type RandomState = int | np.random.RandomState | None
@@ -177,10 +176,12 @@ def _checked(estimator: BaseEstimator, X: ArrayLike, **options: Any) -> RowArray
     """The rows by scikit-learn's checks, whose errors are those that its users know."""
     try:
         return np.asarray(validate_data(estimator, X, **options))
-    except TypeError as error:  # objects that are no numbers, such as pandas.NA
+    except TypeError as error:
+        if "NAType" not in str(error):  # scikit-learn's own, which its users know
+            raise
         raise InputError(
-            f"X must hold real numbers, without missing values; {shortened(str(error)).rstrip('.')}. Convert it, for "
-            f"instance with X.astype(float), and fill or leave out missing values."
+            "X must hold real numbers, without missing values; received pandas.NA among objects. Fill missing values "
+            "or leave their rows out, and convert it, for instance with X.astype(float)."
         ) from error
 
 

@@ -85,7 +85,8 @@ class Prediction(PredictiveDensity):
     >>> em = bg.fit_em(X, 2, rng=1)
     >>> posterior = bg.sample_posterior(X, 2, start=em.parameters, draws=200, rng=1, progress=False)
     >>> prediction = bg.predict(bg.align(posterior, em.parameters), X)
-    >>> prediction.table[["label", "probability_0", "probability_0_eti90_lb"]].head(2).round(2)
+    >>> columns = ["label", "probability_0", "probability_0_eti90_lb"]
+    >>> print(prediction.table[columns].head(2).round(2).to_string(index_names=False))
        label  probability_0  probability_0_eti90_lb
     0      0            1.0                     1.0
     1      1            0.0                     0.0
