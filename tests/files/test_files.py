@@ -212,6 +212,12 @@ def test_a_first_line_of_data_is_refused(tmp_path, names):
         bg.read_table(tmp_path / "rows.csv")
 
 
+def test_no_columns_at_all_are_refused(tmp_path):
+    (tmp_path / "rows.csv").write_bytes(NUMBERS)
+    with pytest.raises(bg.errors.InputError, match=r"columns must name at least one column of .*rows\.csv"):
+        bg.read_table(tmp_path / "rows.csv", columns=[])
+
+
 def test_the_first_sheet_of_an_excel_file_is_read(tmp_path):
     table = FRAME.head(20).assign(name="a", day=pd.Timestamp("2026-01-01"))
     with pd.ExcelWriter(tmp_path / "rows.xlsx") as workbook:
