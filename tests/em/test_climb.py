@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fuzz.tables import Recipe
 from scipy.linalg import expm
 from scipy.stats import special_ortho_group
 
@@ -203,3 +204,9 @@ def test_climbs_in_lockstep_end_where_each_of_them_ends_alone():
         assert record.status is its_record.status is bg.results.Status.CONVERGED
         assert record.log_likelihood == pytest.approx(its_record.log_likelihood, abs=1e-7)
         np.testing.assert_allclose(point.means, other.means, atol=1e-4)
+
+
+def test_directions_without_a_gain_end_a_climb_and_not_the_process():
+    """A tied fit of four components to clusters, one of whose climbs meets a direction in which nothing is gained."""
+    X = Recipe(seed=93, n_rows=53, n_columns=2, shape="clusters").build().X
+    assert np.isfinite(bg.fit_em(X, 4, "tied", rng=0).log_likelihood)

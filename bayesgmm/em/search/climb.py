@@ -139,6 +139,8 @@ class _Climb:
     def _quasi_newton_step(self, search: "_TrustRegion", move: FloatArray) -> Passes[bool]:
         """Try a move, shortened to the radius; return whether the log-likelihood rose enough to accept it."""
         move, length = search.shortened(move)
+        if length == 0:  # the move is below double precision
+            return False
         proposal, rotations = moves.point_after(self.point, search.rotations, move, self.settings.shape)
         parameters = self.settings.parameters_unless_collapsed(proposal)
         if parameters is None:
@@ -196,7 +198,7 @@ class _TrustRegion:
         """The move with its longest part at most `radius`, and the length of that part."""
         longest = moves.longest_part(move, *self.size, self.shape)
         length = min(longest, self.radius)
-        return move * (length / longest), length
+        return (move * (length / longest), length) if longest > 0 else (move, 0.0)
 
     def learn(
         self,
@@ -210,7 +212,8 @@ class _TrustRegion:
         """Learn the curvature along a move and adapt the radius; go to the proposal, and return True, if it gains."""
         new_gradient, new_metric = moves.gradient_and_metric(proposal, rotations, statistics, self.shape)
         self._remember(move, self.gradient - new_gradient)
-        share = gain / moves.dot(self.gradient, move)
+        predicted = moves.dot(self.gradient, move)
+        share = gain / predicted if predicted > 0 else math.nan  # rounding can leave nothing to gain
         if not share >= moves.ENOUGH_GAIN:  # NaN is no gain
             self.radius = length / (4 if share < -1 else 2)
             return False
