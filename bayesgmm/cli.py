@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 EXIT_FIT, EXIT_INPUT, EXIT_SAMPLING = 1, 2, 3
 
+_WARNINGS = WarningLines()
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -217,14 +219,10 @@ def _analysis_in_stages(reading: Reading, components: int, covariance: Covarianc
     return run_analysis(reading.table, components, covariance, **options)
 
 
-_WARNINGS = WarningLines()
-
-
 def _print_result(result: "Displayed | FitError", *, full: bool) -> None:
     """Print EM's fit, the diagnosis or the comparison, followed by an empty line."""
     if isinstance(result, FitError):
-        text = f"EM found no maximum: {result}"
-        _WARNINGS.forget()  # the only one says the same
+        text = f"EM found no maximum, and the posterior is sampled without it. {result}"
     else:
         text = result.summary() if full else brief_text(result, "--full shows all")
     close_counter()

@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayesgmm.draw_statistics import effective_draws, r_hat
 from bayesgmm.kernel.rows import spaced
-from bayesgmm.mixture.draws import log_densities_of_draws
+from bayesgmm.mixture.draws import finite_draws, log_densities_of_draws
 from bayesgmm.mixture.matching import are_permutations, best_assignments, label_costs
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import PARAMETERS, scalar_values, scalars_of
@@ -22,7 +22,7 @@ type ConvergenceColumn = Literal["r_hat", "ess_bulk", "ess_tail"]
 # Rows whose log density is monitored: enough to see every part of the data, few enough to cost little per check.
 _N_MONITORED_ROWS = 8
 _STATISTICS = {"lp": "log posterior", "total_log_likelihood": "log-likelihood"}
-_FEWEST_DRAWS = 4  # per chain; fewer cannot be diagnosed
+FEWEST_DRAWS = 4  # per chain; with fewer ArviZ computes no R-hat and no effective draws
 # Draws per batch of relabelling, which bounds its memory.
 _BATCH = 1000
 _MIXTURE_VARIABLES = ("weights", "means", "covariances")
@@ -47,7 +47,7 @@ def shortfall(posterior: xr.DataTree, thresholds: Thresholds, labels: Labels | N
     the draws have no clear labels.
     """
     n_draws = posterior["sample_stats"].to_dataset().sizes["draw"]
-    if n_draws < _FEWEST_DRAWS:
+    if n_draws < FEWEST_DRAWS:
         return f"only {count(n_draws, 'draw')} per chain"
     failure = _failure(convergence(*label_free_quantities(posterior)), thresholds)
     if failure or labels is None:
@@ -81,7 +81,7 @@ def relabelled_parameters(
     """
     draws = posterior["posterior"].to_dataset()
     arrays = {name: draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in (*PARAMETERS, "covariances")}
-    found, n_clear = [], 0
+    labels_of_batches, n_clear = [], 0
     for start in range(0, len(arrays["weights"]), _BATCH):
         w, m, c = (arrays[name][start : start + _BATCH] for name in _MIXTURE_VARIABLES)
         costs = label_costs(labels.reference, w, m, c)
@@ -89,10 +89,10 @@ def relabelled_parameters(
         clear = are_permutations(nearest)
         n_clear += int(clear.sum())
         nearest[~clear] = best_assignments(costs[~clear])
-        found.append(nearest)
+        labels_of_batches.append(nearest)
     if n_clear < thresholds.min_label_clear * len(arrays["weights"]):
         return None
-    order = np.concatenate(found)
+    order = np.concatenate(labels_of_batches)
     sorted_arrays = {
         name: np.take_along_axis(arrays[name], order.reshape(*order.shape, *[1] * (arrays[name].ndim - 2)), axis=1)
         for name in PARAMETERS
@@ -185,9 +185,7 @@ def _log_densities(draws: xr.Dataset, rows: RowArray) -> FloatArray:
 
 def _proper_draws(weights: FloatArray, means: FloatArray, covariances: FloatArray) -> BoolArray:
     """(S,) whether a draw is finite and its covariances are positive definite."""
-    S = len(weights)
-    arrays = [array.reshape(S, -1) for array in (weights, means, covariances)]
-    proper = np.isfinite(np.concatenate(arrays, axis=1)).all(axis=1)
+    proper = finite_draws(weights, means, covariances)
     try:
         np.linalg.cholesky(covariances[proper])
     except np.linalg.LinAlgError:

@@ -28,8 +28,6 @@ from bayesgmm.posterior.prediction.predict import predict, predict_density
 from bayesgmm.types import CovarianceName, RowArray
 
 _N_ROWS, _N_FEATURES, _N_COMPONENTS = 30, 2, 2
-# PyTensor cannot compile a tied model of two features.
-_N_FEATURES_PYMC = 3
 _N_REPLICATES = 10
 _N_DRAWS = 20
 
@@ -102,7 +100,7 @@ def _steps(rows_by_kind: dict[RowKind, RowArray]) -> Iterator[Step]:
 
 
 def _pymc_steps() -> Iterator[Step]:
-    X = np.random.default_rng(0).standard_normal((_N_ROWS, _N_FEATURES_PYMC))
+    X = np.random.default_rng(0).standard_normal((_N_ROWS, _N_FEATURES))
     for covariance in STRUCTURES:
         yield Step(f"PyMC model, covariance {covariance}", partial(_sample_pymc, X, covariance))
 

@@ -22,6 +22,7 @@ from bayesgmm.analysis.saved import (
 from bayesgmm.comparison.compare import Comparison, compare
 from bayesgmm.comparison.partitions import row_uncertainty
 from bayesgmm.display.cards import Card, Displayed, Listing, rows_in_words
+from bayesgmm.display.tables import to_csv
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import BayesgmmError, BayesgmmWarning, FitError, InputError
 from bayesgmm.files.folders import prepare_folder
@@ -184,7 +185,7 @@ class Analysis(Displayed):
         drawn, skipped = draw_figures(self.posterior, fitted, figures)
         files = {EM: em_content(self._em), POSTERIOR: to_netcdf(self.posterior), **drawn}
         if self._comparison is not None:
-            files[COMPARISON] = self._comparison.table.to_csv().encode()
+            files[COMPARISON] = to_csv(self._comparison.table).encode()
         try:
             files[LABELS] = self._labels()
         except BayesgmmError as error:
@@ -203,7 +204,7 @@ class Analysis(Displayed):
         else:
             rows = rows_for(self.posterior, None)
             table = predict(self.posterior, rows.values, n_draws=n_draws).table.set_axis(rows.index)
-        return table.to_csv().encode()
+        return to_csv(table).encode()
 
     def _settings(self, source: Path | None) -> dict[str, object]:
         made = dict(self.settings) | ({"source": file_record(source)} if source is not None else {})

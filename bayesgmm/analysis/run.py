@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Unpack
 
 import numpy as np
@@ -77,7 +76,8 @@ def analyze(
     Warns
     -----
     BayesgmmWarning
-        EM found no maximum. The posterior is sampled all the same; see `Analysis.em_error`.
+        EM found no maximum (the posterior is sampled all the same; see `Analysis.em_error`), or its fit has one of
+        the problems that `fit_em` warns of.
 
     Examples
     --------
@@ -145,7 +145,6 @@ def run_analysis(
     arguments |= {name: value for name, value in options.items() if name not in ("prior", "thresholds", "progress")}
     made = {
         "arguments": {name: _plain(value) for name, value in arguments.items()},
-        "thresholds": asdict(thresholds),
         "seed": seed,
         "data": _data_record(em, posterior),
         "prior": str(posterior.attrs.get("prior", "")),

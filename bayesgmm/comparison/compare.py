@@ -13,10 +13,9 @@ from bayesgmm.comparison.densities import DensityDistances, density_distances_of
 from bayesgmm.comparison.partitions import agreement_with_draws
 from bayesgmm.comparison.verdict import Evidence, Verdict, verdict_of
 from bayesgmm.display.cards import Card, Displayed, Listing
-from bayesgmm.display.tables import to_grid, to_latex, to_markdown
+from bayesgmm.display.tables import to_csv, to_grid, to_latex, to_markdown
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import FitError, InputError
-from bayesgmm.escaping import spreadsheet_cell
 from bayesgmm.mixture.scalars import PARAMETERS, scalar_values
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.draws import (
@@ -141,10 +140,8 @@ class Comparison(Displayed):
         """
         if not isinstance(path, (str, Path)):
             raise InputError(f"path must be the name of a file; received {type(path).__name__}. Pass a text or a Path.")
-        table = self.table.rename(index=spreadsheet_cell)
-        table["feature"] = table["feature"].map(spreadsheet_cell, na_action="ignore")
         try:
-            table.to_csv(path)
+            Path(path).write_text(to_csv(self.table), encoding="utf-8", newline="")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"{path} cannot be written: {reason}. Name a file in a folder that exists.") from error

@@ -1,11 +1,20 @@
-"""DataFrames of text as Markdown, as LaTeX, and as the table of a card."""
+"""DataFrames as CSV, and DataFrames of text as Markdown, as LaTeX, and as the table of a card."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
 from bayesgmm.display.cards import Grid, rows_shown
-from bayesgmm.escaping import latex_cell, markdown_cell
+from bayesgmm.escaping import latex_cell, markdown_cell, spreadsheet_cell
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """The table as CSV in full precision; a text that a spreadsheet would take for a formula gets an apostrophe."""
+    return table.rename(index=_safe_cell).map(_safe_cell).to_csv()
+
+
+def _safe_cell(cell: object) -> object:
+    return spreadsheet_cell(cell) if isinstance(cell, str) else cell
 
 
 def to_markdown(table: pd.DataFrame) -> str:

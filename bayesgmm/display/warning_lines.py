@@ -16,10 +16,6 @@ class WarningLines:
         """Let warnings wait from now on."""
         self._waiting = []
 
-    def forget(self) -> None:
-        """Drop the warnings that wait."""
-        self._waiting = None
-
     def show(self, message: Warning | str, *_: object, **__: object) -> None:
         """Show a warning, or let it wait. The arguments are those of `warnings.showwarning`."""
         if self._waiting is None:

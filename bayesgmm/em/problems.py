@@ -17,6 +17,7 @@ from bayesgmm.errors import BayesgmmWarning
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.covariance import FULL, CovarianceStructure, n_free_parameters
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.resolution import few_values
 from bayesgmm.types import FloatArray
 from bayesgmm.wording import count, listed
 
@@ -26,8 +27,6 @@ _MANY_COLLAPSED = 0.5
 # direction, flatter than _FLAT of the average covariance; or is flatter than _VERY_FLAT. Of diagonal structures D is 1.
 # See docs/decisions/0025.
 _FEWEST_EXTRA, _FEW, _FLAT, _VERY_FLAT = 1.5, 3.0, 0.01, 1e-8
-# A column has few values if it has no more than this, and each occurs this often on average.
-_FEW_VALUES, _OFTEN = 5, 4
 _MOST_ROWS = 6  # rows that a message names
 # Problems that warn at the fit; the others are said in its summary.
 _WARNED: tuple[FitProblemKind, ...] = ("collapsed starts", "spurious maximum", "row weights")
@@ -190,23 +189,13 @@ def _few_rows(task: Task) -> FitProblem | None:
 
 
 def _few_values(rows: Rows) -> FitProblem | None:
-    few = [name for d, name in enumerate(rows.features) if _has_few_values(rows, d)]
+    counted = (piece.values[piece.weights > 0] if piece.weights.size else piece.values for piece in rows.pieces())
+    few = few_values(counted, rows.total_weight)
     if not few:
         return None
+    columns = listed(f"{rows.features[d]} ({n} values)" for d, n in few.items())
     return FitProblem(
         "few values",
-        f"Column(s) {listed(few)} have at most {_FEW_VALUES} different values. Components can shrink onto single "
-        f"values, and groups may be no more than these: leave such columns out, or fit the rows of each "
-        f"value by themselves.",
+        f"Columns with few different values: {columns}. Components can shrink onto single values, and groups may be no "
+        f"more than these: leave such columns out, or fit the rows of each value by themselves.",
     )
-
-
-def _has_few_values(rows: Rows, column: int) -> bool:
-    """Whether a column has few values among the rows of positive weight; stops at the piece that shows it has more."""
-    values: FloatArray = np.empty(0)
-    for piece in rows.pieces():
-        counted = piece.values[piece.weights > 0, column] if piece.weights.size else piece.values[:, column]
-        values = np.union1d(values, counted)
-        if len(values) > _FEW_VALUES:
-            return False
-    return rows.total_weight >= _OFTEN * len(values)

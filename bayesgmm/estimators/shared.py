@@ -177,7 +177,7 @@ def _checked(estimator: BaseEstimator, X: ArrayLike, **options: Any) -> RowArray
     try:
         return np.asarray(validate_data(estimator, X, **options))
     except TypeError as error:
-        if "NAType" not in str(error):  # scikit-learn's own, which its users know
+        if "NAType" not in str(error):
             raise
         raise InputError(
             "X must hold real numbers, without missing values; received pandas.NA among objects. Fill missing values "

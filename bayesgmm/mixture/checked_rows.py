@@ -2,8 +2,9 @@
 
 from numpy.typing import ArrayLike
 
+from bayesgmm.checked_tables import as_table
 from bayesgmm.kernel.rows import Rows, rows_of
-from bayesgmm.validation import as_table, check_weights
+from bayesgmm.validation import check_weights
 
 
 def as_rows(
@@ -26,7 +27,7 @@ def as_rows(
     Raises
     ------
     InputError
-        As `validation.as_table` and `validation.check_weights` do.
+        As `checked_tables.as_table` and `validation.check_weights` do.
     """
     table = as_table(X, features=features)
     return rows_of(table.values, check_weights(sample_weight, table.n_samples), table.features)

@@ -11,7 +11,7 @@ from bayesgmm.kernel import passes
 from bayesgmm.kernel.rows import KernelParameters, Rows
 from bayesgmm.mixture.random_rows import rows_from_noise
 from bayesgmm.parallel import on_threads
-from bayesgmm.types import FloatArray, IntArray, RowArray, Seed
+from bayesgmm.types import BoolArray, FloatArray, IntArray, RowArray, Seed
 from bayesgmm.validation import as_generator, check_count
 
 # Bytes, per thread, of the densities and responsibilities of one piece of the rows; one row may take more.
@@ -171,3 +171,8 @@ def _each_for_kernel(
 ) -> Iterator[KernelParameters]:
     for w, mean, cholesky in zip(weights, means - origin, np.linalg.cholesky(covariances), strict=True):
         yield KernelParameters.of(w, mean, cholesky)
+
+
+def finite_draws(*arrays: FloatArray) -> BoolArray:
+    """(S,) whether all numbers of a draw are finite; the arrays are (S, ...)."""
+    return np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays], axis=0)

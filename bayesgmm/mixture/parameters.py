@@ -7,6 +7,7 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesgmm.checked_tables import as_feature_indices, as_table, check_given, default_names, names_clash
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.components import component_table
 from bayesgmm.errors import InputError
@@ -15,16 +16,7 @@ from bayesgmm.kernel.rows import KernelParameters, Rows
 from bayesgmm.mixture.covariance import stds_and_correlations
 from bayesgmm.mixture.random_rows import rows_from_noise
 from bayesgmm.types import FloatArray, IntArray, RowArray, Seed
-from bayesgmm.validation import (
-    as_feature_indices,
-    as_generator,
-    as_numbers,
-    as_table,
-    check_count,
-    check_given,
-    default_names,
-    names_clash,
-)
+from bayesgmm.validation import as_generator, as_numbers, check_count
 from bayesgmm.wording import count, listed, shown
 
 # Largest distance of the sum of the weights from 1.

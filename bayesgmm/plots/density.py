@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 
+from bayesgmm.checked_tables import names_clash
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
 from bayesgmm.escaping import matplotlib_text
@@ -20,7 +21,6 @@ from bayesgmm.plots.shapes import BARS, MOST_POINTS, areas, draw_component_densi
 from bayesgmm.plots.style import INK, component_style, shown_once, tidy
 from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import names_clash
 
 _SIDE, _LINE = 150, 400  # points along each side of a grid, and of a curve
 # Contour levels: each is half the next higher one, down to 1/256 of the highest density.

@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bayesgmm.checked_tables import as_feature_indices
 from bayesgmm.comparison.arguments import draws_beside
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
@@ -34,7 +35,7 @@ from bayesgmm.plots.style import INK, MUTED, axes_or_new, component_style, figur
 from bayesgmm.posterior.draws import check_aligned, observed_rows
 from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import as_feature_indices, check_count, check_fraction
+from bayesgmm.validation import check_count, check_fraction
 from bayesgmm.wording import shown
 
 _MOST_FEATURES = 10

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bayesgmm.convergence import FEWEST_DRAWS
 from bayesgmm.errors import InputError
 from bayesgmm.escaping import matplotlib_text
 from bayesgmm.mixture.scalars import Scalar
@@ -24,7 +25,6 @@ from bayesgmm.thresholds import Thresholds
 from bayesgmm.wording import count
 
 _ENVELOPE = 0.99
-_FEWEST_DRAWS = 4  # per chain, below which there are no effective draws
 # ArviZ 1.1 has only this method; later releases default to "mtc_c", which takes the draws to be independent.
 _RANK_METHOD = {"method": "envelope"} if "method" in signature(az.plot_rank).parameters else {}
 # ArviZ's envelope for several chains is too narrow or too wide; the one for a single chain is right. See
@@ -112,8 +112,8 @@ def plot_rank(
     ['means[0, velocity]', 'stds[0, velocity]']
     """
     scalars = varying_scalars(posterior, parameters, features)
-    if (n_draws := mixture_dataset(posterior).sizes["draw"]) < _FEWEST_DRAWS:
-        raise InputError(f"posterior has {count(n_draws, 'draw')} per chain; ranks need {_FEWEST_DRAWS}. Draw more.")
+    if (n_draws := mixture_dataset(posterior).sizes["draw"]) < FEWEST_DRAWS:
+        raise InputError(f"posterior has {count(n_draws, 'draw')} per chain; ranks need {FEWEST_DRAWS}. Draw more.")
     visuals = {"ecdf_lines": {"width": 1}}
     posterior = _thinned(posterior, scalars)
     options = {"thin": False, "envelope_prob": _ENVELOPE, "stats": _RANK_STATS, **_RANK_METHOD}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import xarray as xr
 
+from bayesgmm.checked_tables import as_feature_indices
 from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -12,7 +13,6 @@ from bayesgmm.mixture.scalars import ALL, PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.shapes import MOST_POINTS
 from bayesgmm.posterior.draws import feature_names, mixture_dataset, posterior_entries, rows_for
 from bayesgmm.types import FloatArray, IntArray
-from bayesgmm.validation import as_feature_indices
 from bayesgmm.wording import listed, shown
 
 MOST_SCALARS = 120  # panels of a figure with one panel per scalar

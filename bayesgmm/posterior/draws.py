@@ -8,16 +8,16 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from bayesgmm.checked_tables import as_table, default_names, names_clash
 from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.covariance import STRUCTURES, CovarianceStructure, stds_and_correlations, structure_named
-from bayesgmm.mixture.draws import MixtureDraws
+from bayesgmm.mixture.draws import MixtureDraws, finite_draws
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import PARAMETERS, Scalar, scalar_values, scalars_of
 from bayesgmm.received import wrong_result
 from bayesgmm.row_index import index_for, index_of_rows
-from bayesgmm.types import BoolArray, FloatArray, RowArray
-from bayesgmm.validation import as_table, default_names, names_clash
+from bayesgmm.types import FloatArray, RowArray
 from bayesgmm.wording import count, listed, shown
 
 _DIMS = {
@@ -70,11 +70,6 @@ def _check_mixtures(mixtures: MixtureDraws) -> None:
         raise InputError(
             "posterior holds covariances that are not positive definite. Leave those draws out."
         ) from error
-
-
-def finite_draws(*arrays: FloatArray) -> BoolArray:
-    """(S,) whether all numbers of a draw are finite; the arrays are (S, ...)."""
-    return np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays], axis=0)
 
 
 def most_probable_draw(posterior: xr.DataTree) -> MixtureParameters:

@@ -112,7 +112,7 @@ def test_fewer_rows_than_parameters_and_columns_of_few_values_are_problems():
     flag = np.c_[rng.normal(size=100), np.arange(100) % 2]
     em = bg.fit_em(flag, 1)
     assert kinds(em) == ["few values"]
-    assert "Column(s) x1" in em.problems[0].text
+    assert "x1 (2 values)" in em.problems[0].text
     assert kinds(bg.fit_em(rng.normal(size=(100, 2)), 1)) == []
 
 

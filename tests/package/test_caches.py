@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import bayesgmm
+from bayesgmm import compile_cache
 from bayesgmm.compile_cache import COMPILED_FOLDERS
 
 PACKAGE = Path(bayesgmm.__file__).parent
@@ -150,3 +151,11 @@ def test_a_first_analysis_without_folders_to_write_to_ends_with_a_verdict(locked
     done = run(locked, code)
     assert done.stdout == "not comparable\n", done.stderr
     assert done.stderr.count("BayesgmmWarning") == 1
+
+
+def test_a_folder_for_binaries_holds_compiled_code_or_does_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert not compile_cache.has_compiled_code()
+    code = "import bayesgmm as bg; bg.fit_em([0.0, 1.0, 3.0, 4.0], 1, rng=1)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+    assert compile_cache.has_compiled_code()

@@ -236,7 +236,11 @@ def test_the_posterior_is_sampled_where_em_has_no_maximum(command, tmp_path):
         code, text, errors = command(tmp_path / "rows.csv", *QUICK, "--draws", 20, "--out", out)
     assert code == 1
     assert errors == ""
-    assert text.startswith("EM found no maximum: ") and "Diagnosis" in text and "Verdict" not in text
+    assert (
+        text.startswith("EM found no maximum, and the posterior is sampled without it. ")
+        and "Diagnosis" in text
+        and "Verdict" not in text
+    )
     assert "comparison.csv" not in text and (out / "labels.csv").exists()
     loaded = bg.Analysis.load(out)
     assert "starts collapsed" in str(loaded.em_error)

@@ -9,6 +9,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.display.cards import Card, Grid, Listing, as_html, as_text, short_name, shortened
+from bayesgmm.display.warning_lines import WarningLines
 
 NASTY = ["<script>alert(1)</script>", 'b & "c"\nd']
 
@@ -210,3 +211,15 @@ def test_html_is_aligned_and_escaped():
     cells = Cells(as_html(Card("<b>", ["a & b"], Grid(["", "<i>"], [["'x'", "1"]]), ["</div>"])))
     assert cells.rows == [["", "<i>"], ["'x'", "1"]]
     assert cells.text == "<b>a & b<i>'x'1</div>"
+
+
+def test_warnings_wait_for_the_first_result_and_are_left_out_if_it_says_the_same(capsys):
+    lines = WarningLines()
+    lines.show("now")
+    lines.hold()
+    lines.show("the result says  so")
+    lines.show("the result does not")
+    assert capsys.readouterr().err == "bayesgmm: warning: now\n"
+    lines.show_waiting("Problem: the result\n  says so.")
+    lines.show("later")
+    assert capsys.readouterr().err == "bayesgmm: warning: the result does not\nbayesgmm: warning: later\n"

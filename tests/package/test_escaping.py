@@ -3,6 +3,7 @@
 import csv
 import io
 
+import pandas as pd
 import pytest
 
 import bayesgmm as bg
@@ -44,3 +45,14 @@ def test_each_place_has_its_escapes():
     assert one_line("a\n\tb") == "a b"
     assert [spreadsheet_cell(text) for text in ("=1", "-x", "@y", "a=1")] == ["'=1", "'-x", "'@y", "a=1"]
     assert matplotlib_text("$x$") == r"\$x\$"
+
+
+def test_files_of_an_analysis_hold_no_formulas(tmp_path):
+    X = bg.datasets.load_galaxies().rename(columns={"velocity": "=1+1"})
+    X.index = pd.Index([f"@row{i}" for i in range(len(X))])
+    analysis = bg.analyze(X, 1, draws=20, rng=1, progress=False)
+    folder = analysis.save(tmp_path / "results")
+    for name in ("comparison.csv", "labels.csv"):
+        cells = [cell for line in (folder / name).read_text().splitlines() for cell in line.split(",")]
+        assert any(cell.startswith("'") for cell in cells)
+        assert not any(cell.startswith(("=", "@")) for cell in cells)

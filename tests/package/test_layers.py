@@ -21,7 +21,7 @@ FLOORS = {
         "errors",
         "environment",
         "parallel received validation display compile_cache files draw_statistics storage",
-        "thresholds kernel",
+        "checked_tables thresholds kernel",
         "mixture",
         "convergence datasets row_index",
         "em bayes posterior",

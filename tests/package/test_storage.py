@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -296,3 +297,13 @@ def test_a_figure_that_fails_does_not_cost_the_results(analyses, tmp_path, monke
     monkeypatch.setattr("bayesgmm.plots.saving.plot_trace", fail)
     with pytest.warns(bg.errors.BayesgmmWarning, match=r"trace.png was not written: no font"):
         bg.Analysis.load(analyses[0].save(tmp_path / "results"))
+
+
+def test_what_a_killed_save_left_is_removed_an_hour_later(analyses, folder):
+    for name, age in (("old", 7200.0), ("new", 0.0)):
+        left = folder / f".bayesgmm-saving-{name}"
+        left.mkdir()
+        (left / "em.json").write_text("{}")
+        os.utime(left, (time.time() - age, time.time() - age))
+    analyses[0].save(folder, overwrite=True)
+    assert [path.name for path in folder.glob(".bayesgmm-saving-*")] == [".bayesgmm-saving-new"]

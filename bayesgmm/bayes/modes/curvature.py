@@ -99,8 +99,8 @@ class Curvature:
     """The mode and the curvature of the log posterior there.
 
     mode (P,); units (P,): approximate width of each parameter, the others fixed; whitening (P, P), or None if there is
-    none, for the reason in `flaw`; misfit: mean squared difference per parameter between the gradient in whitened space
-    and that of a standard normal, 0 for a Gaussian posterior and infinite without a whitening.
+    none, for the reason in `flaw`; misfit: median over 64 points of the mean squared difference between the gradient in
+    whitened space and that of a standard normal, 0 for a Gaussian posterior and infinite without a whitening.
     """
 
     mode: FloatArray

@@ -1,4 +1,4 @@
-"""The share of a posterior in which some component holds no row: the posterior of one component fewer."""
+"""The share of a posterior in which some component holds no row: the posterior of fewer components."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -13,11 +13,11 @@ from bayesgmm.bayes.model.resolution import log_mean_factor
 from bayesgmm.bayes.model.std_priors import StdPrior
 from bayesgmm.bayes.model.variables import RESOLUTION, SPHERICAL_STDS, STDS, TIED_STDS, VINE
 from bayesgmm.bayes.pymc.op import MixtureLogLikelihood
+from bayesgmm.checked_tables import check_n_components
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.mixture.data_covariance import total_cholesky
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import check_n_components
 
 
 class Standardised(Transform):

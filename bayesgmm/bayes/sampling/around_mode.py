@@ -20,14 +20,13 @@ from bayesgmm.bayes.sampling.run import Run, RunSettings, run_until
 from bayesgmm.bayes.sampling.target import Target
 from bayesgmm.bayes.sampling.way import Way
 from bayesgmm.bayes.sampling.ways import AUTO, SamplerOption, ways_named
-from bayesgmm.convergence import converged, shortfall
+from bayesgmm.convergence import FEWEST_DRAWS, converged, shortfall
 from bayesgmm.display.progress import LOGGER
 from bayesgmm.errors import BayesgmmWarning, SamplingError
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.validation import check_count, check_positive
 from bayesgmm.wording import count
 
-_FEWEST_DRAWS = 4  # fewer cannot be diagnosed
 # Draws per chain at the first look at whether they are enough; each later look doubles them.
 _FIRST_CHECKPOINT = 1000
 
@@ -78,8 +77,8 @@ class SamplingOptions:
         ways_named(sampler)
         return cls(
             sampler,
-            None if draws is None else check_count(draws, "draws", _FEWEST_DRAWS),
-            check_count(max_draws, "max_draws", _FEWEST_DRAWS),
+            None if draws is None else check_count(draws, "draws", FEWEST_DRAWS),
+            check_count(max_draws, "max_draws", FEWEST_DRAWS),
             None if tune is None else check_count(tune, "tune"),
             check_count(chains, "chains"),
             check_thresholds(thresholds),

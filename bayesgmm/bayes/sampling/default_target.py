@@ -18,6 +18,7 @@ from bayesgmm.bayes.sampling.draws import Draws
 from bayesgmm.bayes.sampling.proposal import Proposal
 from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.bayes.sampling.target import Target
+from bayesgmm.checked_tables import check_n_components
 from bayesgmm.convergence import Labels
 from bayesgmm.errors import SamplingError
 from bayesgmm.kernel.rows import Rows
@@ -28,7 +29,6 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.resolution import resolution_of
 from bayesgmm.row_index import index_of
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import check_n_components
 
 # Searches for the mode when the caller passes no start: from random rows, and from clusters of rows far apart.
 _N_RANDOM_STARTS, _N_CLUSTERED_STARTS = 10, 3

@@ -43,7 +43,7 @@ class PoorProposalsError(Exception):
 class Independent(Way):
     """Independent proposals from a distribution near the posterior, around a mode."""
 
-    name: ClassVar[str] = "independent"
+    name: ClassVar[str] = "independent proposals"
     sampler: ClassVar[SamplerName] = "independent"
     library: ClassVar[str] = "bayesgmm"
     default_tune: ClassVar[int] = 100

@@ -58,8 +58,8 @@ def sample_posterior(
     prior : in the units of the data; by default `Prior.for_data(X, covariance)`.
     start : where the search for the mode begins: a MixtureParameters, such as `fit_em(...).parameters`. Or several,
         such as `[optimum.parameters for optimum in fit_em(...).optima]`: each leads to a mode, and every mode that may
-        hold 1 % of the posterior is sampled, see the notes. Without it, ten searches begin at random rows, and the
-        highest mode that they find is sampled.
+        hold 1 % of the posterior is sampled, see the notes. Without it, ten searches begin at random rows and
+        three at rows far apart, and the highest mode that they find is sampled.
     sampler : "independent": Metropolis steps whose proposals come from one distribution near the posterior; "nuts";
         "gibbs": Gibbs sampling, which gives each row to a component. By default the one that promises most effective
         draws per gradient, see the notes.
@@ -98,7 +98,7 @@ def sample_posterior(
         `seconds_mode`, `seconds_pilot` and `seconds_sampling`, wall clock. `interrupted` is 1 when
         Ctrl-C ended the sampling early, and `chain_lengths` then has the draws of each chain before they were cut to
         equal length. `empty_component_share` is the share of the posterior in which some component holds no row, by
-        Laplace's formula for K - 1 components: chains may seldom go there, and `diagnose` reports a share above 5 %.
+        Laplace's formula for fewer components: chains may seldom go there, and `diagnose` reports a share above 5 %.
 
     Raises
     ------

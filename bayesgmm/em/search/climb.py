@@ -139,8 +139,6 @@ class _Climb:
     def _quasi_newton_step(self, search: "_TrustRegion", move: FloatArray) -> Passes[bool]:
         """Try a move, shortened to the radius; return whether the log-likelihood rose enough to accept it."""
         move, length = search.shortened(move)
-        if length == 0:  # the move is below double precision
-            return False
         proposal, rotations = moves.point_after(self.point, search.rotations, move, self.settings.shape)
         parameters = self.settings.parameters_unless_collapsed(proposal)
         if parameters is None:
@@ -198,7 +196,7 @@ class _TrustRegion:
         """The move with its longest part at most `radius`, and the length of that part."""
         longest = moves.longest_part(move, *self.size, self.shape)
         length = min(longest, self.radius)
-        return (move * (length / longest), length) if longest > 0 else (move, 0.0)
+        return move * (length / longest), length
 
     def learn(
         self,

@@ -51,10 +51,15 @@ def dot(a: FloatArray, b: FloatArray) -> float:
     return s
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
 def first_rotations(point: Point, shape: StructureFlags) -> FloatArray:
     """The rotations (n_frames, D, D) of the frames at the start of a climb, where each frame is the Cholesky factor."""
     K, D = point.means.shape
-    return np.array([np.eye(D)] * (1 if shape.shared else K))
+    rotations = np.zeros((1 if shape.shared else K, D, D))
+    for rotation in rotations:
+        for d in range(D):
+            rotation[d, d] = 1.0
+    return rotations
 
 
 @inner(fastmath=SUMS)

@@ -4,13 +4,14 @@ from typing import NamedTuple
 
 from numpy.typing import ArrayLike
 
+from bayesgmm.checked_tables import check_n_components
 from bayesgmm.em.search.climb import ClimbSettings
 from bayesgmm.em.search.collapse import bounds_of, number_of_rows
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
 from bayesgmm.types import CovarianceName
-from bayesgmm.validation import check_count, check_n_components, check_positive
+from bayesgmm.validation import check_count, check_positive
 
 
 class Task(NamedTuple):

@@ -7,6 +7,7 @@ from bayesgmm.em.search.moves import (
     ENOUGH_GAIN,
     LEAST_CURVATURE,
     dot,
+    first_rotations,
     gradient_and_metric,
     longest_part,
     point_after,
@@ -63,17 +64,6 @@ def _learn(inverse: FloatArray, move: FloatArray, change: FloatArray) -> None:
             inverse[i, j] += (factor * move[i] * move[j] - mapped[i] * move[j] - move[i] * mapped[j]) / curvature
 
 
-@inner()
-def _first_rotations(point: Point, shape: StructureFlags) -> FloatArray:
-    """`moves.first_rotations`, compiled."""
-    K, D = point.means.shape
-    rotations = np.zeros((1 if shape.shared else K, D, D))
-    for k in range(len(rotations)):
-        for d in range(D):
-            rotations[k, d, d] = 1.0
-    return rotations
-
-
 @njit(nogil=True, cache=True, error_model="numpy")
 def ascend(
     X: RowArray,
@@ -94,7 +84,7 @@ def ascend(
     """
     log_scales, whiteners = log_scales_and_whiteners(np.log(point.weights), point.choleskys)
     statistics = _statistics(X, row_weights, origin, point, log_scales, whiteners, shape.diagonal)
-    rotations = _first_rotations(point, shape)
+    rotations = first_rotations(point, shape)
     gradient, _ = gradient_and_metric(point, rotations, statistics, shape)
     (K, D), move = point.means.shape, np.empty(len(gradient))
     n_passes, radius = 1, _LARGEST_RADIUS

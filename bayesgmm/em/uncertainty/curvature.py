@@ -55,7 +55,8 @@ class Maximum(NamedTuple):
 
     def rotations(self) -> FloatArray:
         """The rotations of the frames that moves from the fit refer to."""
-        return moves.first_rotations(self.point, self.structure.flags)
+        rotations: FloatArray = moves.first_rotations(self.point, self.structure.flags)
+        return rotations
 
 
 class Information(NamedTuple):

@@ -12,6 +12,7 @@ from bayesgmm.convergence import convergence, label_free_quantities
 from bayesgmm.display.cards import Card, Displayed, Grid, Listing
 from bayesgmm.draw_statistics import e_bfmi
 from bayesgmm.mixture.covariance import CovarianceStructure, n_free_parameters
+from bayesgmm.mixture.resolution import few_values
 from bayesgmm.posterior.diagnosis.problems import (
     Measurements,
     Problem,
@@ -38,8 +39,6 @@ from bayesgmm.wording import count
 
 _LABELS = {"label", "label_clear"}
 _MODE_COLUMNS = {"state", "region", "share", "share_error"}
-# A column with at most this many distinct values, each found in this many rows on average, is no measurement.
-_FEW_VALUES, _ROWS_PER_VALUE = 10, 5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -230,11 +229,11 @@ def _undefined(where: BoolArray, names: list[str], chains: list[int]) -> Undefin
 
 def _row_facts(X: RowArray, structure: CovarianceStructure, draws: xr.Dataset) -> RowFacts:
     N, D = X.shape
-    n_distinct = {name: len(np.unique(x)) for name, x in zip(feature_names(draws), X.T, strict=True)}
+    names = feature_names(draws)
     return RowFacts(
         n_rows=N,
         n_free=n_free_parameters(structure, draws.sizes["component"], D),
-        few_values={name: n for name, n in n_distinct.items() if n <= _FEW_VALUES and _ROWS_PER_VALUE * n <= N},
+        few_values={names[d]: n for d, n in few_values([X], N).items()},
     )
 
 

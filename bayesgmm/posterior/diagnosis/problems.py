@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bayesgmm.convergence import ConvergenceColumn, failing_quantities
+from bayesgmm.convergence import FEWEST_DRAWS, ConvergenceColumn, failing_quantities
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.types import FloatArray
 from bayesgmm.wording import count, listed, shortened
@@ -30,7 +30,6 @@ type ProblemKind = Literal[
 ]
 
 _MOST_NAMES = 4  # quantities that a sentence names
-_FEWEST_DRAWS = 4  # per chain, below which ArviZ computes no R-hat
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ class Measurements(NamedTuple):
     def failing(self, table: pd.DataFrame, thresholds: Thresholds, *columns: ConvergenceColumn) -> list[Hashable]:
         """Names of the quantities of a table that fail in one of these columns, for no reason that is told already."""
         told = {*self.not_finite.names, *self.stuck.names}
-        if self.n_chains == 1 or self.n_draws < _FEWEST_DRAWS:
+        if self.n_chains == 1 or self.n_draws < FEWEST_DRAWS:
             columns = tuple(column for column in columns if column != "r_hat")
         return [name for name in failing_quantities(table, thresholds, *columns) if name not in told]
 
@@ -288,7 +287,7 @@ def _empty_component(measured: Measurements, thresholds: Thresholds) -> Problem 
     amount = "an unknown share" if np.isnan(share) else f"about {100 * share:.0f} %"
     return Problem(
         "empty component",
-        f"in {amount} of the posterior some component holds no rows (Laplace's formula for one component fewer); EM's "
+        f"in {amount} of the posterior some component holds no rows (Laplace's formula for fewer components); EM's "
         f"fit is outside that region, and chains may seldom enter it. Ask for fewer components.",
     )
 

@@ -8,10 +8,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from bayesgmm.checked_tables import as_table
 from bayesgmm.posterior.draws import check_aligned, interval, interval_names, log_mean, mixture_draws
 from bayesgmm.row_index import index_for
 from bayesgmm.types import FloatArray, IntArray
-from bayesgmm.validation import as_table, check_count, check_fraction
+from bayesgmm.validation import check_count, check_fraction
 from bayesgmm.wording import count
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import softmax
 
+from bayesgmm.checked_tables import as_feature_indices, check_given
 from bayesgmm.mixture.covariance import stds_and_correlations
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.posterior.draws import (
@@ -18,7 +19,6 @@ from bayesgmm.posterior.draws import (
     tree_of,
 )
 from bayesgmm.types import FloatArray
-from bayesgmm.validation import as_feature_indices, check_given
 
 # Statistics in `sample_stats` that depend on the rows of all features, and so do not hold for a subset.
 _STATISTICS_OF_ALL_FEATURES = ["total_log_likelihood"]

@@ -495,3 +495,12 @@ def test_ctrl_c_takes_effect_where_the_block_allows_it(usual_ctrl_c):
     with pytest.raises(KeyboardInterrupt):
         interrupted_block()
     assert done == []
+
+
+def test_a_tied_model_of_two_features_samples_through_pymc(faithful):
+    """Its LKJ factor has one correlation; means within 0.15 of EM's, whose standard errors are 0.02 and 0.5."""
+    em = bg.fit_em(faithful, 2, "tied", rng=1)
+    model = bg.build_model(faithful, 2, "tied")
+    posterior = bg.align(bg.sample_model(model, start=em.parameters, draws=200, rng=1, progress=False), em.parameters)
+    means = posterior["posterior"]["means"].mean(("chain", "draw")).values
+    np.testing.assert_allclose(means, em.parameters.means, rtol=0.03)
