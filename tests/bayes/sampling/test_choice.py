@@ -112,7 +112,7 @@ def test_the_choice_is_nearly_as_efficient_as_the_best(name):
 def test_where_components_are_apart_there_are_no_pilots():
     posterior = Posterior("Old Faithful K=2")
     choice = posterior.choice(0)
-    assert (choice.way.name, choice.pilots) == ("independent", ())
+    assert (choice.way.name, choice.pilots) == ("independent proposals", ())
 
 
 def test_without_proposals_what_is_nearly_gaussian_is_whitened_without_pilots(monkeypatch):
