@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import sys
 import textwrap
 import warnings
@@ -128,7 +129,8 @@ def analyze(
     reading = _read_data_set(dataset, options) if data is None else _read_file(data, options)
     _say_what_was_read(reading, f"{count(components, 'component')}, covariance {covariance}", quiet=quiet)
 
-    print_result = partial(_print_result, full=full)
+    is_kept = out is not None
+    print_result = partial(_print_result, full=full, is_kept=is_kept)
     with Stages(show=not quiet):
         analysis = _analysis_in_stages(
             reading,
@@ -154,12 +156,13 @@ def analyze(
             if analysis.em_error is None:
                 print_result(analysis.comparison)
     if out is not None:
-        print(f"Written to {out}: {', '.join(written_files(out))}")
-    print(
-        "`bayesgmm words` explains the words; settings.json says how to make this again."
-        if out
-        else "`bayesgmm words` explains the words; --out FOLDER keeps the results, the labels of the rows, and figures."
+        _show(f"Written to {out}: {', '.join(written_files(out))}", is_kept=is_kept)
+    rest = (
+        "settings.json says how to make this again."
+        if is_kept
+        else "--out FOLDER keeps the results, the labels of the rows, and figures."
     )
+    _show(f"`bayesgmm words` explains the words; {rest}", is_kept=is_kept)
     if analysis.em_error is not None:
         raise typer.Exit(EXIT_FIT)
     if not analysis.diagnosis.ok:
@@ -219,15 +222,25 @@ def _analysis_in_stages(reading: Reading, components: int, covariance: Covarianc
     return run_analysis(reading.table, components, covariance, **options)
 
 
-def _print_result(result: "Displayed | FitError", *, full: bool) -> None:
+def _print_result(result: "Displayed | FitError", *, full: bool, is_kept: bool) -> None:
     """Print EM's fit, the diagnosis or the comparison, followed by an empty line."""
     if isinstance(result, FitError):
         text = f"EM found no maximum, and the posterior is sampled without it. {result}"
     else:
         text = result.summary() if full else brief_text(result, "--full shows all")
     close_counter()
-    print(text, end="\n\n", flush=True)
+    _show(text + "\n", is_kept=is_kept)
     _WARNINGS.show_waiting(text)
+
+
+def _show(text: str, *, is_kept: bool) -> None:
+    """Print a text. If nobody reads the output any more, go on without it when the results are kept in a folder."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        if not is_kept:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @dataclass(frozen=True)

@@ -128,10 +128,9 @@ def fit_em(
 def _as_fit(task: Task, outcome: Restarts, best: EMRun, *, is_drawn: bool) -> EMFit:
     """The result for the user. best: the run that is the fit, its components in their final order."""
     rows, structure, K, settings = task
-    optima = tuple(
-        _as_rounded(optimum, task)
-        for optimum in optima_of(outcome.runs, best, settings.tol, rows.stds, rows.origin, rows.features)
-    )
+    found = optima_of(outcome.runs, best, settings.tol, rows.stds, rows.origin, rows.features)
+    fit, *others = (_as_rounded(optimum, task) for optimum in found)
+    optima = (fit, *sorted(others, key=lambda optimum: -optimum.log_likelihood))
     return EMFit(
         parameters=optima[0].parameters,
         covariance=structure.name,

@@ -125,7 +125,7 @@ def _follow(task: Task, point: Point) -> tuple[list[Point], FloatArray, Status]:
         statistics = rows.statistics(parameters)
         points.append(point)
         history.append(statistics.log_likelihood)
-        recent = np.array(history[-3:])
+        recent = np.array(history[-steps.N_FOR_CONVERGENCE :])
         if steps.has_converged(recent, len(recent), settings.tol):
             return points, np.array(history), Status.CONVERGED
     return points, np.array(history), Status.MAX_ITER

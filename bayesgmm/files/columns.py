@@ -9,6 +9,7 @@ import pandas as pd
 
 from bayesgmm.errors import InputError
 from bayesgmm.files.cells import Cells, are_numbers, first_line_of, holds_text
+from bayesgmm.wording import shown
 
 # Rows from which a column that only grows, or only falls, is no accident: 2 / 8! is below 1e-4.
 _FEWEST_MONOTONE = 8
@@ -41,6 +42,8 @@ def select_columns(table: pd.DataFrame, columns: Sequence[str], source: str, arg
     """
     if isinstance(columns, str):
         raise InputError(f"{argument} must be a list of names; received {columns!r}. Pass [{columns!r}].")
+    if not isinstance(columns, Sequence | pd.Index):
+        raise InputError(f"{argument} must be a list of names; received {shown(columns)}. Pass names in a list.")
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(

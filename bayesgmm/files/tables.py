@@ -151,11 +151,11 @@ def choose(
     select_columns(table, exclude, source, "exclude")
     choices: list[str] = []
     if columns is not None:
+        chosen = select_columns(table, columns, source)
         if not len(columns):
             raise InputError(f"columns must name at least one column of {source}. Leave it out to use all features.")
         if both := [name for name in columns if name in exclude]:
             raise InputError(f"columns and exclude both name {names_in_words(both)}. Name a column in one of them.")
-        chosen = select_columns(table, columns, source)
         check_numbers(chosen, cells, source, mixed_only=not numbers_only)
     else:
         rest = table.drop(columns=list(exclude))

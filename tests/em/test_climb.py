@@ -132,7 +132,7 @@ def test_collapse_is_judged_by_the_smallest_relative_variance():
         relative = axes @ np.diag([smallest, 0.5, 2.0]) @ axes.T
         factor = np.linalg.cholesky(total @ (0.5 * (relative + relative.T)) @ total.T)
         point = Point(np.ones(1), np.zeros((1, D)), factor[np.newaxis])
-        bounds = Bounds(100.0, 3.0, total, lower_inverses(total[np.newaxis])[0], 1e-12)
+        bounds = Bounds(100.0, 3.0, total, lower_inverses(total[np.newaxis])[0], 1e-12, 0.0)
         judged.append(steps.has_collapsed(point, lower_inverses(point.choleskys), bounds))
     assert judged == [True, True, True, False, False, False]
 
@@ -191,7 +191,7 @@ def test_climbs_in_lockstep_end_where_each_of_them_ends_alone():
     simulation = bg.datasets.simulate(20_000, 3, 3, separation=2.0, rng=5)
     rows, structure = rows_of(simulation.X), STRUCTURES["full"]
     total = np.linalg.cholesky(np.cov(simulation.X, rowvar=False))
-    bounds = Bounds(20_000.0, 3.0, total, lower_inverses(total[np.newaxis])[0], 1e-12)
+    bounds = Bounds(20_000.0, 3.0, total, lower_inverses(total[np.newaxis])[0], 1e-12, 0.0)
     settings = climb.ClimbSettings(structure.flags, bounds, 1e-8, 1000)
     truth = simulation.parameters
     starts = [
@@ -210,3 +210,15 @@ def test_directions_without_a_gain_end_a_climb_and_not_the_process():
     """A tied fit of four components to clusters, one of whose climbs meets a direction in which nothing is gained."""
     X = Recipe(seed=93, n_rows=53, n_columns=2, shape="clusters").build().X
     assert np.isfinite(bg.fit_em(X, 4, "tied", rng=0).log_likelihood)
+
+
+# Nearly symmetric about the middle of the second column: some starts run straight to a saddle point between two equal
+# halves, near which two EM steps gain little before the gains grow again.
+NEARLY_SYMMETRIC = np.array([[0, 0], [0, 1], [1, 2], *([0, i] for i in range(3, 11)), [1, 11]], dtype=float)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_saddle_point_is_no_maximum(seed):
+    """Every maximum of these rows has a collapsed component; at the saddle the log-likelihood is -36.137."""
+    with pytest.raises(bg.errors.FitError, match="has no bound"):
+        bg.fit_em(NEARLY_SYMMETRIC, 2, "diag", n_init=5, rng=seed)

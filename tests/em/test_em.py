@@ -267,3 +267,12 @@ def test_a_fit_accepts_its_own_rows_at_any_offset(offset):
     assert em.parameters.log_density(X).sum() == pytest.approx(em.log_likelihood, abs=1e-6)
     again = bg.results.EMFit.from_dict(em.to_dict()).with_rows(X)
     assert np.isfinite(again.standard_errors().table["se"]).all()
+
+
+def test_optima_are_in_order_when_their_parameters_are_rounded():
+    """At 1e13 standard deviations from 0 means lose digits, and log-likelihoods change."""
+    X = np.random.default_rng(3).normal(size=(26, 6)) + 1e13
+    em = bg.fit_em(X, 3, "tied", rng=0)
+    later = [optimum.log_likelihood for optimum in em.optima[1:]]
+    assert len(later) > 20
+    assert later == sorted(later, reverse=True)

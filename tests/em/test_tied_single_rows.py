@@ -50,3 +50,10 @@ def test_a_tied_covariance_that_is_singular_has_still_collapsed():
         bg.fit_em(X, 3, "tied", n_init=2, rng=1)
     assert "covariance='tied';" not in str(caught.value)  # the advice names nothing that was done already
     assert "fewer components" in str(caught.value)
+
+
+def test_a_tied_covariance_that_is_singular_has_no_maximum():
+    """Five rows in four components leave one pair, whose covariance has rank 1 in two dimensions."""
+    X = np.array([[0.15, 0.06], [0.08, 3.01], [-0.24, 0.32], [0.17, 1.24], [-0.86, -0.57]])
+    with pytest.raises(bg.errors.FitError, match="has no bound"):
+        bg.fit_em(X, 4, "tied", n_init=5, rng=0)

@@ -218,6 +218,15 @@ def test_no_columns_at_all_are_refused(tmp_path):
         bg.read_table(tmp_path / "rows.csv", columns=[])
 
 
+@pytest.mark.parametrize(
+    ("argument", "value"), [("exclude", None), ("exclude", 3), ("columns", 3.5), ("columns", {"a"})]
+)
+def test_names_must_be_in_a_list(argument, value, tmp_path):
+    (tmp_path / "rows.csv").write_bytes(NUMBERS)
+    with pytest.raises(bg.errors.InputError, match=f"{argument} must be a list of names; received .*Pass names"):
+        bg.read_table(tmp_path / "rows.csv", **{argument: value})
+
+
 def test_the_first_sheet_of_an_excel_file_is_read(tmp_path):
     table = FRAME.head(20).assign(name="a", day=pd.Timestamp("2026-01-01"))
     with pd.ExcelWriter(tmp_path / "rows.xlsx") as workbook:

@@ -91,7 +91,7 @@ class _Climb:
         """Take EM steps until the climb ends; return None when their rate has become steady before that."""
         self._accept(self.point, (yield self.settings.kernel_parameters(self.point)))
         while True:
-            recent = np.array(self.history[-3:])
+            recent = np.array(self.history[-steps.N_FOR_CONVERGENCE :])
             if steps.has_converged(recent, len(recent), self.settings.tol):
                 return Status.CONVERGED
             if self._has_used_all_iterations():

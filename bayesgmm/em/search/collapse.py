@@ -15,6 +15,9 @@ COVARIANCE_FLOOR = 1e-12
 # The same for a covariance that all components share. Its likelihood has a bound unless it is singular, also where one
 # stray row makes the data's variance 1e12 times as large as that of the components; this is far above rounding.
 SHARED_COVARIANCE_FLOOR = 1e-20
+# A shared covariance is singular when one feature is a linear function of the others to within rounding. Any covariance
+# of which this is true cannot be written in float64.
+_LEAST_UNEXPLAINED = 1e-14
 # A component of a shared covariance may hold a single row. One of fewer rows than this is empty.
 _EMPTY = 1e-6
 
@@ -31,6 +34,7 @@ def bounds_of(rows: Rows, structure: CovarianceStructure) -> Bounds:
         total_cholesky=cholesky,
         total_whitener=lower_inverses(cholesky[np.newaxis])[0],
         floor=SHARED_COVARIANCE_FLOOR if structure.shared else COVARIANCE_FLOOR,
+        least_unexplained=_LEAST_UNEXPLAINED if structure.shared else 0.0,
     )
 
 

@@ -18,6 +18,8 @@ from bayesgmm.types import FloatArray, RowArray
 
 # A gain below this share of the log-likelihood is rounding.
 ROUNDING = 1e-15
+# Number of log-likelihoods that Aitken's estimate needs.
+N_FOR_CONVERGENCE = 4
 # How a compiled run ended: at its limit of iterations, converged, or with a collapsed component.
 RAN, STOPPED, DEGENERATE = 0, 1, 2
 
@@ -39,7 +41,8 @@ class Bounds(NamedTuple):
 
     n_rows: number of rows that the weights stand for; fewest: a component of this many rows or fewer has collapsed;
     total_cholesky (D, D): lower Cholesky factor of the covariance of the data; total_whitener (D, D): its inverse;
-    floor: smallest variance of a component in any direction, as a share of the variance of the data in that direction.
+    floor: smallest variance of a component in any direction, as a share of the variance of the data in that direction;
+    least_unexplained: smallest share of a feature's variance in a component that its other features do not explain.
     """
 
     n_rows: float
@@ -47,6 +50,7 @@ class Bounds(NamedTuple):
     total_cholesky: FloatArray
     total_whitener: FloatArray
     floor: float
+    least_unexplained: float
 
 
 @inner()
@@ -139,6 +143,13 @@ def has_collapsed(point: Point, whiteners: FloatArray, bounds: Bounds) -> bool:
     for k in range(K):
         if not point.weights[k] * bounds.n_rows > bounds.fewest:
             return True
+        L = point.choleskys[k]
+        for i in range(D):
+            explained = 0.0  # in units of what is unexplained: squares of the entries themselves could overflow
+            for j in range(i):
+                explained += (L[i, j] / L[i, i]) ** 2
+            if not bounds.least_unexplained * (1 + explained) < 1:
+                return True
         # |L^-1 L_total|^2 is an upper bound on 1 / (smallest relative variance). It clears most points cheaply.
         relative = np.zeros((D, D))
         lower_product(whiteners[k], bounds.total_cholesky, relative)
@@ -165,13 +176,19 @@ def has_collapsed(point: Point, whiteners: FloatArray, bounds: Bounds) -> bool:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def has_converged(history: FloatArray, n: int, tol: float) -> bool:
-    """Whether history[n - 1] is within `tol` of its limit by Aitken's estimate, or the last gain is rounding."""
+    """Whether history[n - 1] is within `tol` of its limit by Aitken's estimate, or the last gain is rounding.
+
+    The estimate takes the larger of the last two ratios of gains: near a saddle point one gain can be far below the
+    gain before it, although the gains grow again later.
+    """
     if n < 3:
         return False
     before, gain = history[n - 2] - history[n - 3], history[n - 1] - history[n - 2]
     if gain <= ROUNDING * abs(history[n - 1]):
         return True
-    rate = gain / before
+    if n < N_FOR_CONVERGENCE:
+        return False
+    rate = max(gain / before, before / (history[n - 3] - history[n - 4]))
     return bool(rate < 1 and gain * rate / (1 - rate) < tol)
 
 

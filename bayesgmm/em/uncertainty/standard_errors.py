@@ -280,8 +280,9 @@ def _result(maximum: Maximum, method: StandardErrorMethod, ci_prob: float, estim
     table = _table(maximum, covariance, ci_prob)
     if not np.isfinite(table.select_dtypes(float).to_numpy()).all():
         raise FitError(
-            f"method={method!r} found standard errors that are not finite: an estimate is at the edge of the values "
-            f"that it can take. Ask for fewer components."
+            f"method={method!r} found standard errors or intervals that are not finite: the data, which count as "
+            f"{maximum.rows.total_weight:.4g} rows, are too few, or an estimate is at the edge of the values that it "
+            f"can take. Ask for fewer components, and check that sample_weight counts rows."
         )
     covariance.flags.writeable = False
     if replicates is None:
@@ -310,7 +311,8 @@ def _table(maximum: Maximum, covariance: FloatArray, ci_prob: float) -> pd.DataF
     for parameter, scale in _SCALES.items():
         index = [i for i, scalar in enumerate(scalars) if scalar.parameter == parameter]
         middle, half_width = scale.forward(estimates[index]), half_widths[index] * scale.slope(estimates[index])
-        lower[index], upper[index] = scale.back(middle - half_width), scale.back(middle + half_width)
+        with np.errstate(over="ignore"):  # `_result` refuses what is not finite
+            lower[index], upper[index] = scale.back(middle - half_width), scale.back(middle + half_width)
     lower_name, upper_name = interval_columns(ci_prob)
     columns: dict[str, Any] = {
         "parameter": [scalar.parameter for scalar in scalars],
