@@ -245,6 +245,7 @@ def label_free_draws(X, K, way, draws, rng):
     return label_free(X, X[[3, len(X) // 2, -3]], *(posterior["posterior"][name].values for name in names)), posterior
 
 
+@pytest.mark.filterwarnings("ignore:This maximum may be spurious:bayesgmm.errors.BayesgmmWarning")
 @pytest.mark.parametrize(
     ("K", "draws"), [(3, 2000), pytest.param(6, 10_000, marks=pytest.mark.slow)], ids=["three", "six"]
 )
