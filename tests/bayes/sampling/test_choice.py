@@ -32,6 +32,7 @@ POSTERIORS = {
     "n=15 K=3": (lambda: bg.datasets.simulate(15, 3, 2, rng=3).X, 3),
     "nearly empty component": (nearly_empty, 3),
 }
+pytestmark = pytest.mark.filterwarnings("ignore:This maximum may be spurious:bayesgmm.errors.BayesgmmWarning")
 SEEDS = range(5)
 
 
@@ -155,7 +156,6 @@ def test_without_allocations_and_proposals_nuts_is_left():
     assert left == ["whitened NUTS", "diagonal NUTS"]
 
 
-@pytest.mark.filterwarnings("ignore:This maximum may be spurious:bayesgmm.errors.BayesgmmWarning")
 def test_labels_that_switch_are_sampled_with_allocations():
     choice = Posterior("galaxies K=6").choice(0)
     assert choice.way.name == "Gibbs"
