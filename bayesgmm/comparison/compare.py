@@ -40,8 +40,8 @@ _MOST_NUMBERS = 8  # rows of the table in a repr
 
 _OPENINGS: dict[Verdict, str] = {
     "agree": (
-        "Given {components}, EM's estimates agree with the posterior: you can trust them to the precision of the "
-        "intervals below. This does not confirm the number of components."
+        "Given {components}, EM's estimates agree with the posterior: you can trust them to the precision of their "
+        "posterior intervals. This does not confirm the number of components."
     ),
     "differ": (
         "Given {components}, EM's estimates differ from the posterior ({n} of {numbers}): do not report them without "

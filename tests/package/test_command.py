@@ -96,7 +96,7 @@ def test_the_stages_are_said_as_lines_where_there_is_no_terminal(command, tmp_pa
     stages = (
         "Fitting by EM",
         "Looking for the posterior's modes",
-        "Sampling 4 chains by",
+        "Sampling 4 chains",
         "Diagnosing",
         "Drawing the figures",
     )

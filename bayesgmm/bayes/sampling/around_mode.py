@@ -113,6 +113,7 @@ def sample_around_mode(
     ways: Sequence[type[Way]],
     is_enough: Callable[[xr.DataTree], bool] | None = None,
     preferred: type[Way] | None = None,
+    place: str = "",
 ) -> tuple[ModeChains, type[Way]]:
     """Chains around the mode of a curvature, and the way they were sampled.
 
@@ -122,6 +123,7 @@ def sample_around_mode(
     is_enough : the stopping rule when `options.draws` is None; by default convergence within `options.thresholds`,
         of the relabelled parameters too where labels are clear.
     preferred : see `choose`.
+    place : of the mode among others, for the line that shows progress.
 
     Raises
     ------
@@ -149,7 +151,7 @@ def sample_around_mode(
             deadline=options.deadline,
         )
         way = choice.way
-        LOGGER.info("Sampling %s by %s", count(options.chains, "chain"), way.name)
+        LOGGER.info("Sampling %s%s by %s", count(options.chains, "chain"), place, way.name)
         settings = RunSettings(
             options.tune or way.default_tune,
             options.draws or options.max_draws,

@@ -203,12 +203,13 @@ def sample_modes(
     modes = find_modes(target.density, target.searches, rng)
     empty_share = empty_component_share(target.density, modes, rng.spawn(1)[0])  # spawned: draws do not depend on it
     seconds_mode = time.perf_counter() - began
-    heaviest, way = sample_around_mode(target, modes[0].curvature, options, rng, ways=ways)
+    heaviest, way = sample_around_mode(target, modes[0].curvature, options, rng, ways=ways, place=_place(modes, 0))
     preferred = way if heaviest.tree.attrs["pilots"] else None
 
     def sample(mode: Mode, is_enough: Callable[[xr.DataTree], bool]) -> ModeChains:
+        place = _place(modes, modes.index(mode))
         return sample_around_mode(
-            target, mode.curvature, options, rng, ways=ways, is_enough=is_enough, preferred=preferred
+            target, mode.curvature, options, rng, ways=ways, is_enough=is_enough, preferred=preferred, place=place
         )[0]
 
     try:
@@ -220,6 +221,11 @@ def sample_modes(
     posterior = _with_modes(explored)
     posterior.attrs |= {"empty_component_share": empty_share, "seconds_mode": seconds_mode}
     return posterior
+
+
+def _place(modes: Sequence[Mode], number: int) -> str:
+    """Where chains are, for the line that shows progress; empty if there is only one mode."""
+    return f" around mode {number} of {len(modes)}" if len(modes) > 1 else ""
 
 
 def _as_starts(start: MixtureParameters | Sequence[MixtureParameters] | None) -> list[MixtureParameters]:

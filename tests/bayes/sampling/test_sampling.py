@@ -504,3 +504,19 @@ def test_a_tied_model_of_two_features_samples_through_pymc(faithful):
     posterior = bg.align(bg.sample_model(model, start=em.parameters, draws=200, rng=1, progress=False), em.parameters)
     means = posterior["posterior"]["means"].mean(("chain", "draw")).values
     np.testing.assert_allclose(means, em.parameters.means, rtol=0.03)
+
+
+def test_the_line_about_sampling_says_which_mode(caplog):
+    """Two splits of a square of four clusters are two modes."""
+    corners = np.repeat([[0.0, 0.0], [0.0, 6.0], [6.0, 0.0], [6.0, 6.0]], 15, axis=0)
+    X = corners + np.random.default_rng(1).normal(size=corners.shape)
+    starts = [optimum.parameters for optimum in bg.fit_em(X, 2, rng=1).optima[:2]]
+    with caplog.at_level("INFO", logger="bayesgmm"):
+        bg.sample_posterior(X, 2, start=starts, draws=20, tune=20, rng=1, progress=False)
+        bg.sample_posterior(X, 1, draws=20, tune=20, rng=1, progress=False)
+    lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Sampling")]
+    assert [line.split(" by ")[0] for line in lines] == [
+        "Sampling 4 chains around mode 0 of 2",
+        "Sampling 4 chains around mode 1 of 2",
+        "Sampling 4 chains",
+    ]
