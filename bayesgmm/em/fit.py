@@ -1,5 +1,6 @@
 """`fit_em`: maximum likelihood from many starts."""
 
+import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
@@ -14,6 +15,7 @@ from bayesgmm.em.search.steps import Point
 from bayesgmm.em.search.task import Task, task_of
 from bayesgmm.em.shrinkage import commonest_shrinkage
 from bayesgmm.errors import FitError
+from bayesgmm.interrupts import deferred_interrupts
 from bayesgmm.mixture.covariance import n_free_parameters
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import CovarianceName, Seed
@@ -109,9 +111,19 @@ def fit_em(
     """
     task = task_of(X, n_components, covariance, sample_weight, tol, max_iter)
     n_init, generator = None if n_init is None else check_count(n_init, "n_init"), as_generator(rng)
+    with deferred_interrupts():
+        em = _best_fit(task, start, n_init, generator)
+    warn_about(em.problems)
+    return em
+
+
+def _best_fit(
+    task: Task, start: StartName | MixtureParameters | ArrayLike, n_init: int | None, rng: np.random.Generator
+) -> EMFit:
+    """The fit that the best run from the start or starts leads to."""
     is_drawn = isinstance(start, str)
     if isinstance(start, str):
-        outcome = restarts(task, strategy_named(start), n_init, generator)
+        outcome = restarts(task, strategy_named(start), n_init, rng)
     else:
         point, described = given_start(task, start)
         outcome = Restarts.of_one(run_in_lockstep(task.rows, [climb(task.settings, point, described)])[0])
@@ -120,9 +132,7 @@ def fit_em(
         raise _all_collapsed(task, outcome, is_drawn=is_drawn)
     if is_drawn:
         best = best._replace(point=by_weight(best.point))
-    em = _as_fit(task, outcome, best, is_drawn=is_drawn)
-    warn_about(em.problems)
-    return em
+    return _as_fit(task, outcome, best, is_drawn=is_drawn)
 
 
 def _as_fit(task: Task, outcome: Restarts, best: EMRun, *, is_drawn: bool) -> EMFit:

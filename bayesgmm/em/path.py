@@ -11,6 +11,7 @@ from bayesgmm.em.search.optima import as_parameters
 from bayesgmm.em.search.start import StartName, draw_start, given_start, sample_of, strategy_named, whitened
 from bayesgmm.em.search.steps import Point
 from bayesgmm.em.search.task import Task, task_of
+from bayesgmm.interrupts import deferred_interrupts, take_interrupts
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import CovarianceName, FloatArray, Seed
@@ -99,8 +100,9 @@ def em_path(
     """
     task = task_of(X, n_components, covariance, sample_weight, tol, max_iter)
     generator = as_generator(rng)
-    point = _drawn_start(task, start, generator) if isinstance(start, str) else given_start(task, start)[0]
-    points, history, status = _follow(task, point)
+    with deferred_interrupts():
+        point = _drawn_start(task, start, generator) if isinstance(start, str) else given_start(task, start)[0]
+        points, history, status = _follow(task, point)
     history.flags.writeable = False
     mixtures = tuple(as_parameters(point, task.rows.origin, task.rows.features) for point in points)
     return EMPath(mixtures, history, task.structure.name, status, task.rows)
@@ -118,6 +120,7 @@ def _follow(task: Task, point: Point) -> tuple[list[Point], FloatArray, Status]:
     points, statistics = [point], rows.statistics(settings.kernel_parameters(point))
     history = [statistics.log_likelihood]
     while len(points) <= settings.max_iter:
+        take_interrupts()
         point = steps.m_step(point, statistics, settings.shape)
         parameters = settings.parameters_unless_collapsed(point)
         if parameters is None:

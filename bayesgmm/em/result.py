@@ -15,6 +15,7 @@ from bayesgmm.em.search.steps import Point
 from bayesgmm.em.stored import fields_of, numbers_of
 from bayesgmm.em.uncertainty.curvature import Maximum
 from bayesgmm.errors import BayesgmmWarning, FitError, InputError
+from bayesgmm.interrupts import deferred_interrupts
 from bayesgmm.kernel.rows import KernelParameters, Rows, SufficientStatistics
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import CovarianceStructure, structure_named
@@ -188,9 +189,10 @@ class EMFit(Displayed):
         # Imported here because it imports pandas, which an EM fit does not need.
         from bayesgmm.em.uncertainty.standard_errors import standard_errors, warning_about
 
-        errors = standard_errors(
-            maximum_of(self), method, ci_prob=ci_prob, n_replicates=n_replicates, rng=rng, progress=progress
-        )
+        with deferred_interrupts():
+            errors = standard_errors(
+                maximum_of(self), method, ci_prob=ci_prob, n_replicates=n_replicates, rng=rng, progress=progress
+            )
         if (message := warning_about(errors)) is not None:
             warnings.warn(message, BayesgmmWarning, stacklevel=2)
         return errors

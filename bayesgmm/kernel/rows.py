@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from bayesgmm.frozen import freeze
+from bayesgmm.interrupts import deferred_interrupts
 from bayesgmm.kernel import passes
 from bayesgmm.kernel.triangular import log_scales_and_whiteners
 from bayesgmm.parallel import on_threads
@@ -39,7 +40,8 @@ class KernelParameters(NamedTuple):
         """From weights (K,), means (K, D) relative to the rows' origin, and lower Cholesky factors (K, D, D)."""
         with np.errstate(divide="ignore"):  # a weight of 0: a component without rows
             log_weights = np.log(weights)
-        log_scales, whiteners = log_scales_and_whiteners(log_weights, np.ascontiguousarray(choleskys))
+        with deferred_interrupts():
+            log_scales, whiteners = log_scales_and_whiteners(log_weights, np.ascontiguousarray(choleskys))
         return cls(log_scales, np.ascontiguousarray(means), whiteners, diagonal)
 
 

@@ -63,7 +63,7 @@ for trial in range(n_trials):
     outcomes.append(outcome)
 print(json.dumps(outcomes))
 """
-TRIALS = {"fit_em": 10, "standard_errors": 10, "independent": 10, "gibbs": 10, "nuts": 10}
+TRIALS = {"fit_em": 25, "standard_errors": 25, "independent": 10, "gibbs": 10, "nuts": 10}
 
 
 @pytest.mark.parametrize(("call", "n_trials"), TRIALS.items())

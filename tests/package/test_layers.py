@@ -17,7 +17,7 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 # other. In a folder without floors files import each other freely, but not in a circle.
 FLOORS = {
     "": (
-        "escaping frozen types version wording",
+        "escaping frozen interrupts types version wording",
         "errors",
         "environment",
         "parallel received validation display compile_cache files draw_statistics storage",

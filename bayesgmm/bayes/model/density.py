@@ -20,6 +20,7 @@ from bayesgmm.bayes.model.rows_pass import rows_function
 from bayesgmm.bayes.model.std_priors import FIXED, INTERVAL, STD_ROWS
 from bayesgmm.bayes.model.variables import VINE, natural_values, std_name
 from bayesgmm.bayes.model.vine import vine_choleskys
+from bayesgmm.interrupts import deferred_interrupts
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.covariance import CovarianceStructure
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -103,9 +104,10 @@ class MixtureDensity:
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Return the log posterior density and its gradient (P,) at theta (P,)."""
         P = self.n_dim
-        header, _kept = self.user_data(np.zeros(P), np.ones(P))
-        gradient = np.empty(P)
-        return _evaluate(header, np.ascontiguousarray(theta, dtype=np.float64), gradient), gradient
+        with deferred_interrupts():
+            header, _kept = self.user_data(np.zeros(P), np.ones(P))
+            gradient = np.empty(P)
+            return _evaluate(header, np.ascontiguousarray(theta, dtype=np.float64), gradient), gradient
 
     def widths(self, theta: FloatArray) -> FloatArray:
         """Return the approximate posterior width (P,) of each parameter around a mode at theta (P,).
@@ -155,10 +157,11 @@ class MixtureDensity:
 
     def _values(self, thetas: FloatArray, rows: RowArray) -> FloatArray:
         S, P = thetas.shape
-        header, _kept = self.user_data(np.zeros(P), np.ones(P), rows, value_only=True)
         values = np.empty(S)
-        function = log_posterior.whitened_log_posterior().address
-        log_posterior.values_of_draws(function, header, np.ascontiguousarray(thetas), np.empty(P), values)
+        with deferred_interrupts():
+            header, _kept = self.user_data(np.zeros(P), np.ones(P), rows, value_only=True)
+            function = log_posterior.whitened_log_posterior().address
+            log_posterior.values_of_draws(function, header, np.ascontiguousarray(thetas), np.empty(P), values)
         return values
 
     def user_data(

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+
+from bayesgmm.parallel import one_blas_thread
 
 
 @contextmanager
@@ -13,5 +14,5 @@ def reproducible() -> Iterator[None]:
 
     Draws that overflow are no mixtures; `Target.read` refuses them.
     """
-    with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", invalid="ignore"):
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         yield

@@ -1,7 +1,7 @@
 """The only module that imports nutpie: models in nutpie's form, and chains of NUTS in the background."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -13,10 +13,10 @@ from nutpie.compiled_pyfunc import from_pyfunc
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.log_posterior import keep_draw, whitened_log_posterior
 from bayesgmm.bayes.sampling.draws import Draws
-from bayesgmm.bayes.sampling.interrupts import check_time, deferred_interrupts
 from bayesgmm.bayes.sampling.run import RunSettings
 from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.errors import SamplingError
+from bayesgmm.interrupts import check_time, deferred_interrupts, take_interrupts
 from bayesgmm.types import FloatArray
 
 try:
@@ -145,15 +145,15 @@ class NUTSChains:
         with _sampling_errors():
             try:
                 # nutpie hands its results over once: an interruption at that moment must not lose them.
-                with deferred_interrupts() as raise_if_interrupted:
-                    tree = self._tree_of(n_draws, raise_if_interrupted)
+                with deferred_interrupts():
+                    tree = self._tree_of(n_draws)
                 return self._draws(tree).first(n_draws)
             except BaseException as error:
                 if _is_panic(error):
                     self._final_tree = xr.DataTree()  # nothing is left that could be stopped
                 raise
 
-    def _tree_of(self, n_draws: int, raise_if_interrupted: Callable[[], None]) -> xr.DataTree:
+    def _tree_of(self, n_draws: int) -> xr.DataTree:
         """Nutpie's draws, at least n_draws per chain; the chains pause unless they have ended."""
         n_reported = n_draws
         while True:
@@ -161,7 +161,7 @@ class NUTSChains:
                 self._background.resume()
                 self._is_paused = False
             while self._final_tree is None and self._n_done < n_reported:
-                raise_if_interrupted()
+                take_interrupts()
                 check_time(self._deadline)
                 with suppress(TimeoutError):
                     self._final_tree = self._background.wait(timeout=_POLLING_SECONDS)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesgmm.bayes.sampling.draws import Draws
-from bayesgmm.bayes.sampling.interrupts import OutOfTimeError
 from bayesgmm.bayes.sampling.run import Chains, RunSettings
 from bayesgmm.bayes.sampling.target import Target
 from bayesgmm.bayes.sampling.way import Way
 from bayesgmm.convergence import convergence
+from bayesgmm.interrupts import OutOfTimeError
 
 _PILOT_CHAINS = 4
 # Pilots end at the first of these numbers of draws per chain at which the best way has enough effective draws.

@@ -7,8 +7,8 @@ from typing import Protocol
 import xarray as xr
 
 from bayesgmm.bayes.sampling.draws import Draws
-from bayesgmm.bayes.sampling.interrupts import OutOfTimeError, held_interrupts
 from bayesgmm.errors import SamplingError
+from bayesgmm.interrupts import OutOfTimeError, held_interrupts
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 from numba import config
 
 from bayesgmm.bayes.sampling.draws import Draws
-from bayesgmm.bayes.sampling.interrupts import check_time
 from bayesgmm.bayes.sampling.run import RunSettings
 from bayesgmm.display.progress import close_counter, is_watched, show_counter
+from bayesgmm.interrupts import check_time
 from bayesgmm.types import FloatArray
 
 # Row densities (rows x components x draws) that a chain evaluates between two reports of progress: about 0.1 s.

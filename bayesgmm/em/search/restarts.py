@@ -12,6 +12,7 @@ from bayesgmm.em.search.climb import EMRun, Passes, climb
 from bayesgmm.em.search.optima import is_same_maximum
 from bayesgmm.em.search.start import StartStrategy, draw_start, sample_of, whitened
 from bayesgmm.em.search.task import Task, task_on_sample
+from bayesgmm.interrupts import take_interrupts
 from bayesgmm.kernel.rows import Rows, spaced
 from bayesgmm.parallel import on_threads
 from bayesgmm.types import FloatArray
@@ -158,6 +159,7 @@ def run_in_lockstep(rows: Rows, climbs: Sequence[Passes[EMRun]]) -> list[EMRun]:
     results: dict[int, EMRun] = {}
     requests = {number: next(one) for number, one in enumerate(climbs)}
     while requests:
+        take_interrupts()
         statistics = rows.statistics_of(list(requests.values()))
         for number, of_climb in zip(list(requests), statistics, strict=True):
             try:

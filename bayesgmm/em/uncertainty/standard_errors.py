@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import norm
-from threadpoolctl import threadpool_limits
 
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.tables import to_grid
@@ -29,6 +28,7 @@ from bayesgmm.em.uncertainty.resampling import (
 )
 from bayesgmm.errors import FitError, InputError
 from bayesgmm.mixture.scalars import PARAMETERS, scalar_values
+from bayesgmm.parallel import one_blas_thread
 from bayesgmm.types import FloatArray, Seed, StandardErrorMethod
 from bayesgmm.validation import as_generator, check_count, check_fraction
 
@@ -259,7 +259,7 @@ def standard_errors(
             raise InputError(f"method={method!r} has no replicates; leave n_replicates out, or use a bootstrap.")
         n_replicates = check_count(n_replicates, "n_replicates", 2)
     options = _Options(ci_prob, n_replicates, generator, progress)
-    with threadpool_limits(limits=1, user_api="blas"):  # the same digits on any number of cores
+    with one_blas_thread():  # the same digits on any number of cores
         estimate = METHODS[method].estimate(maximum, observed_information(maximum).root, options)
         return _result(maximum, method, ci_prob, estimate)
 

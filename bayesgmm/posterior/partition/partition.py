@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
-from threadpoolctl import threadpool_limits
 
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.parallel import one_blas_thread
 from bayesgmm.posterior.draws import check_comparable, mixture_draws, rows_for
 from bayesgmm.posterior.partition.losses import (
     Binder,
@@ -353,7 +353,7 @@ def _similarity(n: int, responsibilities_of_each_draw: Iterator[FloatArray], n_d
 
 def _product_with_itself(batch: list[FloatArray]) -> FloatArray:
     columns = np.concatenate(batch, axis=1)
-    with threadpool_limits(limits=1, user_api="blas"):  # the order of the sums must not depend on the number of cores
+    with one_blas_thread():  # the order of the sums must not depend on the number of cores
         return np.asarray(columns @ columns.T)
 
 

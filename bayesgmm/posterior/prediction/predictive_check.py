@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws
-from bayesgmm.parallel import on_threads
+from bayesgmm.parallel import on_threads, one_blas_thread
 from bayesgmm.posterior.draws import (
     check_memory,
     has_rows,
@@ -201,7 +200,7 @@ def over_replicates[T](
         return rows
 
     work = draws.n_draws * n_rows * draws.n_features * _WORK_PER_NUMBER
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         return list(on_threads(lambda s: function(s, replicate(s)), range(draws.n_draws), work))
 
 

@@ -17,10 +17,11 @@ from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.modes.curvature import curvature_at, negative_hessian
 from bayesgmm.bayes.sampling import nuts, nuts_ways
 from bayesgmm.bayes.sampling.draws import Draws
-from bayesgmm.bayes.sampling.interrupts import deferred_interrupts
 from bayesgmm.bayes.sampling.nuts_ways import WhitenedNUTS
 from bayesgmm.errors import SamplingError
+from bayesgmm.interrupts import deferred_interrupts, take_interrupts
 from bayesgmm.mixture.covariance import structure_named
+from bayesgmm.parallel import on_threads
 
 # posteriordb's low_dim_gauss_mix: means and sds of 10,000 reference draws, and the means' Monte Carlo errors.
 REFERENCE = {
@@ -482,14 +483,40 @@ def test_ctrl_c_takes_effect_at_the_end_of_a_block_that_defers_it(usual_ctrl_c):
     assert done == ["the rest of the block"]
 
 
+def test_ctrl_c_waits_for_the_end_of_an_item_of_work(usual_ctrl_c):
+    done = []
+
+    def work(item):
+        signal.raise_signal(signal.SIGINT)
+        done.append(item)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(on_threads(work, [1, 2], work=0))
+    assert done == [1]
+
+
+def test_in_nested_blocks_the_outer_one_decides(usual_ctrl_c):
+    done = []
+
+    def interrupted_block():
+        with deferred_interrupts():
+            with deferred_interrupts():
+                signal.raise_signal(signal.SIGINT)
+            done.append("the rest of the outer block")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_block()
+    assert done == ["the rest of the outer block"]
+
+
 def test_ctrl_c_takes_effect_where_the_block_allows_it(usual_ctrl_c):
     done = []
 
     def interrupted_block():
-        with deferred_interrupts() as raise_if_interrupted:
-            raise_if_interrupted()
+        with deferred_interrupts():
+            take_interrupts()
             signal.raise_signal(signal.SIGINT)
-            raise_if_interrupted()
+            take_interrupts()
             done.append("never")
 
     with pytest.raises(KeyboardInterrupt):
