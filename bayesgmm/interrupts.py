@@ -50,11 +50,14 @@ class _Pending:
             self.before(*self._signals.pop())
 
 
+# The handler of the outermost block of `deferred_interrupts` in the main thread.
+_outermost: _Pending | None = None
+
+
 def take_interrupts() -> None:
     """Let a Ctrl-C that a block of `deferred_interrupts` has put off take effect now."""
-    handler = signal.getsignal(signal.SIGINT)
-    if isinstance(handler, _Pending) and threading.current_thread() is threading.main_thread():
-        handler.handle()
+    if _outermost is not None and threading.current_thread() is threading.main_thread():
+        _outermost.handle()
 
 
 @contextmanager
@@ -66,14 +69,16 @@ def deferred_interrupts() -> Iterator[None]:
     process. Python runs signal handlers in its main thread; in other threads nothing has to be deferred. In a block
     that defers interrupts already, the outer block decides.
     """
-    is_deferred = isinstance(signal.getsignal(signal.SIGINT), _Pending)
-    if is_deferred or threading.current_thread() is not threading.main_thread():
+    global _outermost
+    if _outermost is not None or threading.current_thread() is not threading.main_thread():
         yield
         return
     pending = _Pending()
     pending.before = signal.signal(signal.SIGINT, pending)
+    _outermost = pending
     try:
         yield
     finally:
+        _outermost = None
         signal.signal(signal.SIGINT, pending.before)
     pending.handle()
