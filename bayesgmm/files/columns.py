@@ -42,7 +42,7 @@ def select_columns(table: pd.DataFrame, columns: Sequence[str], source: str, arg
     """
     if isinstance(columns, str):
         raise InputError(f"{argument} must be a list of names; received {columns!r}. Pass [{columns!r}].")
-    if not isinstance(columns, Sequence | pd.Index):
+    if not isinstance(columns, Sequence | np.ndarray | pd.Index):
         raise InputError(f"{argument} must be a list of names; received {shown(columns)}. Pass names in a list.")
     missing = [column for column in columns if column not in table.columns]
     if missing:

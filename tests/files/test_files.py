@@ -227,6 +227,14 @@ def test_names_must_be_in_a_list(argument, value, tmp_path):
         bg.read_table(tmp_path / "rows.csv", **{argument: value})
 
 
+@pytest.mark.parametrize(
+    "names", [("b", "a"), np.array(["b", "a"]), pd.Index(["b", "a"])], ids=["tuple", "array", "index"]
+)
+def test_names_may_be_in_any_sequence(names, tmp_path):
+    (tmp_path / "rows.csv").write_bytes(NUMBERS)
+    assert list(bg.read_table(tmp_path / "rows.csv", columns=names)) == ["b", "a"]
+
+
 def test_the_first_sheet_of_an_excel_file_is_read(tmp_path):
     table = FRAME.head(20).assign(name="a", day=pd.Timestamp("2026-01-01"))
     with pd.ExcelWriter(tmp_path / "rows.xlsx") as workbook:
