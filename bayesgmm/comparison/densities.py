@@ -16,6 +16,7 @@ from bayesgmm.display.tables import to_grid
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
 from bayesgmm.mixture.draws import MixtureDraws, log_densities_of_draws
+from bayesgmm.mixture.evaluation import log_densities_at
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.random_rows import rows_from_noise
 from bayesgmm.posterior.draws import interval, interval_names, log_mean, mean_and_sd, rows_for, standardised
@@ -180,7 +181,7 @@ def _integrals_by_shift(
         points = np.concatenate([_quasi_rows(w, m, c, n_points, seed) for w, m, c in (em, predictive)])
         log_draws = np.array(list(log_densities_of_draws(points, *draws.arrays)))
         log_q = logsumexp(log_draws, axis=0) - np.log(S)
-        log_em = parameters.log_densities_at(points)
+        log_em = log_densities_at(parameters, points)
         log_proposal = np.logaddexp(log_em, log_q) - np.log(2)
         yield _integrals(log_em, log_q, log_proposal), _integrals(log_draws, log_q, log_proposal)
 
@@ -271,7 +272,7 @@ def difference_table(
     points: RowArray, parameters: MixtureParameters, draws: MixtureDraws, ci_prob: float
 ) -> pd.DataFrame:
     """The table of `density_difference` for a mixture and draws at points (n_points, n_features)."""
-    log_em = parameters.log_densities_at(points)
+    log_em = log_densities_at(parameters, points)
     (predictive, mean, sd), bounds = np.empty((3, len(points))), np.empty((len(points), 2))
 
     def finish(piece: slice, log_densities: FloatArray, _: FloatArray) -> None:

@@ -14,6 +14,7 @@ from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
+from bayesgmm.mixture.evaluation import labels_at, responsibilities_at
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.draws import check_aligned, interval, interval_names, rows_for
 from bayesgmm.posterior.partition.partition import Partition, point_partition
@@ -105,7 +106,7 @@ def partition_agreement(
     streams = as_generator(rng).spawn(2)
     vi = point_partition(posterior, X, loss="vi", start=em.parameters, n_draws=n_draws, rng=streams[0])
     binder = point_partition(posterior, X, loss="binder", start=em.parameters, n_draws=n_draws, rng=streams[1])
-    labels = em.parameters.labels_at(values[vi.co_clustering.rows])  # both partitions are of the same rows
+    labels = labels_at(em.parameters, values[vi.co_clustering.rows])  # both partitions are of the same rows
     return PartitionAgreement(
         draws=agreement_with_draws(em.parameters, values, draws),
         vi=float(adjusted_rand_score(labels, vi.labels)),
@@ -121,7 +122,7 @@ def agreement_with_draws(parameters: MixtureParameters, values: RowArray, draws:
     Of more than 5000 rows, 5000 evenly spaced ones are used.
     """
     rows = np.ascontiguousarray(values[spaced(len(values), _N_ROWS)]) if len(values) > _N_ROWS else values
-    labels = parameters.labels_at(rows)
+    labels = labels_at(parameters, rows)
     indices = [
         adjusted_rand_score(labels, responsibilities.argmax(axis=1))
         for responsibilities in responsibilities_of_draws(rows, *draws.arrays)
@@ -188,7 +189,7 @@ def row_uncertainty(
     values = rows.values
     if len(values) < 2:
         raise InputError("X has one row; each row is compared with the others. Pass two rows or more.")
-    N, labels = len(values), em.parameters.labels_at(values)
+    N, labels = len(values), labels_at(em.parameters, values)
     totals = _responsibility_totals(values, labels, draws)
     n_members = np.rint(totals[:, :, 0].sum(axis=1))  # rows of each of EM's components
     # A row of EM's component l disagrees on pairs that EM joins but a draw separates, and on pairs that EM separates
@@ -209,7 +210,7 @@ def row_uncertainty(
     return pd.DataFrame(
         {
             "label": labels,
-            "em": em.parameters.responsibilities_at(values).max(axis=1),
+            "em": responsibilities_at(em.parameters, values).max(axis=1),
             "mean": mean,
             lower: bounds[:, 0],
             upper: bounds[:, 1],

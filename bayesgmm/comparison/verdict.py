@@ -18,6 +18,7 @@ import xarray as xr
 from bayesgmm.comparison.densities import DensityDistances
 from bayesgmm.em.result import EMFit
 from bayesgmm.mixture.draws import MixtureDraws
+from bayesgmm.mixture.evaluation import log_densities_at
 from bayesgmm.mixture.matching import bhattacharyya_distances
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis
@@ -243,7 +244,7 @@ def _highest_log_likelihood(posterior: xr.DataTree, features: tuple[str, ...]) -
         weights = means["weights"].values
         mixture = MixtureParameters(weights / weights.sum(), means["means"].values, means["covariances"].values)
         rows = observed_rows(posterior, features).values
-        candidates.append(("The posterior mean", float(mixture.log_densities_at(rows).sum())))
+        candidates.append(("The posterior mean", float(log_densities_at(mixture, rows).sum())))
     return max(candidates, key=lambda candidate: candidate[1])
 
 

@@ -16,6 +16,7 @@ from bayesgmm.em.shrinkage import Shrinkage, commonest_shrinkage
 from bayesgmm.errors import BayesgmmWarning
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.covariance import FULL, CovarianceStructure, n_free_parameters
+from bayesgmm.mixture.evaluation import labels_at
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.resolution import few_values
 from bayesgmm.types import FloatArray
@@ -110,7 +111,7 @@ def _spurious_maximum(task: Task, optima: Sequence[Optimum]) -> FitProblem | Non
     if k is None:
         return None
     fit = optima[0].parameters
-    labels = np.concatenate([fit.labels_at(piece.values) for piece in task.rows.pieces()])
+    labels = np.concatenate([labels_at(fit, piece.values) for piece in task.rows.pieces()])
     its_rows = np.flatnonzero((labels == k) & (task.rows.weights > 0 if task.rows.weights.size else True))
     return FitProblem(
         "spurious maximum",

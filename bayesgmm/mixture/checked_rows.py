@@ -1,8 +1,11 @@
 """`as_rows`: the user's data, checked and prepared once, as every function behind a public one takes them."""
 
+from collections.abc import Callable
+
 from numpy.typing import ArrayLike
 
 from bayesgmm.checked_tables import as_table
+from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import Rows, rows_of
 from bayesgmm.validation import check_weights
 
@@ -27,7 +30,20 @@ def as_rows(
     Raises
     ------
     InputError
-        As `checked_tables.as_table` and `validation.check_weights` do.
+        As `checked_tables.as_table` and `validation.check_weights` do, or the weights have another index than X.
     """
     table = as_table(X, features=features)
-    return rows_of(table.values, check_weights(sample_weight, table.n_samples), table.features)
+    weights = check_weights(sample_weight, table.n_samples)
+    _check_same_index(X, sample_weight)
+    return rows_of(table.values, weights, table.features)
+
+
+def _check_same_index(X: object, sample_weight: object) -> None:
+    """Refuse weights whose pandas index is not that of the rows: they would count other rows than their own."""
+    is_same: Callable[[object], bool] | None = getattr(getattr(X, "index", None), "equals", None)
+    index = getattr(sample_weight, "index", None)
+    if is_same is not None and hasattr(index, "equals") and not is_same(index):  # a list has a method `index`
+        raise InputError(
+            "sample_weight must have the index of X, in the same order; theirs differ. Pass "
+            "sample_weight.reindex(X.index), or sample_weight.to_numpy() if its order is that of the rows."
+        )

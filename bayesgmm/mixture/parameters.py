@@ -12,8 +12,8 @@ from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.components import component_table
 from bayesgmm.errors import InputError
 from bayesgmm.frozen import freeze
-from bayesgmm.kernel.rows import KernelParameters, Rows
 from bayesgmm.mixture.covariance import stds_and_correlations
+from bayesgmm.mixture.evaluation import labels_at, log_densities_at, responsibilities_at
 from bayesgmm.mixture.random_rows import rows_from_noise
 from bayesgmm.types import FloatArray, IntArray, RowArray, Seed
 from bayesgmm.validation import as_generator, as_numbers, check_count
@@ -155,7 +155,7 @@ class MixtureParameters(Displayed):
         >>> bool(abs(em.parameters.log_density(X).sum() - em.log_likelihood) < 1e-6)
         True
         """
-        return self.log_densities_at(self._checked(X))
+        return log_densities_at(self, self._checked(X))
 
     def responsibilities(self, X: ArrayLike) -> FloatArray:
         """Probability of each component given each row.
@@ -183,7 +183,7 @@ class MixtureParameters(Displayed):
         >>> em.parameters.responsibilities([[2.0, 55.0], [2.9, 67.0]]).round(2).tolist()
         [[0.0, 1.0], [0.55, 0.45]]
         """
-        return self.responsibilities_at(self._checked(X))
+        return responsibilities_at(self, self._checked(X))
 
     def predict(self, X: ArrayLike) -> IntArray:
         """Predict the most probable component of each row.
@@ -209,22 +209,7 @@ class MixtureParameters(Displayed):
         >>> em.parameters.predict([[2.0, 55.0], [4.5, 80.0]]).tolist()
         [1, 0]
         """
-        return self.labels_at(self._checked(X))
-
-    def log_densities_at(self, values: RowArray) -> FloatArray:
-        """Log density (N,) of checked rows (N, D)."""
-        rows, parameters = self._for_kernel(values)
-        return rows.log_densities(parameters)
-
-    def responsibilities_at(self, values: RowArray) -> FloatArray:
-        """Responsibilities (N, K) of checked rows (N, D)."""
-        rows, parameters = self._for_kernel(values)
-        return rows.responsibilities(parameters)
-
-    def labels_at(self, values: RowArray) -> IntArray:
-        """Most probable component (N,) of checked rows (N, D)."""
-        rows, parameters = self._for_kernel(values)
-        return np.concatenate([piece.responsibilities(parameters).argmax(axis=1) for piece in rows.pieces()])
+        return labels_at(self, self._checked(X))
 
     def sample(self, n_samples: int, rng: Seed = None) -> tuple[FloatArray, IntArray]:
         """Draw rows from the mixture.
@@ -321,7 +306,7 @@ class MixtureParameters(Displayed):
         """
         known, other, values = check_given(given, self.features)
         marginal = self.marginal(known)
-        responsibilities = marginal.responsibilities_at(values[np.newaxis])[0]
+        responsibilities = responsibilities_at(marginal, values[np.newaxis])[0]
         means, covariances = [], []
         for mean, covariance in zip(self.means, self.covariances, strict=True):
             cross = covariance[np.ix_(other, known)]
@@ -353,16 +338,6 @@ class MixtureParameters(Displayed):
 
     def _checked(self, X: ArrayLike) -> RowArray:
         return as_table(X, features=self.features).values
-
-    def _for_kernel(self, values: RowArray) -> tuple[Rows, KernelParameters]:
-        """Return the rows and this mixture in the coordinates of the kernel."""
-        # Any origin near the mixture keeps the digits of data far from 0.
-        origin = self.means[0]
-        choleskys = np.linalg.cholesky(self.covariances)
-        return (
-            Rows(values, np.empty(0), origin),
-            KernelParameters.of(self.weights, self.means - origin, choleskys),
-        )
 
 
 _SHAPES = {1: "(n_components,)", 2: "(n_components, n_features)", 3: "(n_components, n_features, n_features)"}

@@ -14,6 +14,7 @@ from scipy.spatial.distance import squareform
 from bayesgmm.comparison.arguments import draws_beside
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import InputError
+from bayesgmm.mixture.evaluation import labels_at
 from bayesgmm.plots.legends import LEGEND, Handle, area, heading
 from bayesgmm.plots.style import axes_or_new, component_style, figure_of, shown_once
 from bayesgmm.posterior.draws import rows_for
@@ -68,7 +69,7 @@ def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, 
             f"partition is of {co_clustering.n_samples} rows, the posterior of {len(values)}. Pass "
             f"point_partition(posterior)."
         )
-    labels = em.parameters.labels_at(values[co_clustering.rows])
+    labels = labels_at(em.parameters, values[co_clustering.rows])
     order, edges = _order(co_clustering.probabilities, partition.labels)
     n = len(order)
     ax = axes_or_new(ax, 8.5, 5.5)

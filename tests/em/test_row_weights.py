@@ -1,6 +1,7 @@
 """Row weights of an EM fit: a row of weight 2 is a row that is there twice, and a row of weight 0 is no row."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayesgmm as bg
@@ -81,3 +82,16 @@ def test_random_starts_are_drawn_among_all_copies_of_a_row():
     weights = np.r_[np.zeros(6), np.ones(6)]
     em = bg.fit_em(X, 2, sample_weight=weights, start="random", n_init=5, rng=1)
     assert em.log_likelihood == pytest.approx(bg.fit_em(X[:6], 2, start="random", n_init=5, rng=1).log_likelihood)
+
+
+def test_weights_with_another_index_than_the_rows_are_refused():
+    """Taken by position they would count other rows than their own."""
+    X = bg.datasets.load_faithful()
+    weights = pd.Series(np.linspace(0.5, 2.0, len(X)), index=X.index)
+    by_series = bg.fit_em(X, 2, sample_weight=weights, n_init=3, rng=1)
+    by_array = bg.fit_em(X, 2, sample_weight=weights.to_numpy(), n_init=3, rng=1)
+    assert by_series.log_likelihood == by_array.log_likelihood
+    for other in (weights[::-1], weights.set_axis(np.arange(1, len(X) + 1))):
+        with pytest.raises(bg.errors.InputError, match=r"the index of X.*reindex\(X.index\)"):
+            bg.fit_em(X, 2, sample_weight=other, n_init=3, rng=1)
+        bg.fit_em(X.to_numpy(), 2, sample_weight=other, n_init=3, rng=1)

@@ -87,7 +87,7 @@ def test_labels_of_the_rows_are_written(command, tmp_path):
     command("--dataset", "faithful", *QUICK, "--draws", 20, "--out", tmp_path / "results")
     labels = pd.read_csv(tmp_path / "results" / "labels.csv", index_col=0)
     em = bg.Analysis.load(tmp_path / "results").em
-    assert list(labels["label"]) == em.parameters.labels_at(FRAME.to_numpy()).tolist()
+    assert list(labels["label"]) == em.parameters.predict(FRAME).tolist()
 
 
 def test_the_stages_are_said_as_lines_where_there_is_no_terminal(command, tmp_path):

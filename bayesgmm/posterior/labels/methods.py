@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
+from bayesgmm.mixture.evaluation import labels_at
 from bayesgmm.mixture.matching import best_assignments, distances_to_reference, label_costs
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray, IntArray, RowArray
@@ -71,7 +72,7 @@ def unlabelled_draws(reference: MixtureParameters, mixtures: MixtureDraws, rows:
     K = mixtures.n_components
     if not len(rows):
         return UnlabelledDraws(mixtures, rows, np.empty((0, K, K)))
-    reference_labels = reference.labels_at(rows)
+    reference_labels = labels_at(reference, rows)
     order = np.argsort(reference_labels, kind="stable")
     occupied, first_rows = np.unique(reference_labels[order], return_index=True)
     agreements = np.zeros((mixtures.n_draws, K, K))

@@ -13,6 +13,7 @@ from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.draws import MixtureDraws, responsibilities_of_draws
+from bayesgmm.mixture.evaluation import labels_at
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.parallel import one_blas_thread
 from bayesgmm.posterior.draws import check_comparable, mixture_draws, rows_for
@@ -293,7 +294,7 @@ def point_partition(
     rows, draws = _rows_and_draws(posterior, X, n_draws, max_rows)
     if start is not None:
         check_comparable(check_result(start, MixtureParameters, "start"), draws, "start")
-    candidates = [start.labels_at(rows.values)] if start is not None else []
+    candidates = [labels_at(start, rows.values)] if start is not None else []
     S, K = draws.weights.shape
     sampled_labels = np.empty((len(rows.values), S), dtype=np.int32)
     responsibilities_of_each_draw = responsibilities_of_draws(rows.values, *draws.arrays)
