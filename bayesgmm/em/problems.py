@@ -29,8 +29,10 @@ _MANY_COLLAPSED = 0.5
 # See docs/decisions/0025.
 _FEWEST_EXTRA, _FEW, _FLAT, _VERY_FLAT = 1.5, 3.0, 0.01, 1e-8
 _MOST_ROWS = 6  # rows that a message names
+# Components are equal if their means and covariances differ by less than this, in standard deviations of the data.
+_EQUAL = 1e-3
 # Problems that warn at the fit; the others are said in its summary.
-_WARNED: tuple[FitProblemKind, ...] = ("collapsed starts", "spurious maximum", "row weights")
+_WARNED: tuple[FitProblemKind, ...] = ("collapsed starts", "spurious maximum", "equal components", "row weights")
 
 
 def warn_about(problems: Iterable[FitProblem]) -> None:
@@ -53,6 +55,7 @@ def problems_of(task: Task, outcome: Restarts, optima: Sequence[Optimum], *, is_
         _row_weights(task),
         _collapsed_starts(task, outcome),
         _spurious_maximum(task, optima),
+        _equal_components(task, optima[0].parameters),
         _reached_once(task, outcome) if is_drawn else None,
         _few_rows(task),
         _few_values(task.rows),
@@ -164,6 +167,23 @@ def _relative_flatness(parameters: MixtureParameters) -> FloatArray:
         return np.ones(parameters.n_components)
     relative = whitener @ (parameters.covariances / units) @ whitener.T
     return np.asarray(np.linalg.eigvalsh(relative)[:, 0])
+
+
+def _equal_components(task: Task, fit: MixtureParameters) -> FitProblem | None:
+    """EM never separates components that are equal, although the log-likelihood rises as they move apart."""
+    stds = task.rows.stds
+    means = np.abs(fit.means[:, np.newaxis] - fit.means) / stds
+    covariances = np.abs(fit.covariances[:, np.newaxis] - fit.covariances) / np.outer(stds, stds)
+    is_equal = (means.max(axis=-1) < _EQUAL) & (covariances.max(axis=(-2, -1)) < _EQUAL)
+    first, second = np.nonzero(np.triu(is_equal, 1))
+    if not first.size:
+        return None
+    return FitProblem(
+        "equal components",
+        f"Components {first[0]} and {second[0]} are equal: together they are one component, and this point is no "
+        f"maximum of the likelihood of {count(task.n_components, 'component')}. A start that does not tell them apart "
+        f"leads here. Pass another start, or leave it out.",
+    )
 
 
 def _reached_once(task: Task, outcome: Restarts) -> FitProblem | None:

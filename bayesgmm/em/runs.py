@@ -115,7 +115,13 @@ class Optimum(NamedTuple):
 
 
 type FitProblemKind = Literal[
-    "collapsed starts", "spurious maximum", "reached once", "few rows", "few values", "row weights"
+    "collapsed starts",
+    "spurious maximum",
+    "equal components",
+    "reached once",
+    "few rows",
+    "few values",
+    "row weights",
 ]
 FIT_PROBLEM_KINDS: tuple[FitProblemKind, ...] = get_args(FitProblemKind.__value__)
 
@@ -130,6 +136,7 @@ class FitProblem:
 
         - "collapsed starts": most runs collapsed;
         - "spurious maximum": a component holds few rows and is flat, or hardly more rows than it needs to exist;
+        - "equal components": two components are equal, at a point that is no maximum;
         - "reached once": a single start reached the best maximum;
         - "few rows": there are fewer rows than free parameters;
         - "few values": columns have few different values;

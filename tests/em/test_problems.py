@@ -179,3 +179,15 @@ def test_problems_survive_a_dictionary_of_text():
     for broken in ("text", [{"kind": "unknown", "text": "x"}], [{"kind": "few rows", "text": 3}]):
         with pytest.raises(bg.errors.InputError, match=r"kind|text|problems"):
             bg.results.EMFit.from_dict(em.to_dict() | {"problems": broken})
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.3, 0.7)])
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_a_start_that_does_not_tell_components_apart_leads_to_a_warning(shares, covariance):
+    """Equal responsibilities of all rows: EM stays at two equal components."""
+    X = bg.datasets.load_faithful()
+    with pytest.warns(bg.errors.BayesgmmWarning, match="Components 0 and 1 are equal.*Pass another start"):
+        em = bg.fit_em(X, 2, covariance, start=np.tile(shares, (len(X), 1)))
+    assert kinds(em) == ["equal components"]
+    assert em.log_likelihood == pytest.approx(bg.fit_em(X, 1, covariance).log_likelihood, abs=1e-6)
+    assert "equal components" not in kinds(bg.fit_em(X, 2, covariance, rng=1))
