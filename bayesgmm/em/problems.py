@@ -29,7 +29,7 @@ _MANY_COLLAPSED = 0.5
 # See docs/decisions/0025.
 _FEWEST_EXTRA, _FEW, _FLAT, _VERY_FLAT = 1.5, 3.0, 0.01, 1e-8
 _MOST_ROWS = 6  # rows that a message names
-# Components are equal if their means and covariances differ by less than this, in standard deviations of the data.
+# Components are equal if their means and covariances differ by less than this, in standard deviations of the first.
 _EQUAL = 1e-3
 # Problems that warn at the fit; the others are said in its summary.
 _WARNED: tuple[FitProblemKind, ...] = ("collapsed starts", "spurious maximum", "equal components", "row weights")
@@ -171,9 +171,10 @@ def _relative_flatness(parameters: MixtureParameters) -> FloatArray:
 
 def _equal_components(task: Task, fit: MixtureParameters) -> FitProblem | None:
     """EM never separates components that are equal, although the log-likelihood rises as they move apart."""
-    stds = task.rows.stds
+    stds = fit.stds[:, np.newaxis]
     means = np.abs(fit.means[:, np.newaxis] - fit.means) / stds
-    covariances = np.abs(fit.covariances[:, np.newaxis] - fit.covariances) / np.outer(stds, stds)
+    covariances = np.abs(fit.covariances[:, np.newaxis] - fit.covariances)
+    covariances /= stds[..., np.newaxis] * stds[..., np.newaxis, :]
     is_equal = (means.max(axis=-1) < _EQUAL) & (covariances.max(axis=(-2, -1)) < _EQUAL)
     first, second = np.nonzero(np.triu(is_equal, 1))
     if not first.size:

@@ -400,6 +400,7 @@ def test_a_fit_that_is_no_maximum_has_no_standard_errors(method):
         errors(bg.fit_em(X, 2, tol=20.0, n_init=1, rng=1), method)
 
 
+@pytest.mark.filterwarnings("ignore:Components 0 and 1 are equal:bayesgmm.errors.BayesgmmWarning")
 def test_components_that_the_rows_do_not_distinguish_have_no_standard_errors():
     """EM stays at two equal components, a stationary point where the information is not positive definite."""
     X = np.random.default_rng(1).normal(size=(100, 1))
