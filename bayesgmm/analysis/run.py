@@ -2,15 +2,15 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Unpack
+from typing import Unpack, cast
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
 from bayesgmm.analysis.result import Analysis
-from bayesgmm.bayes.model.prior import Prior
-from bayesgmm.bayes.sampling.around_mode import SamplingArguments
+from bayesgmm.bayes.model.prior import Prior, check_prior
+from bayesgmm.bayes.sampling.around_mode import SamplingArguments, SamplingOptions
 from bayesgmm.bayes.sampling.sample import posterior_of
 from bayesgmm.bayes.sampling.ways import SamplerOption
 from bayesgmm.comparison.compare import compare
@@ -126,6 +126,9 @@ def run_analysis(
     """As `analyze`; show_em is called with EM's result before the sampling begins."""
     check_fraction(ci_prob, "ci_prob")
     thresholds = options["thresholds"] = check_thresholds(options.get("thresholds"))
+    # Before EM: a wrong option of the sampling must not cost a long fit.
+    check_prior(options.get("prior"))
+    SamplingOptions.checked(**cast(SamplingArguments, {k: v for k, v in options.items() if k != "prior"}))
     generator = as_generator(rng)
     seed = seed_record(generator)
     em, posterior = fit_and_sample(

@@ -130,15 +130,23 @@ def different_structures(evidence: Evidence) -> list[str]:
 
 
 def different_rows(evidence: Evidence) -> list[str]:
-    """EM was fitted to another number of rows than the posterior, or to weighted rows."""
-    n_em, n_posterior = evidence.em.n_samples, n_rows_of(evidence.posterior)
+    """EM was fitted to other rows than the posterior, or to weighted rows."""
+    em, n_posterior = evidence.em, n_rows_of(evidence.posterior)
     if not n_posterior:
         return []
-    if abs(n_em - n_posterior) <= 1e-9 * n_posterior:
+    if abs(em.n_samples - n_posterior) > 1e-9 * n_posterior:
+        return [
+            f"EM was fitted to {em.n_samples:g} rows (or weights with that sum), the posterior to {n_posterior}. Fit "
+            f"both to the same rows, without weights."
+        ]
+    if em.rows is None or not has_rows(evidence.posterior):  # a fit that was read from a file has no rows
+        return []
+    rows, of_em = observed_rows(evidence.posterior, em.parameters.features).values, em.rows
+    if np.array_equal(of_em.values, rows) and (of_em.weights == 1).all():
         return []
     return [
-        f"EM was fitted to {n_em:g} rows (or weights with that sum), the posterior to {n_posterior}. Fit both to the "
-        f"same rows, without weights."
+        "EM was fitted to other rows than the posterior, in values, order or weights. Fit both to the same rows, "
+        "without weights."
     ]
 
 

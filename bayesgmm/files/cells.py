@@ -83,7 +83,7 @@ def are_numbers(column: pd.Series) -> pd.Series:
 
 def _read(layout: Layout, names: list[str], source: str, *, as_text: bool) -> pd.DataFrame:
     try:
-        return pd.read_csv(
+        table = pd.read_csv(
             io.StringIO(layout.body),
             sep=layout.pandas_separator,
             header=None,
@@ -99,6 +99,10 @@ def _read(layout: Layout, names: list[str], source: str, *, as_text: bool) -> pd
                 raise InputError(too_long(layout, source, layout.first_line - 1, line, row)) from error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(f"{source} cannot be read as a table: {reason}. {REMEDY}") from error
+    for name in table.columns[[holds_text(table[name]) for name in table.columns]]:
+        if any(type(entry) is int for entry in table[name]):  # whole numbers beyond 64 bits, which pandas keeps
+            table[name] = table[name].map(str, na_action="ignore")
+    return table
 
 
 def _matches(column: pd.Series, pattern: str) -> pd.Series:

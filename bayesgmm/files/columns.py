@@ -129,10 +129,11 @@ def _reason(name: str, column: pd.Series) -> str | None:
         first = str(present.iloc[0])
         kind = "dates" if _DATE.fullmatch(first.strip()) or hasattr(present.iloc[0], "isoformat") else "text"
         return f"which holds {kind}, such as {first if len(first) <= 30 else first[:29] + '…'!r}"
-    if pd.api.types.is_bool_dtype(column.dtype) or len(present) < len(column):
+    if pd.api.types.is_bool_dtype(column.dtype):
         return None
-    values = column.to_numpy(dtype="float64")
-    if len(values) >= _FEWEST_CONSECUTIVE and values[0] % 1 == 0 and (np.diff(values) == 1).all():
+    # Of a column with missing entries the others decide, each at its place.
+    values, places = present.to_numpy(dtype="float64"), np.flatnonzero(column.notna())
+    if len(values) >= _FEWEST_CONSECUTIVE and values[0] % 1 == 0 and (np.diff(values) == np.diff(places)).all():
         return f"which counts {values[0]:.0f}, {values[1]:.0f}, {values[2]:.0f}, ..."
     is_named = _ROW_NAMES.fullmatch(name.strip().lower()) is not None
     if is_named and (values % 1 == 0).all() and len(np.unique(values)) == len(values):
@@ -141,10 +142,11 @@ def _reason(name: str, column: pd.Series) -> str | None:
 
 
 def _direction(column: pd.Series) -> str | None:
-    """Whether the column grows or falls at every row; None if it does neither."""
-    if len(column) < _FEWEST_MONOTONE or pd.api.types.is_bool_dtype(column.dtype) or column.isna().any():
+    """Whether the entries that are present grow or fall at every row; None if they do neither."""
+    present = column.dropna()
+    if len(present) < _FEWEST_MONOTONE or pd.api.types.is_bool_dtype(column.dtype):
         return None
-    steps = np.diff(column.to_numpy(dtype="float64"))
+    steps = np.diff(present.to_numpy(dtype="float64"))
     if (steps > 0).all():
         return "grows"
     return "falls" if (steps < 0).all() else None

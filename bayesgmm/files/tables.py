@@ -163,7 +163,8 @@ def choose(
         names, left_out = features_of(rest)
         if not names:
             check_numbers(rest, cells, source, mixed_only=False)
-            raise InputError(f"{source} has no column to use. {_left_out(left_out)}")
+            reason = _left_out(left_out) if left_out else "exclude names all of them. Exclude fewer."
+            raise InputError(f"{source} has no column to use. {reason}")
         chosen = rest[names]
         if left_out:
             choices.append(_left_out(left_out))

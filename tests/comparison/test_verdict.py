@@ -229,3 +229,27 @@ def test_a_posterior_without_the_priors_density_has_no_such_cause():
     weights, means, covariances = unrelated_draws(40, 2, 1)
     posterior = posterior_of(weights, means, covariances, np.linspace(-1, 1, 30)[:, np.newaxis])
     assert prior_sensitivity(posterior, weights.reshape(2, 20, 2)) is None
+
+
+CHANGES = {
+    "shifted": lambda X: X + 1e-3,
+    "in other units": lambda X: X * 1.0001,
+    "drawn again": lambda X: X.sample(frac=1, replace=True, random_state=1).reset_index(drop=True),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_as_many_other_rows_are_not_comparable(change, faithful):
+    posterior = bg.sample_posterior(faithful, 2, draws=100, rng=1, progress=False)
+    em = bg.fit_em(CHANGES[change](faithful), 2, rng=1)
+    comparison = bg.compare(em, bg.align(posterior, em.parameters))
+    assert comparison.verdict == "not comparable"
+    assert any(reason.startswith("EM was fitted to other rows than the posterior") for reason in comparison.reasons)
+
+
+def test_weights_of_the_same_sum_are_not_comparable(faithful):
+    posterior = bg.sample_posterior(faithful, 2, draws=100, rng=1, progress=False)
+    weights = np.tile([0.5, 1.5], len(faithful) // 2)
+    em = bg.fit_em(faithful, 2, sample_weight=weights, rng=1)
+    comparison = bg.compare(em, bg.align(posterior, em.parameters))
+    assert any(reason.startswith("EM was fitted to other rows than the posterior") for reason in comparison.reasons)

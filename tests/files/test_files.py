@@ -235,6 +235,39 @@ def test_names_may_be_in_any_sequence(names, tmp_path):
     assert list(bg.read_table(tmp_path / "rows.csv", columns=names)) == ["b", "a"]
 
 
+@pytest.mark.parametrize("missing", [[3], [0, 7, 8], [19]])
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("n", np.arange(5.0, 25.0)),
+        ("time", np.cumsum(np.linspace(0.5, 2.0, 20))),
+        ("id", np.arange(20.0)[::-1] * 3 + 1),
+    ],
+)
+def test_row_numbers_and_times_with_missing_entries_are_no_features(name, column, missing, tmp_path):
+    table = FRAME.head(20).reset_index(drop=True)
+    table.insert(0, name, column)
+    table.loc[missing, name] = np.nan
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.warns(bg.errors.BayesgmmWarning, match=f"Column left out: '{name}'"):
+        read = bg.read_table(tmp_path / "rows.csv")
+    assert list(read) == list(FRAME.columns)
+    assert len(read) == 20
+
+
+def test_whole_numbers_beyond_64_bits_are_read_as_floats(tmp_path):
+    numbers = [2**70 + 10**20 * (i * i % 11) for i in range(12)]
+    lines = [f"{number},{i % 7}.5" for i, number in enumerate(numbers)]
+    (tmp_path / "rows.csv").write_text("a,b\n" + "\n".join(lines))
+    assert bg.read_table(tmp_path / "rows.csv")["a"].tolist() == [float(number) for number in numbers]
+
+
+def test_excluding_every_column_is_refused(tmp_path):
+    (tmp_path / "rows.csv").write_bytes(NUMBERS)
+    with pytest.raises(bg.errors.InputError, match=r"has no column to use\. exclude names all of them"):
+        bg.read_table(tmp_path / "rows.csv", exclude=["a", "b"])
+
+
 def test_the_first_sheet_of_an_excel_file_is_read(tmp_path):
     table = FRAME.head(20).assign(name="a", day=pd.Timestamp("2026-01-01"))
     with pd.ExcelWriter(tmp_path / "rows.xlsx") as workbook:
