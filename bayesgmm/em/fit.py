@@ -42,7 +42,8 @@ def fit_em(
     n_components : number of components K.
     covariance : "full", "tied" (one full covariance for all components), "diag" or "spherical".
     sample_weight : (n_samples,), not negative: a row of weight 2 counts as two rows, a row of weight 0 as none. So
-        weights that only say how important rows are should sum to the number of rows that were observed.
+        weights that only say how important rows are should sum to the number of rows that were observed. A pandas
+        series must have the index of X.
     start : "k-means++" or "random" (each start is drawn by itself); a `MixtureParameters`; or responsibilities
         (n_samples, n_components). With parameters or responsibilities there is a single run.
     n_init : number of starts. By default 100, and 100 more, up to 300, while the best maximum has been reached fewer

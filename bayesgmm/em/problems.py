@@ -55,7 +55,7 @@ def problems_of(task: Task, outcome: Restarts, optima: Sequence[Optimum], *, is_
         _row_weights(task),
         _collapsed_starts(task, outcome),
         _spurious_maximum(task, optima),
-        _equal_components(task, optima[0].parameters),
+        _equal_components(optima[0].parameters),
         _reached_once(task, outcome) if is_drawn else None,
         _few_rows(task),
         _few_values(task.rows),
@@ -169,7 +169,7 @@ def _relative_flatness(parameters: MixtureParameters) -> FloatArray:
     return np.asarray(np.linalg.eigvalsh(relative)[:, 0])
 
 
-def _equal_components(task: Task, fit: MixtureParameters) -> FitProblem | None:
+def _equal_components(fit: MixtureParameters) -> FitProblem | None:
     """EM never separates components that are equal, although the log-likelihood rises as they move apart."""
     stds = fit.stds[:, np.newaxis]
     means = np.abs(fit.means[:, np.newaxis] - fit.means) / stds
@@ -182,7 +182,7 @@ def _equal_components(task: Task, fit: MixtureParameters) -> FitProblem | None:
     return FitProblem(
         "equal components",
         f"Components {first[0]} and {second[0]} are equal: together they are one component, and this point is no "
-        f"maximum of the likelihood of {count(task.n_components, 'component')}. A start that does not tell them apart "
+        f"maximum of the likelihood of {count(fit.n_components, 'component')}. A start that does not tell them apart "
         f"leads here. Pass another start, or leave it out.",
     )
 

@@ -19,9 +19,7 @@ from bayesgmm.bayes.sampling import nuts, nuts_ways
 from bayesgmm.bayes.sampling.draws import Draws
 from bayesgmm.bayes.sampling.nuts_ways import WhitenedNUTS
 from bayesgmm.errors import SamplingError
-from bayesgmm.interrupts import deferred_interrupts, take_interrupts
 from bayesgmm.mixture.covariance import structure_named
-from bayesgmm.parallel import on_threads
 
 # posteriordb's low_dim_gauss_mix: means and sds of 10,000 reference draws, and the means' Monte Carlo errors.
 REFERENCE = {
@@ -460,68 +458,6 @@ def test_an_interruption_as_chains_end_is_no_error_of_nutpies(faithful, monkeypa
     monkeypatch.setattr(nuts.nutpie, "sample", lambda *a, **k: _LosesResults(original(*a, **k)))
     with pytest.raises(KeyboardInterrupt):
         bg.sample_posterior(faithful, 2, sampler="nuts", draws=50, rng=1, progress=False)
-
-
-@pytest.fixture
-def usual_ctrl_c():
-    """Python's own handler, also where the process that runs the tests ignores Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def test_ctrl_c_takes_effect_at_the_end_of_a_block_that_defers_it(usual_ctrl_c):
-    done = []
-
-    def interrupted_block():
-        with deferred_interrupts():
-            signal.raise_signal(signal.SIGINT)
-            done.append("the rest of the block")
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted_block()
-    assert done == ["the rest of the block"]
-
-
-def test_ctrl_c_waits_for_the_end_of_an_item_of_work(usual_ctrl_c):
-    done = []
-
-    def work(item):
-        signal.raise_signal(signal.SIGINT)
-        done.append(item)
-
-    with pytest.raises(KeyboardInterrupt):
-        list(on_threads(work, [1, 2], work=0))
-    assert done == [1]
-
-
-def test_in_nested_blocks_the_outer_one_decides(usual_ctrl_c):
-    done = []
-
-    def interrupted_block():
-        with deferred_interrupts():
-            with deferred_interrupts():
-                signal.raise_signal(signal.SIGINT)
-            done.append("the rest of the outer block")
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted_block()
-    assert done == ["the rest of the outer block"]
-
-
-def test_ctrl_c_takes_effect_where_the_block_allows_it(usual_ctrl_c):
-    done = []
-
-    def interrupted_block():
-        with deferred_interrupts():
-            take_interrupts()
-            signal.raise_signal(signal.SIGINT)
-            take_interrupts()
-            done.append("never")
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted_block()
-    assert done == []
 
 
 def test_a_tied_model_of_two_features_samples_through_pymc(faithful):
