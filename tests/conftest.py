@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +28,14 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     _drop_stale_binaries()
 
 import bayesgmm as bg  # noqa: E402
+
+
+@pytest.fixture
+def usual_ctrl_c():
+    """Python's own handler, also where the process that runs the tests ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -133,6 +133,8 @@ def _reason(name: str, column: pd.Series) -> str | None:
         return None
     # Of a column with missing entries the others decide, each at its place.
     values, places = present.to_numpy(dtype="float64"), np.flatnonzero(column.notna())
+    if not np.isfinite(values).all():
+        return None
     if len(values) >= _FEWEST_CONSECUTIVE and values[0] % 1 == 0 and (np.diff(values) == np.diff(places)).all():
         return f"which counts {values[0]:.0f}, {values[1]:.0f}, {values[2]:.0f}, ..."
     is_named = _ROW_NAMES.fullmatch(name.strip().lower()) is not None
@@ -146,7 +148,10 @@ def _direction(column: pd.Series) -> str | None:
     present = column.dropna()
     if len(present) < _FEWEST_MONOTONE or pd.api.types.is_bool_dtype(column.dtype):
         return None
-    steps = np.diff(present.to_numpy(dtype="float64"))
+    values = present.to_numpy(dtype="float64")
+    if not np.isfinite(values).all():
+        return None
+    steps = np.diff(values)
     if (steps > 0).all():
         return "grows"
     return "falls" if (steps < 0).all() else None

@@ -262,6 +262,14 @@ def test_whole_numbers_beyond_64_bits_are_read_as_floats(tmp_path):
     assert bg.read_table(tmp_path / "rows.csv")["a"].tolist() == [float(number) for number in numbers]
 
 
+@pytest.mark.parametrize("place", [0, 5])
+def test_an_infinite_number_leaves_its_column_a_feature(place, tmp_path):
+    table = pd.DataFrame({"a": np.arange(12) % 5 + 0.5, "n": np.arange(12.0)})
+    table.loc[place, "n"] = np.inf
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    assert list(bg.read_table(tmp_path / "rows.csv")) == ["a", "n"]
+
+
 def test_excluding_every_column_is_refused(tmp_path):
     (tmp_path / "rows.csv").write_bytes(NUMBERS)
     with pytest.raises(bg.errors.InputError, match=r"has no column to use\. exclude names all of them"):

@@ -7,13 +7,7 @@ import pytest
 from bayesgmm.interrupts import deferred_interrupts, take_interrupts
 from bayesgmm.parallel import on_threads
 
-
-@pytest.fixture(autouse=True)
-def usual_ctrl_c():
-    """Python's own handler, also where the process that runs the tests ignores Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("usual_ctrl_c")
 
 
 def steps_before_ctrl_c(run):

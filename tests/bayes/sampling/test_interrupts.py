@@ -13,6 +13,8 @@ import pytest
 
 import bayesgmm as bg
 
+pytestmark = pytest.mark.usefixtures("usual_ctrl_c")
+
 
 @contextmanager
 def interrupted_after(seconds):
