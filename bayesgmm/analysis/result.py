@@ -34,7 +34,7 @@ from bayesgmm.storage.netcdf import to_netcdf
 from bayesgmm.storage.provenance import file_record, now
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.version import __version__
-from bayesgmm.wording import count, shown
+from bayesgmm.wording import count, listed, shown
 
 type FigureFormat = Literal["png", "pdf", "svg"]
 
@@ -237,7 +237,13 @@ class Analysis(Displayed):
         Raises
         ------
         InputError
-            A file is missing from the folder, cannot be read, was changed, or was not saved together with the others.
+            em.json, posterior.nc or settings.json is missing from the folder, cannot be read, was changed, or was not
+            saved together with the others.
+
+        Warns
+        -----
+        BayesgmmWarning
+            Another file, such as labels.csv or a figure, was changed or removed after it was saved. It is not read.
 
         Examples
         --------
@@ -263,4 +269,12 @@ class Analysis(Displayed):
         except (BayesgmmError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             # The files hold what no analysis of this package holds.
             raise damaged(folder, error) from error
+        if saved.changed:
+            were = "was" if len(saved.changed) == 1 else "were"
+            warnings.warn(
+                f"{listed(saved.changed)} in {folder} {were} changed or removed after the analysis was saved. The "
+                f"results come from {EM} and {POSTERIOR}, which are as they were; save() writes all files again.",
+                BayesgmmWarning,
+                stacklevel=2,
+            )
         return cls(saved.em, saved.posterior, diagnosis, comparison, saved.made, saved.thresholds)

@@ -47,7 +47,7 @@ def analyze(
 ) -> Analysis:
     """Fit by EM, sample the posterior, align its labels to the fit, diagnose the draws and compare the two.
 
-    Chains start near the posterior modes found from EM's optima.
+    Chains start near the posterior modes found from EM's optima and by the search of `sample_posterior`.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def fit_and_sample(
     show_em: Callable[[EMFit | FitError], None] = lambda em: None,
     **options: Unpack[SamplingKeywords],
 ) -> tuple[EMFit | FitError, xr.DataTree]:
-    """Fit by EM, and sample the posterior from all of EM's optima; the posterior has the fit's labels.
+    """Fit by EM, and sample the posterior with all of EM's optima as starts; the posterior has the fit's labels.
 
     If EM finds no maximum, there is a warning, the chains start elsewhere, and labels are those of the draw with the
     highest posterior density.

@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import FitError, InputError
-from bayesgmm.storage.folder import read_file, read_json, read_settings
+from bayesgmm.storage.folder import changed_files, read_file, read_json, read_settings
 from bayesgmm.storage.netcdf import from_netcdf
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.validation import check_fraction
@@ -29,6 +29,7 @@ class SavedAnalysis:
 
     em : the fit, or the error that says why EM found no maximum.
     made : how the analysis was made, as `Analysis.settings`.
+    changed : files that are not read, and were changed or removed after they were saved.
     """
 
     em: EMFit | FitError
@@ -36,12 +37,14 @@ class SavedAnalysis:
     ci_prob: float
     thresholds: Thresholds
     made: Mapping[str, object]
+    changed: tuple[str, ...]
 
 
 def read_saved(folder: Path) -> SavedAnalysis:
     """Read the files of a folder that belong together.
 
-    Raises InputError if a file is missing, cannot be read, was changed, or was not saved with the others.
+    Raises InputError if em.json, posterior.nc or settings.json is missing, cannot be read, was changed, or was not
+    saved with the others.
     """
     settings = read_settings(folder, (EM, POSTERIOR))
     values = read_json(read_file(folder, settings, EM), str(folder / EM))
@@ -54,7 +57,8 @@ def read_saved(folder: Path) -> SavedAnalysis:
         ci_prob, thresholds = check_fraction(options["ci_prob"], "ci_prob"), Thresholds(**limits)
     except InputError as error:
         raise damaged(folder, error) from error
-    return SavedAnalysis(em, posterior, ci_prob, thresholds, made if isinstance(made, dict) else {})
+    changed = changed_files(folder, settings, set(FILES) - {EM, POSTERIOR})
+    return SavedAnalysis(em, posterior, ci_prob, thresholds, made if isinstance(made, dict) else {}, tuple(changed))
 
 
 def damaged(folder: Path, error: Exception) -> InputError:
@@ -78,7 +82,7 @@ def _em_or_error(values: Any, posterior: xr.DataTree) -> EMFit | FitError:
         return em
     try:
         return em.with_rows(posterior["observed_data"].to_dataset()["X"].values)
-    except InputError:  # em.standard_errors() will raise the same error later
+    except InputError:  # the comparison says that the fit is of other rows
         return em
 
 

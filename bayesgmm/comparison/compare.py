@@ -240,7 +240,7 @@ def compare(
     if diagnosis is not None:
         check_result(diagnosis, Diagnosis, "diagnosis")
     check_result(em, EMFit, "em")
-    check_aligned(posterior)
+    check_aligned(posterior, em.parameters)
     draws = draws_beside(em, posterior, _N_DRAWS)
     if draws.n_draws < 2:
         raise InputError("posterior has one draw; its intervals are unknown. Pass a posterior of more draws.")

@@ -183,7 +183,7 @@ def row_uncertainty(
     """
     ci_prob, n_draws = check_fraction(ci_prob, "ci_prob"), check_count(n_draws, "n_draws")
     check_result(em, EMFit, "em")
-    check_aligned(posterior)
+    check_aligned(posterior, em.parameters)
     draws = draws_beside(em, posterior, n_draws)
     rows = rows_for(posterior, X)
     values = rows.values

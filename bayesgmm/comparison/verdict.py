@@ -17,6 +17,7 @@ import xarray as xr
 
 from bayesgmm.comparison.densities import DensityDistances
 from bayesgmm.em.result import EMFit
+from bayesgmm.errors import InputError
 from bayesgmm.mixture.draws import MixtureDraws
 from bayesgmm.mixture.evaluation import log_densities_at
 from bayesgmm.mixture.matching import bhattacharyya_distances
@@ -32,6 +33,7 @@ from bayesgmm.posterior.draws import (
     sample_stats,
 )
 from bayesgmm.thresholds import Thresholds
+from bayesgmm.types import RowArray
 
 type Verdict = Literal["agree", "differ", "not comparable"]
 
@@ -139,15 +141,25 @@ def different_rows(evidence: Evidence) -> list[str]:
             f"EM was fitted to {em.n_samples:g} rows (or weights with that sum), the posterior to {n_posterior}. Fit "
             f"both to the same rows, without weights."
         ]
-    if em.rows is None or not has_rows(evidence.posterior):  # a fit that was read from a file has no rows
-        return []
-    rows, of_em = observed_rows(evidence.posterior, em.parameters.features).values, em.rows
-    if np.array_equal(of_em.values, rows) and (of_em.weights == 1).all():
+    rows = observed_rows(evidence.posterior, em.parameters.features).values
+    if em.rows is None:  # the fit was read from a file
+        is_same = _has_log_likelihood_of(em, rows)
+    else:
+        is_same = np.array_equal(em.rows.values, rows) and bool((em.rows.weights == 1).all())
+    if is_same:
         return []
     return [
         "EM was fitted to other rows than the posterior, in values, order or weights. Fit both to the same rows, "
         "without weights."
     ]
+
+
+def _has_log_likelihood_of(em: EMFit, rows: RowArray) -> bool:
+    try:
+        em.with_rows(rows)
+    except InputError:
+        return False
+    return True
 
 
 def empty_components(evidence: Evidence) -> list[str]:

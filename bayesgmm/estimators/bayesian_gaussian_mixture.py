@@ -27,8 +27,9 @@ class BayesianGaussianMixture(MixtureEstimator):
     """The posterior of a Gaussian mixture, as an estimator with the parameters of scikit-learn's mixtures.
 
     scikit-learn's class of this name approximates the posterior by a simpler distribution (variational inference).
-    This class draws from the posterior, starting at the modes found from EM's optima, and labels the components of
-    each draw as EM's fit does. Predictions are averaged over the draws. See `docs/from-scikit-learn.md`.
+    This class draws from the posterior, starting at the modes found from EM's optima and by a search of its own, and
+    labels the components of each draw as EM's fit does. Predictions are averaged over the draws. See
+    `docs/from-scikit-learn.md`.
 
     Parameters
     ----------

@@ -136,7 +136,7 @@ class _Scene(NamedTuple):
 
 def _scene(em: EMFit, posterior: xr.DataTree, features: Sequence[str | int] | None) -> _Scene:
     check_result(em, EMFit, "em")
-    check_aligned(posterior)
+    check_aligned(posterior, em.parameters)
     draws = draws_beside(em, posterior)
     names = em.parameters.features
     is_list = isinstance(features, Iterable) and not isinstance(features, str)

@@ -13,6 +13,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.covariance import STRUCTURES, CovarianceStructure, stds_and_correlations, structure_named
 from bayesgmm.mixture.draws import MixtureDraws, finite_draws
+from bayesgmm.mixture.matching import best_assignments, distances_to_reference
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import PARAMETERS, Scalar, scalar_values, scalars_of
 from bayesgmm.received import wrong_result
@@ -33,6 +34,7 @@ _ROWS_REMEDY = (
     "Put them in: posterior['observed_data'] = xarray.DataTree(xarray.Dataset({'X': (('row', 'feature'), X)}))."
 )
 _WEIGHT_TOLERANCE = 1e-6  # largest distance of a draw's sum of weights from 1
+_SAME_DISTANCE = 1e-6  # difference of Bhattacharyya distances below which two orders of components are equally near
 _SAME = 1e-12  # relative difference of numbers that are equal to rounding
 _MOST_BYTES = 4e9  # of one result
 
@@ -244,13 +246,49 @@ def check_comparable(parameters: MixtureParameters, draws: MixtureDraws, name: s
         )
 
 
-def check_aligned(posterior: xr.DataTree) -> None:
-    """Raise InputError unless `align` has relabelled the posterior."""
+def check_aligned(posterior: xr.DataTree, parameters: MixtureParameters | None = None) -> None:
+    """Raise InputError unless `align` has relabelled the posterior, to labels that are also those of EM's parameters.
+
+    The labels are the same if each component of the reference is nearest to the component of that number: no other
+    order of EM's components has a smaller sum of Bhattacharyya distances from the reference.
+    """
     _posterior_group(posterior)
     if not posterior.attrs.get("aligned", 0):
         raise InputError(
             "posterior is not aligned: its components have no fixed labels. Pass align(posterior, em.parameters)."
         )
+    reference = None if parameters is None else _reference_of(posterior, parameters.features)
+    if parameters is None or reference is None or reference.means.shape != parameters.means.shape:
+        return  # other numbers of components or features are refused elsewhere
+    distances = distances_to_reference(reference, parameters.means[np.newaxis], parameters.covariances[np.newaxis])
+    [order] = best_assignments(distances)
+    least = distances[0, np.arange(len(order)), order].sum()
+    if np.trace(distances[0]) > least + _SAME_DISTANCE * (1 + least):
+        k = int(np.flatnonzero(order != np.arange(len(order)))[0])
+        raise InputError(
+            f"posterior has the labels of another mixture than em: its component {k} is em's component {order[k]}. "
+            f"Pass align(posterior, em.parameters)."
+        )
+
+
+def reference_group(reference: MixtureParameters) -> xr.Dataset:
+    """The group `reference` of an aligned posterior: the mixture whose labels it has."""
+    arrays = {"weights": reference.weights, "means": reference.means, "covariances": reference.covariances}
+    names = list(reference.features)
+    return xr.Dataset(
+        {name: (_DIMS[name][2:], array) for name, array in arrays.items()},
+        coords={"component": np.arange(reference.n_components), "feature": names, "feature_other": names},
+    )
+
+
+def _reference_of(posterior: xr.DataTree, features: tuple[str, ...]) -> MixtureParameters | None:
+    """The mixture whose labels the posterior has, with its features in this order; None if it is not known."""
+    group = posterior["reference"].to_dataset() if "reference" in posterior.children else xr.Dataset()
+    if not set(_DIMS) <= set(group.data_vars):
+        return None
+    names = feature_names(group)
+    reference = MixtureParameters(group["weights"].values, group["means"].values, group["covariances"].values, names)
+    return reference.marginal(features) if set(features) == set(names) else reference
 
 
 def check_memory(n_numbers: int, contents: str, remedy: str) -> None:

@@ -175,6 +175,19 @@ def read_file(folder: Path, settings: Mapping[str, object], name: str) -> bytes:
     )
 
 
+def changed_files(folder: Path, settings: Mapping[str, object], names: Collection[str]) -> list[str]:
+    """Those of the names that the settings list and that are no longer the files that were written, sorted."""
+    manifest = settings.get("files")
+    listed = set(manifest) if isinstance(manifest, dict) else set()
+    changed = []
+    for name in sorted(listed & set(names)):
+        try:
+            read_file(folder, settings, name)
+        except (InputError, OSError):
+            changed.append(name)
+    return changed
+
+
 def read_json(content: bytes, name: str) -> Any:
     """The value of a JSON text; raises InputError if it is none."""
     try:

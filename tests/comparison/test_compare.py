@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayesgmm as bg
 
@@ -82,6 +83,44 @@ def test_an_unaligned_posterior_is_refused(faithful, faithful_em):
     posterior = bg.sample_posterior(faithful, 2, draws=20, rng=1, progress=False)
     with pytest.raises(bg.errors.InputError, match="not aligned"):
         bg.compare(faithful_em, posterior)
+
+
+def swapped(em):
+    return replace(em, parameters=em.parameters.permute([1, 0]))
+
+
+@pytest.mark.parametrize(
+    "use", [bg.compare, bg.row_uncertainty, bg.plots.plot_fit], ids=["compare", "row_uncertainty", "plot_fit"]
+)
+def test_a_posterior_with_the_labels_of_another_mixture_is_refused(use, faithful_em, faithful_posterior):
+    with pytest.raises(bg.errors.InputError, match=r"labels of another mixture than em: its component 0 is em's comp"):
+        use(swapped(faithful_em), faithful_posterior)
+    waiting = bg.marginal(faithful_posterior, ["waiting"])
+    other = bg.align(waiting, faithful_em.parameters.permute([1, 0]).marginal(["waiting"]))
+    assert other["reference"]["means"].shape == (2, 1)
+
+
+def test_labels_are_compared_by_name_of_feature_and_survive_a_file(faithful_em, faithful_posterior, tmp_path):
+    faithful_posterior.to_netcdf(tmp_path / "posterior.nc", engine="h5netcdf")
+    with xr.open_datatree(tmp_path / "posterior.nc", engine="h5netcdf") as tree:
+        loaded = tree.load()
+    names = ["waiting", "eruptions"]
+    for posterior in (loaded, bg.marginal(loaded, names)):
+        em = faithful_em
+        if posterior is not loaded:
+            em = replace(em, parameters=em.parameters.marginal(names), rows=None)
+        assert bg.row_uncertainty(em, posterior)["p_wrong"].max() < 0.5
+        with pytest.raises(bg.errors.InputError, match="labels of another mixture"):
+            bg.row_uncertainty(swapped(em), posterior)
+
+
+def test_a_fit_from_a_file_is_known_to_be_of_other_rows(faithful, faithful_em, faithful_posterior):
+    read = bg.results.EMFit.from_dict(faithful_em.to_dict())
+    assert bg.compare(read, faithful_posterior).verdict == "agree"
+    other = bg.results.EMFit.from_dict(bg.fit_em(faithful * 1.001, 2, rng=1).to_dict())
+    comparison = bg.compare(other, faithful_posterior)
+    assert comparison.verdict == "not comparable"
+    assert "EM was fitted to other rows than the posterior" in " ".join(comparison.reasons)
 
 
 def test_label_free_numbers_ignore_the_labels(faithful_em, faithful_posterior, comparison):

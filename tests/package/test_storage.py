@@ -63,6 +63,24 @@ def test_files_of_two_analyses_are_not_taken_for_one(saved, folder, name):
 CUTS = ["write", "before the rename", "after the rename", "in the middle of the moves"]
 
 
+def test_a_file_that_is_not_read_may_change_but_not_silently(folder):
+    (folder / "labels.csv").write_text("row,label\n")
+    (folder / "comparison.csv").unlink()
+    with pytest.warns(bg.errors.BayesgmmWarning, match=r"^comparison\.csv, labels\.csv in .* were changed or removed"):
+        loaded = bg.Analysis.load(folder)
+    assert loaded.comparison.verdict
+    loaded.save(folder, overwrite=True)
+    bg.Analysis.load(folder)  # without a warning
+
+
+def test_a_fit_of_other_rows_is_not_comparable_after_loading_either(analyses, folder):
+    (folder / "em.json").write_text(json.dumps(analyses[1].em.to_dict()))
+    rehash(folder)
+    loaded = bg.Analysis.load(folder)
+    assert loaded.comparison.verdict == "not comparable"
+    assert "EM was fitted to other rows than the posterior" in " ".join(loaded.comparison.reasons)
+
+
 @pytest.mark.parametrize("cut", CUTS)
 def test_a_save_that_is_cut_off_leaves_one_whole_analysis(saved, folder, monkeypatch, cut):
     files = {path.name: path.read_bytes() for path in saved[1].iterdir()}

@@ -1,7 +1,7 @@
 """The default model given rows, as a target."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, override
 
 import numpy as np
@@ -30,7 +30,7 @@ from bayesgmm.mixture.resolution import resolution_of
 from bayesgmm.row_index import index_of
 from bayesgmm.types import FloatArray
 
-# Searches for the mode when the caller passes no start: from random rows, and from clusters of rows far apart.
+# The starts of the target's own search for a mode: from random rows, and from clusters of rows far apart.
 _N_RANDOM_STARTS, _N_CLUSTERED_STARTS = 10, 3
 # Why draws may be no mixtures, and what to do.
 _REMEDY = (
@@ -44,8 +44,9 @@ _REMEDY = (
 class DefaultTarget(Target):
     """The posterior of a mixture given rows.
 
-    features : names of the D features; searches : for each mode, the points theta (P,) from which it is searched for;
-    index : index of the data frame that the rows came from, or None.
+    features : names of the D features; searches : the points theta (P,) that each search for a mode starts from, one
+    search per start of the caller and one of the target's own; index : index of the data frame that the rows came from,
+    or None.
     """
 
     density: MixtureDensity
@@ -68,7 +69,7 @@ class DefaultTarget(Target):
         Raises InputError, with the argument's name, when one cannot be used.
         """
         structure = structure_named(covariance)
-        rows = as_rows(X)
+        rows = _own(as_rows(X))
         K = check_n_components(n_components, rows)
         check_prior(prior)
         total_cholesky(rows, structure)  # refuses data that make the posterior improper
@@ -76,12 +77,10 @@ class DefaultTarget(Target):
         density = MixtureDensity.of(rows, K, structure, prior)
         for start in starts:
             start.check_start(K, rows.features)
-        searches = [[density.unconstrain(start)] for start in starts] or [
-            [
-                density.unconstrain(mixture)
-                for mixture in _random_mixtures(rows, K, rng) + _clustered_mixtures(rows, K, rng.spawn(1)[0])
-            ]
-        ]
+        for_random, for_clustered = rng.spawn(2)  # spawned: draws do not depend on the search
+        own = _random_mixtures(rows, K, for_random) + _clustered_mixtures(rows, K, for_clustered)
+        searches = [[density.unconstrain(start)] for start in starts]
+        searches.append([density.unconstrain(mixture) for mixture in own])
         return cls(density, rows.features, searches, index_of(X))
 
     @property
@@ -140,6 +139,14 @@ class DefaultTarget(Target):
         )
         observed = schema.observed_data(self.density.values, self.features, self.index)
         return schema.posterior_tree(posterior, stats, observed)
+
+
+def _own(rows: Rows) -> Rows:
+    """Rows that their owner cannot change in place: the posterior keeps them. Files mapped into memory stay there."""
+    owner: Any = rows.values
+    while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
+        owner = owner.base
+    return rows if isinstance(owner, np.memmap) else replace(rows, values=rows.values.copy())
 
 
 def _random_mixtures(rows: Rows, n_components: int, rng: np.random.Generator) -> list[MixtureParameters]:

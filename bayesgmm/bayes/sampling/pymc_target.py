@@ -107,7 +107,7 @@ def _observed_rows(model: "pm.Model") -> Rows | None:
     features = model.coords.get("feature")
     if "X" not in observed or features is None:
         return None
-    values = np.asarray(model.rvs_to_values[observed["X"]].eval())
+    values = np.array(model.rvs_to_values[observed["X"]].eval())  # a copy: the posterior keeps it
     if values.ndim != 2 or len(features) != values.shape[1]:
         return None
     return as_rows(values, features=tuple(map(str, features)))

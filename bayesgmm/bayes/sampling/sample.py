@@ -56,10 +56,10 @@ def sample_posterior(
     n_components : number of components K.
     covariance : structure of the covariances: "full", "tied", "diag" or "spherical".
     prior : in the units of the data; by default `Prior.for_data(X, covariance)`.
-    start : where the search for the mode begins: a MixtureParameters, such as `fit_em(...).parameters`. Or several,
-        such as `[optimum.parameters for optimum in fit_em(...).optima]`: each leads to a mode, and every mode that may
-        hold 1 % of the posterior is sampled, see the notes. Without it, ten searches begin at random rows and
-        three at rows far apart, and the highest mode that they find is sampled.
+    start : a MixtureParameters, such as `fit_em(...).parameters`, or several, such as `[optimum.parameters for optimum
+        in fit_em(...).optima]`: each leads to a mode. So does a search of the function's own, with or without `start`:
+        it climbs from ten random choices of rows and three choices of rows far apart, and the highest mode counts.
+        Every mode that may hold 1 % of the posterior is sampled, see the notes.
     sampler : "independent": Metropolis steps whose proposals come from one distribution near the posterior; "nuts";
         "gibbs": Gibbs sampling, which gives each row to a component. By default the one that promises most effective
         draws per gradient, see the notes.
@@ -129,18 +129,17 @@ def sample_posterior(
     over the chains of both at most `thresholds.max_r_hat` in the label-free quantities) or have converged elsewhere.
     Regions that stay apart are weighed again, from their draws, by bridge sampling. `posterior` holds the chains of the
     heaviest region only: nothing is pooled. `diagnose` reports other regions that hold more than 5 %, or whose share is
-    unknown. A mode that no start leads to is not known.
+    unknown. A mode that no search leads to is not known.
 
     In `modes`, row 0 is the mode of `posterior`, row 1 that of `modes/1` where it has chains, and so on. Its columns
-    are state ("heaviest", "apart", "light", "joined the chains of mode 0", "visited by the chains of mode 0",
-    "unclear: ...", "not sampled: ..."); region, the number of the mode whose region it is in; share of the posterior
-    and share_error, its standard error, which is 0 where only Laplace's formula gives the share (both are NaN where the
-    share is unknown, and for a mode in the region of another); log_mass, log of the integral of likelihood times
-    prior over the region of this mode alone, in all orders of the components; log_posterior in unconstrained space and
-    log_likelihood at the mode;
-    n_starts, the number of starts that led to it. log_mass is a lower bound of the evidence of K components: regions to
-    which no start leads are not in it, nor is the one in which a component holds no row (`empty_component_share`). Do
-    not choose K by it.
+    are state ("heaviest", "apart", "light", "joined the chains of mode 0", "visited by the chains of mode 0", "unclear:
+    ...", "not sampled: ..."); region, the number of the mode whose region it is in; share of the posterior and
+    share_error, its standard error, which is 0 where only Laplace's formula gives the share (both are NaN where the
+    share is unknown, and for a mode in the region of another); log_mass, log of the integral of likelihood times prior
+    over the region of this mode alone, in all orders of the components; log_posterior in unconstrained space and
+    log_likelihood at the mode; n_starts, the number of searches that led to it, one per start and the function's own.
+    log_mass is a lower bound of the evidence of K components: regions to which no search leads are not in it, nor is
+    the one in which a component holds no row (`empty_component_share`). Do not choose K by it.
 
     Examples
     --------

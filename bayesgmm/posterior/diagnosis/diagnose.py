@@ -63,7 +63,7 @@ class Diagnosis(Displayed):
     modes : DataFrame with one row per mode that `sample_posterior` found; row 0 is the mode of these draws. Its columns
         are the mode's state, the region that it belongs to, the region's share of the posterior and the standard
         error of that share, the log mass of the region, the log posterior and the log-likelihood at the mode, and the
-        number of starts that led there. No rows if the posterior does not record modes.
+        number of searches that led there. No rows if the posterior does not record modes.
     notes : what could not be measured, because the posterior has lost a group or a variable.
 
     Examples

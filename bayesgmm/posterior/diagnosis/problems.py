@@ -337,6 +337,7 @@ def _equal_rows(measured: Measurements, thresholds: Thresholds) -> Problem | Non
 _CHECKS: tuple[Callable[[Measurements, Thresholds], Problem | None], ...] = (
     _not_finite,
     _interruption,
+    _equal_rows,  # before what follows from it
     _one_chain,
     _stuck_chain,
     _different_regions,
@@ -349,7 +350,6 @@ _CHECKS: tuple[Callable[[Measurements, Thresholds], Problem | None], ...] = (
     _empty_component,
     _few_rows,
     _few_values,
-    _equal_rows,
 )
 
 

@@ -14,6 +14,7 @@ from bayesgmm.posterior.draws import (
     mixture_dataset,
     mixture_draws,
     observed_rows,
+    reference_group,
     sample_stats,
 )
 from bayesgmm.posterior.labels.methods import (
@@ -78,8 +79,9 @@ def align(
         draw's components do not match those of the reference one to one. The share of such draws is the
         non-permutation rate of Malsiner-Walli, Fruehwirth-Schnatter and Gruen (2016, doi:10.1007/s11222-014-9500-2),
         with the reference's components in place of their k-means clusters of the draws' means, so that components
-        with equal means and different spreads can be told apart. `label_report` summarises all this. Other groups, such
-        as `modes/1`, are not relabelled.
+        with equal means and different spreads can be told apart. `label_report` summarises all this. The group
+        `reference` holds weights, means and covariances of the reference, by which `compare` and others refuse a fit
+        with other labels. Other groups, such as `modes/1`, are not relabelled.
 
     Raises
     ------
@@ -118,6 +120,7 @@ def align(
     aligned = posterior.copy()
     aligned["posterior"] = xr.DataTree(permuted)
     aligned["sample_stats"] = xr.DataTree(stats)
+    aligned["reference"] = xr.DataTree(reference_group(reference))
     aligned.attrs.pop("align_note", None)
     aligned.attrs |= notes | {
         "aligned": 1,

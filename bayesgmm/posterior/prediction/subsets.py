@@ -41,7 +41,7 @@ def marginal(posterior: xr.DataTree, features: Sequence[str | int]) -> xr.DataTr
     -------
     DataTree
         A new one with the groups `posterior`, `sample_stats` (without total_log_likelihood, unless all features are
-        kept), and `observed_data` of these features; no other groups. It is aligned if `posterior` was.
+        kept), and `observed_data` and `reference` of these features; no other groups. It is aligned if `posterior` was.
 
     Raises
     ------
@@ -66,6 +66,8 @@ def marginal(posterior: xr.DataTree, features: Sequence[str | int]) -> xr.DataTr
     }
     if has_rows(posterior):
         groups["observed_data"] = observed_array(posterior, names).isel(feature=index).to_dataset(name="X")
+    if "reference" in posterior.children:
+        groups["reference"] = posterior["reference"].to_dataset().isel(feature=index, feature_other=index)
     return tree_of(groups, posterior.attrs)
 
 

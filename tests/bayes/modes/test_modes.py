@@ -21,6 +21,8 @@ from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.permutations import nearest_orders, relabelled
 from bayesgmm.bayes.modes.curvature import curvature_at
 from bayesgmm.bayes.modes.evidence import bridge, laplace
+from bayesgmm.bayes.modes.find import find_modes
+from bayesgmm.bayes.sampling import sample
 from bayesgmm.mixture.covariance import STRUCTURES, structure_named
 
 ERRORS = 4.0
@@ -28,6 +30,12 @@ ERRORS = 4.0
 
 def sampled(X, K, starts, rng=1, **options):
     return bg.sample_posterior(X, K, start=starts, rng=rng, progress=False, **options)
+
+
+def fit_quietly(X, K, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.errors.BayesgmmWarning)
+        return bg.fit_em(X, K, **options)
 
 
 def optima(em):
@@ -137,6 +145,13 @@ def test_the_diagnosis_and_the_verdict_tell_of_the_other_mode(square_analysis):
     assert any("ther modes hold" in reason for reason in comparison.reasons)
 
 
+@pytest.fixture
+def only_the_first_search(monkeypatch):
+    """A deliberately broken version of the sampling: modes are searched for from the first start alone."""
+    monkeypatch.setattr(sample, "find_modes", lambda density, searches, rng: find_modes(density, searches[:1], rng))
+
+
+@pytest.mark.usefixtures("only_the_first_search")
 def test_from_the_best_optimum_alone_nobody_would_know(square_em):
     """Deliberately broken versions of the tests above: without the other optimum, nothing is told and EM agrees."""
     posterior = bg.align(sampled(square(1), 2, square_em.parameters), square_em.parameters)
@@ -145,6 +160,32 @@ def test_from_the_best_optimum_alone_nobody_would_know(square_em):
     assert bg.compare(square_em, posterior).verdict == "agree"
     with pytest.raises(AssertionError, match="expected 2"):
         assert_shares(diagnosis.modes, [0.5, 0.5])
+
+
+def rain():
+    """Two groups of days by temperature and humidity; on 73 of the 150 days there was no rain."""
+    rng = np.random.default_rng(3)
+    group = rng.integers(0, 2, 150)
+    rain = np.where(rng.random(150) < 0.5, 0.0, rng.gamma(2, 3, 150))
+    return np.column_stack([rain, rng.normal(5 + 15 * group, 2), rng.normal(60 + 12 * group, 3)]).round(1)
+
+
+def test_a_mode_on_equal_values_that_em_cannot_have_is_found_from_ems_best_start():
+    """The likelihood has no bound there, and the prior's resolution makes it a mode that holds all the mass."""
+    em = fit_quietly(rain(), 2, rng=1)
+    posterior = bg.align(sampled(rain(), 2, em.parameters, draws=500), em.parameters)
+    assert posterior["modes"]["n_starts"].values.tolist() == [1, 1]
+    assert posterior["modes"]["share"].values[0] > 0.999
+    comparison = bg.compare(em, posterior)
+    assert comparison.verdict == "not comparable"
+    assert comparison.reasons[0].startswith("73 rows have x0 equal to 0, on which component")
+
+
+@pytest.mark.usefixtures("only_the_first_search")
+def test_without_a_search_of_its_own_the_posterior_agrees_with_a_wrong_em():
+    em = fit_quietly(rain(), 2, rng=1)
+    posterior = bg.align(sampled(rain(), 2, em.parameters, draws=500), em.parameters)
+    assert bg.compare(em, posterior).verdict == "agree"
 
 
 def test_each_mode_has_draws_of_its_own_and_nothing_is_pooled(square_posterior, tmp_path):
@@ -167,7 +208,7 @@ def test_starts_at_one_mode_are_one_mode_whatever_their_labels(faithful, faithfu
     nearby = bg.MixtureParameters(p.weights, p.means * 1.01, p.covariances * 1.2, p.features)
     posterior = sampled(faithful, 2, [p, p.permute([1, 0]), nearby], draws=100)
     modes = bg.diagnose(posterior).modes
-    assert list(modes["n_starts"]) == [3]
+    assert list(modes["n_starts"]) == [4]  # and the search that needs no start
     assert list(modes["share"]) == [1.0]
     alone = sampled(faithful, 2, p, draws=100)
     assert alone["modes"].to_dataset().sizes["mode"] == 1

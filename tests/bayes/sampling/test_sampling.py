@@ -6,6 +6,7 @@ import threading
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from helpers.data import prepared
@@ -483,3 +484,37 @@ def test_the_line_about_sampling_says_which_mode(caplog):
         "Sampling 4 chains around mode 1 of 2",
         "Sampling 4 chains",
     ]
+
+
+def shift(X):
+    X += 1.0
+
+
+def shift_frame(X):
+    X.loc[:, "x"] += 1.0
+
+
+@pytest.mark.parametrize(
+    ("of", "change"),
+    [
+        (np.copy, shift),
+        (lambda x: pd.DataFrame({"x": x[:, 0]}), shift_frame),
+        (lambda x: xr.DataArray(x.copy()), shift),
+    ],
+    ids=["array", "frame", "DataArray"],
+)
+def test_a_change_of_the_rows_in_place_does_not_change_the_posterior(galaxies, of, change):
+    X = of(np.asarray(galaxies, dtype=np.float64).reshape(-1, 1))
+    posterior = bg.sample_posterior(X, 2, draws=20, rng=1, progress=False)
+    before = posterior["observed_data"]["X"].values.copy()
+    change(X)
+    assert float(np.asarray(X)[0, 0]) == before[0, 0] + 1
+    np.testing.assert_array_equal(posterior["observed_data"]["X"], before)
+
+
+def test_a_change_of_a_models_rows_in_place_does_not_change_the_posterior(galaxies):
+    X = np.array(galaxies, dtype=np.float64).reshape(-1, 1)
+    before = X.copy()
+    posterior = bg.sample_model(bg.build_model(X, 1), draws=20, tune=20, rng=1, progress=False)
+    X += 1.0
+    np.testing.assert_array_equal(posterior["observed_data"]["X"], before)
