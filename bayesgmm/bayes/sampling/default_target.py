@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.bayes.model.density import MixtureDensity
 from bayesgmm.bayes.model.prior import Prior, check_prior
-from bayesgmm.bayes.model.resolution import rounding_variances
 from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.bayes.sampling import nuts, schema
 from bayesgmm.bayes.sampling.draws import Draws
+from bayesgmm.bayes.sampling.own_search import own_search
 from bayesgmm.bayes.sampling.proposal import Proposal
 from bayesgmm.bayes.sampling.starts import StartingPoint
 from bayesgmm.bayes.sampling.target import Target
@@ -24,14 +24,11 @@ from bayesgmm.errors import SamplingError
 from bayesgmm.kernel.rows import Rows
 from bayesgmm.mixture.checked_rows import as_rows
 from bayesgmm.mixture.covariance import structure_named
-from bayesgmm.mixture.data_covariance import split_into_equal_volumes, total_cholesky
+from bayesgmm.mixture.data_covariance import total_cholesky
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.resolution import resolution_of
 from bayesgmm.row_index import index_of
 from bayesgmm.types import FloatArray
 
-# The starts of the target's own search for a mode: from random rows, and from clusters of rows far apart.
-_N_RANDOM_STARTS, _N_CLUSTERED_STARTS = 10, 3
 # Why draws may be no mixtures, and what to do.
 _REMEDY = (
     "the prior puts standard deviations or means far from what the data show, or a component shrinks onto rows that "
@@ -77,10 +74,8 @@ class DefaultTarget(Target):
         density = MixtureDensity.of(rows, K, structure, prior)
         for start in starts:
             start.check_start(K, rows.features)
-        for_random, for_clustered = rng.spawn(2)  # spawned: draws do not depend on the search
-        own = _random_mixtures(rows, K, for_random) + _clustered_mixtures(rows, K, for_clustered)
         searches = [[density.unconstrain(start)] for start in starts]
-        searches.append([density.unconstrain(mixture) for mixture in own])
+        searches.append(own_search(density, rng.spawn(1)[0], with_random_rows=not starts))
         return cls(density, rows.features, searches, index_of(X))
 
     @property
@@ -147,50 +142,3 @@ def _own(rows: Rows) -> Rows:
     while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
         owner = owner.base
     return rows if isinstance(owner, np.memmap) else replace(rows, values=rows.values.copy())
-
-
-def _random_mixtures(rows: Rows, n_components: int, rng: np.random.Generator) -> list[MixtureParameters]:
-    """Mixtures with random rows as means, equal weights, and variances shrunk from the data's to K equal volumes."""
-    variances = split_into_equal_volumes(rows.stds**2, n_components, rows.n_features)
-    covariances = np.broadcast_to(np.diag(variances), (n_components, len(variances), len(variances)))
-    weights = np.full(n_components, 1 / n_components)
-    return [
-        MixtureParameters(weights, rows.values[rng.choice(rows.n_samples, n_components, replace=False)], covariances)
-        for _ in range(_N_RANDOM_STARTS)
-    ]
-
-
-def _clustered_mixtures(rows: Rows, n_components: int, rng: np.random.Generator) -> list[MixtureParameters]:
-    """Mixtures of the rows nearest to each of K rows far apart, with the clusters' own means and variances.
-
-    They lead to modes that random rows miss: a component on a far outlier, or on rows that are all equal.
-    """
-    X = np.asarray(rows.values - rows.origin, dtype=np.float64) / rows.stds
-    return [_clustered_mixture(rows, X, n_components, rng) for _ in range(_N_CLUSTERED_STARTS)]
-
-
-def _clustered_mixture(rows: Rows, X: FloatArray, n_components: int, rng: np.random.Generator) -> MixtureParameters:
-    """One of `_clustered_mixtures`; X (N, D) are the standardised rows.
-
-    A row becomes a centre with probability in proportion to its squared distance from the centres before it
-    (k-means++: Arthur and Vassilvitskii 2007).
-    """
-    N, D = X.shape
-    centres = [int(rng.integers(N))]
-    squares = [np.square(X - X[centres[0]]).sum(axis=1)]
-    for _ in range(n_components - 1):
-        nearest = np.min(squares, axis=0)
-        total = nearest.sum()
-        centres.append(int(rng.choice(N, p=nearest / total)) if total > 0 else int(rng.integers(N)))
-        squares.append(np.square(X - X[centres[-1]]).sum(axis=1))
-    labels = np.argmin(squares, axis=0)
-    counts = np.bincount(labels, minlength=n_components)
-    smallest = rounding_variances(resolution_of(rows.values))
-    means, covariances = np.empty((n_components, D)), np.zeros((n_components, D, D))
-    for k, centre in enumerate(centres):
-        members = X[labels == k] if counts[k] else X[[centre]]
-        means[k] = rows.origin + rows.stds * members.mean(axis=0)
-        variances = np.maximum(np.square(rows.stds) * members.var(axis=0), smallest)
-        # One row has no variance: its component starts at the median of the default prior.
-        covariances[k] = np.diag(variances if len(members) > 1 else np.square(rows.stds / 2))
-    return MixtureParameters((counts + 1) / (N + n_components), means, covariances)
