@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesgmm.escaping import is_writable
+
 _ROW = "row"
 _FORM = "index"  # attribute of the coordinate: how to turn it into the index again
 
@@ -82,7 +84,7 @@ def _kind_of(level: pd.Index) -> str:
         return "period"
     if isinstance(level, pd.TimedeltaIndex) and not level.hasnans:
         return "duration"
-    return "text" if all(isinstance(entry, str) for entry in level) else "any"
+    return "text" if all(isinstance(entry, str) and is_writable(entry) for entry in level) else "any"
 
 
 def _detail(level: pd.Index) -> str:

@@ -22,6 +22,7 @@ INDICES = {
     "several levels": pd.MultiIndex.from_arrays(
         [list("abab"), [1, 2, 3, 4], pd.date_range("2020", periods=4)], names=["site", "number", None]
     ),
+    "texts that files cannot hold": pd.Index(["a\0", "b\ud800", "c", "d"], dtype=object),
     "a mixture": pd.Index([1, "a", None, 2.5], dtype=object),
 }
 
