@@ -147,11 +147,16 @@ def _write_values(ax: Axes, comparison: Comparison, heights: FloatArray) -> None
 
 
 def _written(table: pd.DataFrame, column: str) -> list[str]:
-    """Each value, to two digits of its posterior standard deviation."""
-    return [
-        f"{value:.{max(0, 1 - floor(log10(sd)))}f}" if sd > 0 else f"{value:g}"
-        for value, sd in zip(table[column], table["sd"], strict=True)
-    ]
+    """Each value, to two digits of its posterior standard deviation; with an exponent where that is shorter."""
+    return [_to_digits_of(value, sd) for value, sd in zip(table[column], table["sd"], strict=True)]
+
+
+def _to_digits_of(value: float, sd: float) -> str:
+    if not sd > 0:
+        return f"{value:g}"
+    place = floor(log10(sd)) - 1  # of the last digit, as a power of ten
+    first = floor(log10(max(abs(value), sd)))
+    return min(f"{value:.{max(0, -place)}f}", f"{value:.{min(first - place, 15)}e}", key=len)
 
 
 def _legend(comparison: Comparison) -> list[Handle]:
