@@ -27,7 +27,7 @@ from bayesgmm.em.result import EMFit
 from bayesgmm.errors import BayesgmmError, BayesgmmWarning, FitError, InputError
 from bayesgmm.files.folders import prepare_folder
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
-from bayesgmm.posterior.draws import rows_for
+from bayesgmm.posterior.draws import own_rows
 from bayesgmm.posterior.prediction.predict import predict
 from bayesgmm.storage.folder import as_path, write_files
 from bayesgmm.storage.netcdf import to_netcdf
@@ -197,12 +197,11 @@ class Analysis(Displayed):
 
     def _labels(self) -> bytes:
         """The content of labels.csv: one line per row that was fitted."""
-        n_rows = self.posterior["observed_data"].sizes["row"] if "observed_data" in self.posterior else 1
-        n_draws = min(max(_MOST_RESPONSIBILITIES // n_rows, _FEWEST_DRAWS), _MOST_DRAWS)
+        rows = own_rows(self.posterior)
+        n_draws = min(max(_MOST_RESPONSIBILITIES // len(rows.values), _FEWEST_DRAWS), _MOST_DRAWS)
         if self.em_error is None:
             table = row_uncertainty(self.em, self.posterior, n_draws=n_draws)
         else:
-            rows = rows_for(self.posterior, None)
             table = predict(self.posterior, rows.values, n_draws=n_draws).table.set_axis(rows.index)
         return to_csv(table).encode()
 

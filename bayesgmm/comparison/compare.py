@@ -23,8 +23,8 @@ from bayesgmm.posterior.draws import (
     has_rows,
     interval_names,
     mean_and_sd,
+    own_rows,
     posterior_entries,
-    rows_for,
     standardised,
 )
 from bayesgmm.received import check_result
@@ -260,7 +260,7 @@ def compare(
         )
     partition_agreement = float("nan")
     if has_rows(posterior):
-        partition_agreement = agreement_with_draws(em.parameters, rows_for(posterior, None).values, draws)
+        partition_agreement = agreement_with_draws(em.parameters, own_rows(posterior).values, draws)
     else:
         notes = (*notes, "The posterior holds no rows (observed_data: X): partitions are not compared.")
     verdict, reasons = verdict_of(evidence)

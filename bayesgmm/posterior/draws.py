@@ -218,8 +218,13 @@ def observed_array(posterior: xr.DataTree, features: tuple[str, ...]) -> xr.Data
     return X
 
 
+def own_rows(posterior: xr.DataTree) -> LabelledRows:
+    """The rows that the posterior was sampled for, for functions that take no other rows."""
+    return observed_rows(posterior, feature_names(mixture_dataset(posterior)))
+
+
 def rows_for(posterior: xr.DataTree, X: ArrayLike | None) -> LabelledRows:
-    """The rows of `X`, or those that the posterior was sampled for if `X` is None."""
+    """The rows of the argument `X`, or those that the posterior was sampled for if `X` is None."""
     features = feature_names(mixture_dataset(posterior))
     if X is None and not has_rows(posterior):
         raise InputError("posterior holds no rows. Pass them as X.")

@@ -40,6 +40,28 @@ def test_what_cannot_be_drawn_is_refused(flat, single):
         plots.plot_labels(em, unaligned)
 
 
+def test_the_remedy_for_a_posterior_without_rows_works(flat, partition):
+    em, posterior = flat
+    X = posterior["observed_data"]["X"].values
+    bare = posterior.copy()
+    del bare["observed_data"]
+    for plot in (
+        lambda tree: plots.plot_labels(em, tree),
+        lambda tree: plots.plot_uncertainty(em, tree),
+        lambda tree: plots.plot_similarity(em, tree, partition),
+        lambda tree: plots.plot_density_difference(em, tree),
+    ):
+        with pytest.raises(bg.errors.InputError, match=r"posterior holds no rows\. Put them in: ") as refused:
+            plot(bare)
+        mended = bare.copy()
+        exec(
+            str(refused.value).partition("Put them in: ")[2].removesuffix("."),
+            {"xarray": xr, "X": X},
+            {"posterior": mended},
+        )
+        plot(mended)
+
+
 def test_axes_that_are_given_are_drawn_in_and_nothing_else_changes(
     faithful_em, faithful_posterior, faithful_nuts, comparison
 ):
