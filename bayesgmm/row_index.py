@@ -22,7 +22,7 @@ def index_of(X: object) -> pd.Index | None:
     if not isinstance(X, (pd.DataFrame, pd.Series)):
         return None
     is_numbered = isinstance(X.index, pd.RangeIndex) and X.index.equals(pd.RangeIndex(len(X))) and X.index.name is None
-    return None if is_numbered else pd.Index(X.index)
+    return None if is_numbered else X.index  # pd.Index would make tuples of several levels
 
 
 def index_for(X: object, n_rows: int) -> pd.Index:

@@ -170,10 +170,12 @@ class Analysis(Displayed):
 
         Notes
         -----
-        The files are em.json, posterior.nc, which holds the rows too, comparison.csv, labels.csv with the label of each
-        row (see `row_uncertainty`), settings.json and one file per figure. energy.png is written only if the sampler
-        recorded an energy, see `plots.plot_energy`. If EM found no maximum, em.json holds the reason, labels.csv the
-        labels of the posterior (see `predict`), and comparison.csv and the figures of the fit are not written.
+        The files are em.json, posterior.nc, which holds the rows too, comparison.csv, labels.csv, settings.json and one
+        file per figure. labels.csv has the label of each row (see `row_uncertainty`); its first columns are the index
+        of the data frame, or the number of the row, from 0, where there is none. energy.png is written only if the
+        sampler recorded an energy, see `plots.plot_energy`. If EM found no maximum, em.json holds the reason,
+        labels.csv the labels of the posterior (see `predict`), and comparison.csv and the figures of the fit are not
+        written.
         """
         from bayesgmm.plots.saving import draw_figures  # Matplotlib is loaded only when figures are drawn
 
@@ -203,7 +205,8 @@ class Analysis(Displayed):
             table = row_uncertainty(self.em, self.posterior, n_draws=n_draws)
         else:
             table = predict(self.posterior, rows.values, n_draws=n_draws).table.set_axis(rows.index)
-        return to_csv(table).encode()
+        names = [f"{name} of the row" if name in table else name for name in table.index.names]
+        return to_csv(table.set_axis(table.index.set_names(names))).encode()
 
     def _settings(self, source: Path | None) -> dict[str, object]:
         made = dict(self.settings) | ({"source": file_record(source)} if source is not None else {})

@@ -63,7 +63,7 @@ def test_each_place_has_its_escapes():
 
 def test_files_of_an_analysis_hold_no_formulas(tmp_path):
     X = bg.datasets.load_galaxies().rename(columns={"velocity": "=1+1"})
-    X.index = pd.Index([f"@row{i}" for i in range(len(X))])
+    X.index = pd.Index([f"@row{i}" for i in range(len(X))], name="=name")
     analysis = bg.analyze(X, 1, draws=20, rng=1, progress=False)
     folder = analysis.save(tmp_path / "results")
     for name in ("comparison.csv", "labels.csv"):

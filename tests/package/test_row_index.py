@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.row_index import index_of_rows, row_coordinate
+from bayesgmm.row_index import index_of, index_of_rows, row_coordinate
 from bayesgmm.storage.netcdf import from_netcdf, to_netcdf
 
 INDICES = {
@@ -93,3 +93,9 @@ def test_the_index_survives_the_reduction_to_some_features_and_a_saved_analysis(
 def test_rows_of_an_array_are_numbered(faithful_em, faithful_posterior):
     assert bg.row_uncertainty(faithful_em, faithful_posterior).index.equals(pd.RangeIndex(272, name="row"))
     assert "row" not in faithful_posterior["observed_data"].to_dataset().coords
+
+
+def test_an_index_of_several_levels_is_read_from_a_frame():
+    index = INDICES["several levels"]
+    found = index_of(pd.DataFrame({"x": range(4)}, index=index))
+    assert found.equals(index) and found.names == index.names
