@@ -10,6 +10,7 @@ _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 # A spreadsheet takes a cell that begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}"}
 _LATEX |= {character: "\\" + character for character in "&%$#_"}
 
 

@@ -15,6 +15,7 @@ from bayesgmm.plots.legends import Handle, area, legend_above, line
 from bayesgmm.plots.style import INK, axes_or_new, component_style, figure_of, percent, shown_once
 from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
+from bayesgmm.wording import in_sds
 
 _MOST_ROWS = 400
 _FARTHEST = 6.0  # posterior sd from the posterior mean; estimates beyond are arrows at the edge
@@ -111,7 +112,14 @@ def _draw_estimate(ax: Axes, z: float, y: float, reach: float, component: int | 
     if not abs(z) < reach:
         right = z > 0
         x, marker = (0.96 if right else -0.96) * reach, ">" if right else "<"
-        ax.text(x * 0.96, y, f"{z:+.1f} sd", ha="right" if right else "left", va="center", fontsize=8)
+        ax.text(
+            x * 0.96,
+            y,
+            f"{in_sds(z, signed=True, digits=1)} sd",
+            ha="right" if right else "left",
+            va="center",
+            fontsize=8,
+        )
     edge, width = ("white", 0.8) if inside else ("black", 1.6)
     ax.plot(x, y, color=style.color, marker=marker, markersize=8, markeredgecolor=edge, markeredgewidth=width)
 
