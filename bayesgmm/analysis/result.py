@@ -33,6 +33,7 @@ from bayesgmm.storage.folder import as_path, write_files
 from bayesgmm.storage.netcdf import to_netcdf
 from bayesgmm.storage.provenance import file_record, now
 from bayesgmm.thresholds import Thresholds
+from bayesgmm.validation import check_flag
 from bayesgmm.version import __version__
 from bayesgmm.wording import count, listed, shown
 
@@ -179,10 +180,11 @@ class Analysis(Displayed):
         """
         from bayesgmm.plots.saving import draw_figures  # Matplotlib is loaded only when figures are drawn
 
-        if figures not in FORMATS:
-            raise InputError(f"figures must be {', '.join(map(repr, FORMATS))}; received {shown(figures)}.")
-        folder = prepare_folder(as_path(folder), overwrite=overwrite)
-        settings = self._settings(None if source is None else as_path(source, "source"))
+        if not isinstance(figures, str) or figures not in FORMATS:
+            raise InputError(f"figures must be one of {', '.join(map(repr, FORMATS))}; received {shown(figures)}.")
+        folder, source = as_path(folder), None if source is None else as_path(source, "source")
+        folder = prepare_folder(folder, overwrite=check_flag(overwrite, "overwrite"))
+        settings = self._settings(source)
         fitted = None if self._comparison is None else (self.em, self._comparison)
         drawn, skipped = draw_figures(self.posterior, fitted, figures)
         files = {EM: em_content(self._em), POSTERIOR: to_netcdf(self.posterior), **drawn}

@@ -24,7 +24,7 @@ from bayesgmm.posterior.labels.align import align
 from bayesgmm.storage.provenance import process_record, rows_record, seed_record
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.types import CovarianceName, Seed
-from bayesgmm.validation import as_generator, check_fraction
+from bayesgmm.validation import as_generator, check_flag, check_fraction
 
 
 def analyze(
@@ -86,7 +86,7 @@ def analyze(
     >>> analysis.comparison.verdict
     'agree'
     """
-    with Stages(show=progress and is_watched()):
+    with Stages(show=check_flag(progress, "progress") and is_watched()):
         return run_analysis(
             X,
             n_components,
