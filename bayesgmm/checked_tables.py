@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
 from bayesgmm.errors import InputError
+from bayesgmm.escaping import is_writable
 from bayesgmm.types import BoolArray, FloatArray, RowArray
 from bayesgmm.validation import LARGEST, ROWS_SHOWN, check_count
 from bayesgmm.wording import count, listed, shown
@@ -100,6 +101,16 @@ def names_clash(names: tuple[str, ...] | None, other: tuple[str, ...] | None) ->
     return default_names(len(names)) != names and default_names(len(other)) != other
 
 
+def check_names(names: Iterable[str], name: str) -> None:
+    """Raise InputError if a name of a feature cannot be written to files."""
+    wrong = [feature for feature in names if not is_writable(feature)]
+    if wrong:
+        raise InputError(
+            f"{name} has a feature called {shown(wrong[0])}; a name must not hold a NUL character or half of a "
+            f"surrogate pair, as files cannot hold them. Rename it."
+        )
+
+
 def as_feature_indices(chosen: Iterable[str | int], features: tuple[str, ...], name: str) -> list[int]:
     """Return the positions among `features` of the chosen names or numbers.
 
@@ -175,8 +186,12 @@ def _columns_by_name(X: Any, expected: tuple[str, ...]) -> Any:
 def _column_names(X: Any, name: str) -> tuple[str, ...] | None:
     if not _is_frame(X):
         series_name = getattr(X, "name", None) if getattr(X, "ndim", 1) == 1 else None
-        return (series_name,) if isinstance(series_name, str) and series_name else None
+        if not isinstance(series_name, str) or not series_name:
+            return None
+        check_names([series_name], name)
+        return (series_name,)
     names = tuple(str(column) for column in X.columns)
+    check_names(names, name)
     repeated = sorted({column for column in names if names.count(column) > 1})
     if repeated:
         raise InputError(f"{name} has several columns called {listed(repeated)}. Give each a name of its own.")

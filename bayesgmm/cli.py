@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 EXIT_FIT, EXIT_INPUT, EXIT_SAMPLING = 1, 2, 3
 
+_LABELS = "labels.csv"
 _WARNINGS = WarningLines()
 
 app = typer.Typer(
@@ -156,7 +157,10 @@ def analyze(
             if analysis.em_error is None:
                 print_result(analysis.comparison)
     if out is not None:
-        _show(f"Written to {out}: {', '.join(written_files(out))}", is_kept=is_kept)
+        files = written_files(out)
+        _show(f"Written to {out}: {', '.join(files)}", is_kept=is_kept)
+        if _LABELS in files:
+            _show(_about_labels(reading), is_kept=is_kept)
     rest = (
         "settings.json says how to make this again."
         if is_kept
@@ -219,7 +223,8 @@ def _analysis_in_stages(reading: Reading, components: int, covariance: Covarianc
         LOGGER.info("Compiling, on the first run on a machine only: about a minute")
     from bayesgmm.analysis.run import run_analysis
 
-    return run_analysis(reading.table, components, covariance, **options)
+    table = reading.table if reading.row_names is None else reading.table.set_axis(reading.row_names)
+    return run_analysis(table, components, covariance, **options)
 
 
 def _print_result(result: "Displayed | FitError", *, full: bool, is_kept: bool) -> None:
@@ -231,6 +236,16 @@ def _print_result(result: "Displayed | FitError", *, full: bool, is_kept: bool) 
     close_counter()
     _show(text + "\n", is_kept=is_kept)
     _WARNINGS.show_waiting(text)
+
+
+def _about_labels(reading: Reading) -> str:
+    """How labels.csv is joined with the file."""
+    first, *others = map(str, [] if reading.row_names is None else reading.row_names.names)
+    named = f", {', '.join(others[:4])} {'names' if len(others) == 1 else 'name'} it" if others else ""
+    return one_line(
+        f"{_LABELS} has a line for each row used: {first} is its number in the file, from 1 below the names{named}; "
+        f"then its label."
+    )
 
 
 def _show(text: str, *, is_kept: bool) -> None:

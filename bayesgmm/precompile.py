@@ -26,6 +26,8 @@ from bayesgmm.posterior.labels.align import align
 from bayesgmm.posterior.partition.partition import co_clustering, point_partition
 from bayesgmm.posterior.prediction.predict import predict, predict_density
 from bayesgmm.types import CovarianceName, RowArray
+from bayesgmm.validation import check_flag
+from bayesgmm.wording import shown
 
 _N_ROWS, _N_FEATURES, _N_COMPONENTS = 30, 2, 2
 _N_REPLICATES = 10
@@ -72,8 +74,14 @@ def compile_all(kinds: Collection[RowKind] = KINDS, *, pymc: bool = False, progr
     >>> import bayesgmm as bg
     >>> bg.compile_all(["float64"], progress=False)
     """
-    if isinstance(kinds, str) or not set(kinds) <= set(KINDS):
-        raise InputError(f"kinds must be a list of names from {', '.join(map(repr, KINDS))}; received {kinds!r}.")
+    is_list = isinstance(kinds, Collection) and not isinstance(kinds, str)
+    if not is_list or not all(isinstance(kind, str) and kind in KINDS for kind in kinds):
+        raise InputError(
+            f"kinds must be a list of names from {', '.join(map(repr, KINDS))}; received {shown(kinds)}. Pass some of "
+            f"these, or leave it out."
+        )
+    check_flag(pymc, "pymc")
+    check_flag(progress, "progress")
     steps = [*_steps(_rows_by_kind(kinds)), *(_pymc_steps() if pymc else ())]
     for number, (name, run) in enumerate(steps, 1):
         if progress:

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesgmm.escaping import is_writable
+
 _ROW = "row"
 _FORM = "index"  # attribute of the coordinate: how to turn it into the index again
 
@@ -20,7 +22,7 @@ def index_of(X: object) -> pd.Index | None:
     if not isinstance(X, (pd.DataFrame, pd.Series)):
         return None
     is_numbered = isinstance(X.index, pd.RangeIndex) and X.index.equals(pd.RangeIndex(len(X))) and X.index.name is None
-    return None if is_numbered else pd.Index(X.index)
+    return None if is_numbered else X.index  # pd.Index would make tuples of several levels
 
 
 def index_for(X: object, n_rows: int) -> pd.Index:
@@ -82,7 +84,7 @@ def _kind_of(level: pd.Index) -> str:
         return "period"
     if isinstance(level, pd.TimedeltaIndex) and not level.hasnans:
         return "duration"
-    return "text" if all(isinstance(entry, str) for entry in level) else "any"
+    return "text" if all(isinstance(entry, str) and is_writable(entry) for entry in level) else "any"
 
 
 def _detail(level: pd.Index) -> str:

@@ -35,6 +35,13 @@ def check_count(value: object, name: str, minimum: int = 1) -> int:
     return int(value)
 
 
+def check_flag(value: object, name: str) -> bool:
+    """Return a truth value as a bool; raises InputError for anything else."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise InputError(f"{name} must be True or False; received {shown(value)}. Pass one of the two.")
+
+
 def check_positive(value: object, name: str) -> float:
     """Return a finite number above 0 as a float; raises InputError for anything else."""
     try:

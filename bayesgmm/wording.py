@@ -4,11 +4,19 @@ from collections.abc import Iterable
 
 # Bits of the largest whole number that a message shows in full.
 _LONGEST_INTEGER = 256
+_MOST_SDS = 1000  # standard deviations from which a distance is not written out
 
 
 def count(n: int, noun: str) -> str:
     """Return the number with its noun, such as "1 row" or "3 rows"."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def in_sds(z: float, *, signed: bool = False, digits: int = 2) -> str:
+    """Return a distance in standard deviations; beyond three digits "> 1000", or "< -1000" if it has a sign."""
+    if abs(z) >= _MOST_SDS:
+        return f"< -{_MOST_SDS}" if signed and z < 0 else f"> {_MOST_SDS}"
+    return f"{z:+.{digits}f}" if signed else f"{z:.{digits}f}"
 
 
 def shortened(text: str, longest: int = 200) -> str:

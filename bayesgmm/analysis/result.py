@@ -27,12 +27,13 @@ from bayesgmm.em.result import EMFit
 from bayesgmm.errors import BayesgmmError, BayesgmmWarning, FitError, InputError
 from bayesgmm.files.folders import prepare_folder
 from bayesgmm.posterior.diagnosis.diagnose import Diagnosis, diagnose
-from bayesgmm.posterior.draws import rows_for
+from bayesgmm.posterior.draws import own_rows
 from bayesgmm.posterior.prediction.predict import predict
 from bayesgmm.storage.folder import as_path, write_files
 from bayesgmm.storage.netcdf import to_netcdf
 from bayesgmm.storage.provenance import file_record, now
 from bayesgmm.thresholds import Thresholds
+from bayesgmm.validation import check_flag
 from bayesgmm.version import __version__
 from bayesgmm.wording import count, listed, shown
 
@@ -170,17 +171,20 @@ class Analysis(Displayed):
 
         Notes
         -----
-        The files are em.json, posterior.nc, which holds the rows too, comparison.csv, labels.csv with the label of each
-        row (see `row_uncertainty`), settings.json and one file per figure. energy.png is written only if the sampler
-        recorded an energy, see `plots.plot_energy`. If EM found no maximum, em.json holds the reason, labels.csv the
-        labels of the posterior (see `predict`), and comparison.csv and the figures of the fit are not written.
+        The files are em.json, posterior.nc, which holds the rows too, comparison.csv, labels.csv, settings.json and one
+        file per figure. labels.csv has the label of each row (see `row_uncertainty`); its first columns are the index
+        of the data frame, or the number of the row, from 0, where there is none. energy.png is written only if the
+        sampler recorded an energy, see `plots.plot_energy`. If EM found no maximum, em.json holds the reason,
+        labels.csv the labels of the posterior (see `predict`), and comparison.csv and the figures of the fit are not
+        written.
         """
         from bayesgmm.plots.saving import draw_figures  # Matplotlib is loaded only when figures are drawn
 
-        if figures not in FORMATS:
-            raise InputError(f"figures must be {', '.join(map(repr, FORMATS))}; received {shown(figures)}.")
-        folder = prepare_folder(as_path(folder), overwrite=overwrite)
-        settings = self._settings(None if source is None else as_path(source, "source"))
+        if not isinstance(figures, str) or figures not in FORMATS:
+            raise InputError(f"figures must be one of {', '.join(map(repr, FORMATS))}; received {shown(figures)}.")
+        folder, source = as_path(folder), None if source is None else as_path(source, "source")
+        folder = prepare_folder(folder, overwrite=check_flag(overwrite, "overwrite"))
+        settings = self._settings(source)
         fitted = None if self._comparison is None else (self.em, self._comparison)
         drawn, skipped = draw_figures(self.posterior, fitted, figures)
         files = {EM: em_content(self._em), POSTERIOR: to_netcdf(self.posterior), **drawn}
@@ -197,14 +201,14 @@ class Analysis(Displayed):
 
     def _labels(self) -> bytes:
         """The content of labels.csv: one line per row that was fitted."""
-        n_rows = self.posterior["observed_data"].sizes["row"] if "observed_data" in self.posterior else 1
-        n_draws = min(max(_MOST_RESPONSIBILITIES // n_rows, _FEWEST_DRAWS), _MOST_DRAWS)
+        rows = own_rows(self.posterior)
+        n_draws = min(max(_MOST_RESPONSIBILITIES // len(rows.values), _FEWEST_DRAWS), _MOST_DRAWS)
         if self.em_error is None:
             table = row_uncertainty(self.em, self.posterior, n_draws=n_draws)
         else:
-            rows = rows_for(self.posterior, None)
             table = predict(self.posterior, rows.values, n_draws=n_draws).table.set_axis(rows.index)
-        return to_csv(table).encode()
+        names = [f"{name} of the row" if name in table else name for name in table.index.names]
+        return to_csv(table.set_axis(table.index.set_names(names))).encode()
 
     def _settings(self, source: Path | None) -> dict[str, object]:
         made = dict(self.settings) | ({"source": file_record(source)} if source is not None else {})

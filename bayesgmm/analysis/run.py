@@ -19,12 +19,12 @@ from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMFit
 from bayesgmm.errors import BayesgmmWarning, FitError
 from bayesgmm.posterior.diagnosis.diagnose import diagnose
-from bayesgmm.posterior.draws import feature_names, most_probable_draw, rows_for
+from bayesgmm.posterior.draws import feature_names, most_probable_draw, own_rows
 from bayesgmm.posterior.labels.align import align
 from bayesgmm.storage.provenance import process_record, rows_record, seed_record
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.types import CovarianceName, Seed
-from bayesgmm.validation import as_generator, check_fraction
+from bayesgmm.validation import as_generator, check_flag, check_fraction
 
 
 def analyze(
@@ -86,7 +86,7 @@ def analyze(
     >>> analysis.comparison.verdict
     'agree'
     """
-    with Stages(show=progress and is_watched()):
+    with Stages(show=check_flag(progress, "progress") and is_watched()):
         return run_analysis(
             X,
             n_components,
@@ -197,7 +197,7 @@ def _fit_or_error(
 
 def _data_record(em: EMFit | FitError, posterior: xr.DataTree) -> dict[str, object]:
     features = feature_names(posterior["posterior"].to_dataset())
-    values = em.rows.values if isinstance(em, EMFit) and em.rows is not None else rows_for(posterior, None).values
+    values = em.rows.values if isinstance(em, EMFit) and em.rows is not None else own_rows(posterior).values
     return {"columns": list(features), **rows_record(values)}
 
 

@@ -1,6 +1,7 @@
 """`compare`: EM's estimates beside the posterior, number by number and independent of labels, with a verdict."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,20 +24,21 @@ from bayesgmm.posterior.draws import (
     has_rows,
     interval_names,
     mean_and_sd,
+    own_rows,
     posterior_entries,
-    rows_for,
     standardised,
 )
 from bayesgmm.received import check_result
 from bayesgmm.thresholds import Thresholds, check_thresholds
 from bayesgmm.types import FloatArray
 from bayesgmm.validation import check_fraction
-from bayesgmm.wording import count
+from bayesgmm.wording import count, in_sds
 
 # Draws, evenly spaced, over which density distances and partitions are averaged.
 _N_DRAWS = 200
 _N_POINTS = 2**9  # integration points of each of the 8 sequences of `density_distances`
 _MOST_NUMBERS = 8  # rows of the table in a repr
+_MOST_REASONS = 2  # in a repr, where nothing can be compared
 
 _OPENINGS: dict[Verdict, str] = {
     "agree": (
@@ -106,16 +108,23 @@ class Comparison(Displayed):
         # NaN is sorted last, so that numbers without z come first in the ranking.
         farthest_first = np.argsort(self.table["z"].abs().to_numpy())[::-1].tolist()
         n_differing, numbers = int(self.table["differs"].sum()), count(len(self.table), "number")
+        opening = _OPENINGS[self.verdict].format(n=n_differing, numbers=numbers, components=self._components())
+        # Where nothing can be compared, the reasons come before the numbers.
+        is_comparable = self.verdict != "not comparable"
+        explanation: list[str | Listing] = [
+            opening,
+            Listing(self.reasons, "reason", n_shown=1 if is_comparable else _MOST_REASONS),
+        ]
         return Card(
             f"Comparison of EM with the posterior: {self.verdict}",
+            lines=[] if is_comparable else explanation,
             grid=to_grid(self._written(), noun="number", n_shown=_MOST_NUMBERS, ranking=farthest_first),
             notes=[
                 "Intervals are equal-tailed; z is EM's distance from the posterior mean, in posterior sd.",
                 self._label_free(),
                 *self.notes,
-                f"Verdict: {self.verdict}",
-                _OPENINGS[self.verdict].format(n=n_differing, numbers=numbers, components=self._components()),
-                Listing(self.reasons, "reason", n_shown=1),
+                f"Verdict: {self.verdict}" if is_comparable else f"Verdict: {self.verdict}, see above the table",
+                *(explanation if is_comparable else []),
             ],
         )
 
@@ -181,7 +190,7 @@ class Comparison(Displayed):
             f"{100 * self.ci_prob:g} % interval": [
                 f"{low:.5g} to {high:.5g}" for low, high in zip(table[lower], table[upper], strict=True)
             ],
-            "z": table["z"].map("{:+.2f}".format),
+            "z": table["z"].map(partial(in_sds, signed=True)),
             "inside": table["inside"].map({True: "yes", False: "NO"}),
         }
         return pd.DataFrame(columns)
@@ -260,7 +269,7 @@ def compare(
         )
     partition_agreement = float("nan")
     if has_rows(posterior):
-        partition_agreement = agreement_with_draws(em.parameters, rows_for(posterior, None).values, draws)
+        partition_agreement = agreement_with_draws(em.parameters, own_rows(posterior).values, draws)
     else:
         notes = (*notes, "The posterior holds no rows (observed_data: X): partitions are not compared.")
     verdict, reasons = verdict_of(evidence)

@@ -34,6 +34,7 @@ from bayesgmm.posterior.draws import (
 )
 from bayesgmm.thresholds import Thresholds
 from bayesgmm.types import RowArray
+from bayesgmm.wording import in_sds
 
 type Verdict = Literal["agree", "differ", "not comparable"]
 
@@ -202,10 +203,10 @@ def near_duplicate_shares(draws: MixtureDraws, distance: float) -> dict[tuple[in
 
 
 OBSTACLES: tuple[Reason, ...] = (
-    sampling_problems,
-    em_not_converged,
-    different_structures,
     different_rows,
+    different_structures,
+    em_not_converged,
+    sampling_problems,
     empty_components,
     near_duplicate_components,
 )
@@ -233,7 +234,7 @@ def differing_numbers(evidence: Evidence) -> list[str]:
         outside = "" if row["inside"] else ", outside its interval"
         cause = f" Likely because {row['cause']}." if row["cause"] else no_cause
         sentences.append(
-            f"{name}: EM's {row['em']:.5g} is {abs(row['z']):.2f} posterior sd {side} the posterior mean "
+            f"{name}: EM's {row['em']:.5g} is {in_sds(abs(row['z']))} posterior sd {side} the posterior mean "
             f"{row['mean']:.5g}{outside}.{cause}"
         )
     return sentences
@@ -272,5 +273,5 @@ def _agreement(table: pd.DataFrame) -> str:
     distances = table["z"].abs()
     return (
         f"Every EM estimate is inside its interval; the farthest from its posterior mean is {distances.idxmax()}, by "
-        f"{distances.max():.2f} posterior sd."
+        f"{in_sds(distances.max())} posterior sd."
     )

@@ -10,7 +10,11 @@ from bayesgmm.escaping import latex_cell, markdown_cell, spreadsheet_cell
 
 def to_csv(table: pd.DataFrame) -> str:
     """The table as CSV in full precision; a text that a spreadsheet would take for a formula gets an apostrophe."""
-    return table.rename(index=_safe_cell).map(_safe_cell).to_csv()
+    names = ["" if name is None else str(name) for name in table.index.names]
+    index = table.index.to_frame(index=False).set_axis(names, axis=1)
+    whole = pd.concat([index, table.reset_index(drop=True)], axis=1).map(_safe_cell)
+    text = whole.set_axis(list(map(_safe_cell, whole.columns)), axis=1).to_csv(index=False)
+    return text.encode("utf-8", "backslashreplace").decode()  # halves of characters become escapes
 
 
 def _safe_cell(cell: object) -> object:

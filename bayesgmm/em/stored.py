@@ -35,7 +35,7 @@ def fields_of(values: object) -> dict[str, Any]:
 
     Raises InputError if an entry is missing, unknown or of a wrong type, or contradicts the others.
     """
-    entries = _object(values, "the fit", _FIELDS, optional=("aic", "bic", "icl", "optima", "problems"))
+    entries = _object(values, "values", _FIELDS, optional=("aic", "bic", "icl", "optima", "problems"))
     read = {name: convert(entries[name], name) for name, convert in _FIELDS.items() if name in entries}
     for name in ("aic", "bic", "icl"):
         read.pop(name, None)

@@ -9,6 +9,7 @@ import pandas as pd
 from bayesgmm.errors import InputError
 from bayesgmm.files.contents import REMEDY
 from bayesgmm.files.layout import Layout, too_long
+from bayesgmm.wording import shown
 
 # Forms of cells, as regular expressions of whole cells.
 _POINT = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -41,8 +42,8 @@ def parse(layout: Layout, source: str, decimal: str | None) -> Cells:
     InputError
         A row has more fields than there are names; the decimal mark cannot be told; or the text is damaged.
     """
-    if decimal not in (None, ".", ","):
-        raise InputError(f"decimal must be '.' or ','; received {decimal!r}.")
+    if decimal is not None and not (isinstance(decimal, str) and decimal in (".", ",")):
+        raise InputError(f"decimal must be '.' or ','; received {shown(decimal)}. Leave it out to have it recognised.")
     names = unique_names(layout.names)
     if decimal != ",":
         table = _read(layout, names, source, as_text=False)

@@ -41,9 +41,11 @@ def select_columns(table: pd.DataFrame, columns: Sequence[str], source: str, arg
         The table has no such column, or one is named twice. The message calls the table `source`.
     """
     if isinstance(columns, str):
-        raise InputError(f"{argument} must be a list of names; received {columns!r}. Pass [{columns!r}].")
+        raise InputError(f"{argument} must be a list of names; received {shown(columns)}. Pass [{shown(columns)}].")
     if not isinstance(columns, Sequence | np.ndarray | pd.Index):
         raise InputError(f"{argument} must be a list of names; received {shown(columns)}. Pass names in a list.")
+    if not all(isinstance(column, str) for column in columns):
+        raise InputError(f"{argument} must be a list of names, which are text; received {shown(columns)}. Pass names.")
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bayesgmm.errors import InputError
 from bayesgmm.files.contents import REMEDY
-from bayesgmm.wording import count
+from bayesgmm.wording import count, shown
 
 # Lines that the separator is guessed from. A longer row further down is refused by pandas.
 _N_SAMPLE = 200
@@ -108,7 +108,8 @@ def _as_separator(separator: str | None) -> str | None:
     character = _WORDS.get(separator.lower(), separator) if isinstance(separator, str) else ""
     if len(character) != 1 or character in '"\n\r' or character.isalnum():
         raise InputError(
-            f"sep must be one character, or one of the words comma, semicolon, tab, space; received {separator!r}."
+            f"sep must be one character, or one of the words comma, semicolon, tab, space; received "
+            f"{shown(separator)}. Leave it out to have it recognised."
         )
     return character
 

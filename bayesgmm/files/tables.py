@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayesgmm.errors import BayesgmmWarning, InputError
 from bayesgmm.files.cells import Cells, parse, unique_names
 from bayesgmm.files.columns import LeftOut, check_numbers, features_of, names_in_words, select_columns
 from bayesgmm.files.contents import REMEDY, Contents, as_text, read_contents
 from bayesgmm.files.layout import find_layout
-from bayesgmm.wording import count
+from bayesgmm.wording import count, shown
+
+_ROW = "row"  # name of the numbers of the rows
 
 
 class Reading(NamedTuple):
@@ -24,12 +28,15 @@ class Reading(NamedTuple):
     table : the columns that are used.
     notation : sentences about the separator, the decimal mark and the encoding, where these are not the usual ones.
     choices : sentences about columns that were left out and rows that were dropped.
+    row_names : of each row its number in the file, from 1, and the entries of the columns that name the rows: those of
+        the index, and columns that were left out and have a different entry in every row.
     """
 
     source: str
     table: pd.DataFrame
     notation: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    row_names: pd.MultiIndex | pd.Index | None = None
 
 
 def read_table(
@@ -109,6 +116,8 @@ def read(
 
     numbers_only : refuse columns of text also when `columns` names them.
     """
+    if not isinstance(drop_missing, bool | np.bool_):
+        raise InputError(f"drop_missing must be True or False; received {shown(drop_missing)}. Pass one of the two.")
     contents = read_contents(path)
     cells: Cells | None = None
     notation: tuple[str, ...] = ()
@@ -122,6 +131,8 @@ def read(
         raise InputError(f"{contents.source} has column names but no rows. {REMEDY}")
     source = contents.source
     if index is not None:
+        if not isinstance(index, str):
+            raise InputError(f"index must be the name of a column; received {shown(index)}. Pass one name.")
         select_columns(table, [index], source, "index")
         table = table.set_index(index)
     return choose(
@@ -168,10 +179,27 @@ def choose(
         chosen = rest[names]
         if left_out:
             choices.append(_left_out(left_out))
+    row_names, kept = _row_names(table, chosen), np.ones(len(table), dtype=bool)
     if drop_missing:
-        chosen, sentence = _without_missing(chosen, source)
+        kept, sentence = _without_missing(chosen, source)
         choices += sentence
-    return Reading(source, chosen, notation, tuple(choices))
+    return Reading(source, chosen[kept], notation, tuple(choices), row_names[kept])
+
+
+def _row_names(table: pd.DataFrame, chosen: pd.DataFrame) -> pd.Index:
+    """The index whose levels are the numbers of the rows, from 1, and the columns that name the rows."""
+    rest = [column.name for column in features_of(table)[1] if column.name not in chosen]
+    names = {name: table[name].array for name in rest if table[name].notna().all() and table[name].is_unique}
+    if not isinstance(table.index, pd.RangeIndex):
+        names = {str(level.name): level.array for level in _levels(table.index)} | names
+    own = _ROW if _ROW not in names else f"{_ROW} of the file"
+    numbers = pd.RangeIndex(1, len(table) + 1, name=own)
+    return pd.MultiIndex.from_arrays([numbers, *names.values()], names=[own, *names]) if names else numbers
+
+
+def _levels(index: pd.Index) -> list[pd.Index]:
+    levels = [index.get_level_values(i) for i in range(index.nlevels)]
+    return [level.rename("index" if level.name is None else str(level.name)) for level in levels]
 
 
 def _left_out(left_out: list[LeftOut]) -> str:
@@ -181,13 +209,14 @@ def _left_out(left_out: list[LeftOut]) -> str:
     return f"{noun} left out: {columns}{more}. To use one, name it in --columns (columns= in Python)."
 
 
-def _without_missing(table: pd.DataFrame, source: str) -> tuple[pd.DataFrame, list[str]]:
-    kept = table.dropna()
-    n_dropped = len(table) - len(kept)
-    if not len(kept):
+def _without_missing(table: pd.DataFrame, source: str) -> tuple[NDArray[np.bool_], list[str]]:
+    """Which rows have no missing value, and a sentence if some have one."""
+    kept = table.notna().all(axis=1).to_numpy()
+    n_dropped = int((~kept).sum())
+    if not kept.any():
         raise InputError(f"{source} has no row without a missing value. Leave out columns with --exclude.")
     if not n_dropped:
-        return table, []
+        return kept, []
     incomplete = [name for name in table.columns if table[name].isna().any()]
     return kept, [
         f"{n_dropped} of {count(len(table), 'row')} dropped, as they have missing values in "

@@ -7,7 +7,7 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesgmm.checked_tables import as_feature_indices, as_table, check_given, default_names, names_clash
+from bayesgmm.checked_tables import as_feature_indices, as_table, check_given, check_names, default_names, names_clash
 from bayesgmm.display.cards import Card, Displayed
 from bayesgmm.display.components import component_table
 from bayesgmm.errors import InputError
@@ -386,4 +386,5 @@ def _as_features(features: Iterable[str], n_features: int) -> tuple[str, ...]:
             f"features must be {n_features} different names, one per column of means; received {shown(features)}. Pass "
             f"a list of names, or leave it out."
         )
+    check_names(names, "features")
     return names

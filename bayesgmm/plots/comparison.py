@@ -15,6 +15,7 @@ from bayesgmm.plots.legends import Handle, area, legend_above, line
 from bayesgmm.plots.style import INK, axes_or_new, component_style, figure_of, percent, shown_once
 from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray
+from bayesgmm.wording import in_sds
 
 _MOST_ROWS = 400
 _FARTHEST = 6.0  # posterior sd from the posterior mean; estimates beyond are arrows at the edge
@@ -111,7 +112,14 @@ def _draw_estimate(ax: Axes, z: float, y: float, reach: float, component: int | 
     if not abs(z) < reach:
         right = z > 0
         x, marker = (0.96 if right else -0.96) * reach, ">" if right else "<"
-        ax.text(x * 0.96, y, f"{z:+.1f} sd", ha="right" if right else "left", va="center", fontsize=8)
+        ax.text(
+            x * 0.96,
+            y,
+            f"{in_sds(z, signed=True, digits=1)} sd",
+            ha="right" if right else "left",
+            va="center",
+            fontsize=8,
+        )
     edge, width = ("white", 0.8) if inside else ("black", 1.6)
     ax.plot(x, y, color=style.color, marker=marker, markersize=8, markeredgecolor=edge, markeredgewidth=width)
 
@@ -147,11 +155,16 @@ def _write_values(ax: Axes, comparison: Comparison, heights: FloatArray) -> None
 
 
 def _written(table: pd.DataFrame, column: str) -> list[str]:
-    """Each value, to two digits of its posterior standard deviation."""
-    return [
-        f"{value:.{max(0, 1 - floor(log10(sd)))}f}" if sd > 0 else f"{value:g}"
-        for value, sd in zip(table[column], table["sd"], strict=True)
-    ]
+    """Each value, to two digits of its posterior standard deviation; with an exponent where that is shorter."""
+    return [_to_digits_of(value, sd) for value, sd in zip(table[column], table["sd"], strict=True)]
+
+
+def _to_digits_of(value: float, sd: float) -> str:
+    if not sd > 0:
+        return f"{value:g}"
+    place = floor(log10(sd)) - 1  # of the last digit, as a power of ten
+    first = floor(log10(max(abs(value), sd)))
+    return min(f"{value:.{max(0, -place)}f}", f"{value:.{min(first - place, 15)}e}", key=len)
 
 
 def _legend(comparison: Comparison) -> list[Handle]:

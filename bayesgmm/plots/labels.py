@@ -75,8 +75,8 @@ def plot_labels(
     ('waiting', "probability that EM's label is wrong")
     """
     indices = one_or_two_features(check_result(em, EMFit, "em").parameters, features)
-    table = row_uncertainty(em, posterior, ci_prob=ci_prob)
     points = float_rows(posterior)[:, indices]
+    table = row_uncertainty(em, posterior, ci_prob=ci_prob)
     names = [matplotlib_text(em.parameters.features[d]) for d in indices]
     shown = most_doubtful_last(table["p_wrong"].to_numpy())
     ax = axes_or_new(ax, 8.5, 5)

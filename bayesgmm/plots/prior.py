@@ -203,10 +203,10 @@ def _scale(ax: Axes, values: FloatArray, parameter: str) -> None:
 
 def _draw_posterior(ax: Axes, draws: FloatArray, scalar: Scalar) -> None:
     low, high = np.quantile(draws, [_TAIL, 1 - _TAIL])
-    if low == high:
+    edges = np.linspace(low, high, _BINS + 1)
+    if not (np.diff(edges) > 0).all():  # the draws are equal, at least to rounding
         ax.axvline(low, color=component_style(scalar.component).color)
         return
-    edges = np.linspace(low, high, _BINS + 1)
     heights = np.histogram(draws, edges)[0] / (len(draws) * (edges[1] - edges[0]))
     style = component_style(scalar.component)
     ax.stairs(heights, edges, fill=True, color=style.color, alpha=0.45)

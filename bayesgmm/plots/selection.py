@@ -11,7 +11,7 @@ from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.scalars import ALL, PARAMETERS, Scalar, scalar_values
 from bayesgmm.plots.shapes import MOST_POINTS
-from bayesgmm.posterior.draws import feature_names, mixture_dataset, posterior_entries, rows_for
+from bayesgmm.posterior.draws import feature_names, mixture_dataset, own_rows, posterior_entries
 from bayesgmm.types import FloatArray, IntArray
 from bayesgmm.wording import listed, shown
 
@@ -43,7 +43,7 @@ def one_or_two_features(parameters: MixtureParameters, features: Sequence[str | 
 
 def float_rows(posterior: xr.DataTree) -> FloatArray:
     """(N, D) the rows that the posterior was drawn from, as float64."""
-    return np.asarray(rows_for(posterior, None).values, dtype=np.float64)
+    return np.asarray(own_rows(posterior).values, dtype=np.float64)
 
 
 def limits(x: FloatArray, margin: float = 0.07) -> tuple[float, float]:

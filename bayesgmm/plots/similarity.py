@@ -17,7 +17,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.mixture.evaluation import labels_at
 from bayesgmm.plots.legends import LEGEND, Handle, area, heading
 from bayesgmm.plots.style import axes_or_new, component_style, figure_of, shown_once
-from bayesgmm.posterior.draws import rows_for
+from bayesgmm.posterior.draws import own_rows
 from bayesgmm.posterior.partition.partition import Partition
 from bayesgmm.received import check_result
 from bayesgmm.types import FloatArray, IntArray
@@ -63,7 +63,7 @@ def plot_similarity(em: EMFit, posterior: xr.DataTree, partition: Partition, *, 
     """
     draws_beside(em, posterior)
     co_clustering = check_result(partition, Partition, "partition").co_clustering
-    values = rows_for(posterior, None).values
+    values = own_rows(posterior).values
     if len(values) != co_clustering.n_samples:
         raise InputError(
             f"partition is of {co_clustering.n_samples} rows, the posterior of {len(values)}. Pass "

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from bayesgmm.checked_tables import as_table, default_names, names_clash
+from bayesgmm.checked_tables import as_table, check_names, default_names, names_clash
 from bayesgmm.errors import InputError
 from bayesgmm.kernel.rows import spaced
 from bayesgmm.mixture.covariance import STRUCTURES, CovarianceStructure, stds_and_correlations, structure_named
@@ -139,6 +139,7 @@ def _check_features(draws: xr.Dataset) -> None:
             f"posterior has covariances of {listed(features)} with {listed(others)}. To select or reorder features, "
             f"call marginal(posterior, {shown(features)}) on the whole posterior."
         )
+    check_names(features, "posterior")
 
 
 def feature_names(draws: xr.Dataset) -> tuple[str, ...]:
@@ -217,8 +218,13 @@ def observed_array(posterior: xr.DataTree, features: tuple[str, ...]) -> xr.Data
     return X
 
 
+def own_rows(posterior: xr.DataTree) -> LabelledRows:
+    """The rows that the posterior was sampled for, for functions that take no other rows."""
+    return observed_rows(posterior, feature_names(mixture_dataset(posterior)))
+
+
 def rows_for(posterior: xr.DataTree, X: ArrayLike | None) -> LabelledRows:
-    """The rows of `X`, or those that the posterior was sampled for if `X` is None."""
+    """The rows of the argument `X`, or those that the posterior was sampled for if `X` is None."""
     features = feature_names(mixture_dataset(posterior))
     if X is None and not has_rows(posterior):
         raise InputError("posterior holds no rows. Pass them as X.")

@@ -31,7 +31,7 @@ _REMEDY = "Save it again, or make it again with analyze()."
 def as_path(folder: object, name: str = "folder") -> Path:
     """Return a path; raise InputError for anything but text and paths."""
     if not isinstance(folder, (str, os.PathLike)):
-        raise InputError(f"{name} must be the name of a folder; received {type(folder).__name__}. Pass 'results'.")
+        raise InputError(f"{name} must be a path, as text or pathlib.Path; received {type(folder).__name__}. Pass one.")
     return Path(os.fsdecode(folder))
 
 

@@ -14,6 +14,7 @@ import xarray as xr
 from xarray.backends import H5NetCDFStore
 
 from bayesgmm.errors import InputError
+from bayesgmm.wording import shortened
 
 _REMEDY = "Save it again, or make it again with analyze()."
 # Values of these sizes are allocated beside the arrays: names of dimensions, short texts.
@@ -27,14 +28,22 @@ _MOST_ATTRIBUTE = 100_000  # values in one attribute
 def to_netcdf(tree: xr.DataTree) -> bytes:
     """The tree as a NetCDF file, without compression.
 
-    It is made in memory because HDF5 ends the process if the disk is full when it closes a file.
+    It is made in memory because HDF5 ends the process if the disk is full when it closes a file. Raises InputError if
+    the tree holds what NetCDF cannot hold, such as an attribute that is an object.
     """
     buffer = io.BytesIO()
     with h5netcdf.File(buffer, "w") as file:
         for node in tree.subtree:
             group = file if node.path == "/" else file.create_group(node.path)
             dataset = node.to_dataset(inherit=False).drop_encoding()
-            dataset.dump_to_store(H5NetCDFStore(group, mode="a"))
+            try:
+                dataset.dump_to_store(H5NetCDFStore(group, mode="a"))
+            except (ValueError, TypeError, AttributeError) as error:  # what NetCDF has no type for
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise InputError(
+                    f"posterior cannot be written as NetCDF: its group {node.path} holds something that NetCDF cannot "
+                    f"hold ({shortened(reason)}). Remove or convert that variable, coordinate or attribute."
+                ) from error
     return buffer.getvalue()
 
 

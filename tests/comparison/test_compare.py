@@ -1,12 +1,14 @@
 """The verdict: agree where it should, differ where a difference was planted, refused where it means nothing."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import bayesgmm as bg
+from bayesgmm.comparison.verdict import differing_numbers
 
 
 def moved(em, **changes):
@@ -170,3 +172,26 @@ def test_no_agreement_is_told_of_a_column_of_two_values(faithful_em, faithful_po
     comparison = bg.compare(faithful_em, tree)
     assert comparison.verdict != "agree"
     assert any("waiting (2 values)" in reason for reason in comparison.reasons)
+
+
+def test_a_distance_beyond_three_digits_is_not_written_out(faithful_em, faithful_posterior):
+    comparison = bg.compare(faithful_em, faithful_posterior)
+    for z, cell, latex in ((1e5, "> 1000", r"\textgreater{} 1000"), (-1e5, "< -1000", r"\textless{} -1000")):
+        far = replace(comparison, table=comparison.table.assign(z=z, differs=True))
+        for text in (repr(far), far.summary(), far.to_markdown()):
+            assert cell in text
+        assert latex in far.to_latex()
+        sentences = differing_numbers(SimpleNamespace(table=far.table, local_maximum=""))
+        assert all("is > 1000 posterior sd" in sentence for sentence in sentences)
+
+
+def test_where_nothing_can_be_compared_the_reasons_come_first(faithful, faithful_em, faithful_posterior):
+    other = bg.fit_em(faithful[:200], 2, rng=1)
+    poor = bg.align(faithful_posterior.isel(draw=slice(0, 20)), other.parameters)
+    comparison = bg.compare(other, poor)
+    assert comparison.verdict == "not comparable" and len(comparison.reasons) > 1
+    assert comparison.reasons[0].startswith("EM was fitted to 200 rows")
+    lines = repr(comparison).splitlines()
+    numbers = next(i for i, line in enumerate(lines) if "posterior mean" in line)
+    assert lines.index(next(line for line in lines if line.startswith("EM was fitted to 200 rows"))) < numbers
+    assert "Verdict: not comparable, see above the table" in lines[numbers:]

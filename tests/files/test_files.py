@@ -11,6 +11,7 @@ from pandas.testing import assert_frame_equal
 
 import bayesgmm as bg
 from bayesgmm.files.folders import prepare_folder
+from bayesgmm.files.tables import read
 
 NUMBERS = b"a,b\n1,2\n3,5\n4,4\n"
 FRAME = bg.datasets.load_faithful()
@@ -342,3 +343,17 @@ def test_a_folder_without_permission_is_refused(tmp_path):
             prepare_folder(tmp_path)
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_rows_keep_their_number_in_the_file_and_their_names(tmp_path):
+    X = np.random.default_rng(1).standard_normal((9, 2))
+    frame = pd.DataFrame(X, columns=["a", "b"]).assign(row=range(9), name=list("abcdefghi"), kind="x")
+    frame.loc[2, "a"] = None
+    path = tmp_path / "rows.csv"
+    frame.to_csv(path, index=False)
+    found = read(path, drop_missing=True).row_names
+    assert found.names == ["row of the file", "row", "name"]
+    assert found.tolist()[1:3] == [(2, 1, "b"), (4, 3, "d")]
+    assert read(path, ["b"], index="name").row_names.names == ["row of the file", "name", "row"]
+    frame[["a", "b", "kind"]].to_csv(path, index=False)
+    assert read(path).row_names.equals(pd.RangeIndex(1, 10, name="row"))

@@ -90,6 +90,25 @@ def test_labels_of_the_rows_are_written(command, tmp_path):
     assert list(labels["label"]) == em.parameters.predict(FRAME).tolist()
 
 
+def test_labels_can_be_joined_with_the_file(command, tmp_path):
+    frame = FRAME[:80].assign(id=[f"p{i}" for i in range(80)], mean=range(5, 85), kind=["a", "b"] * 40)
+    frame.loc[3, "waiting"] = None
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    out = tmp_path / "results"
+    text = command(tmp_path / "rows.csv", *QUICK, "--draws", 20, "--drop-missing", "--out", out)[1]
+    assert "labels.csv has a line for each row used: row is its number in the file" in text
+    assert "id, mean name it; then its label" in text
+    labels = pd.read_csv(out / "labels.csv")
+    assert list(labels)[:5] == ["row", "id", "mean of the row", "label", "em"]
+    expected = bg.Analysis.load(out).em.parameters.predict(frame.dropna()[["eruptions", "waiting"]])
+    for joined in (
+        frame.merge(labels[["id", "label"]], on="id", how="left"),
+        frame.assign(row=range(1, 81)).merge(labels[["row", "label"]], on="row", how="left"),
+    ):
+        assert joined["label"].isna().to_numpy().nonzero()[0].tolist() == [3]
+        assert joined["label"].dropna().tolist() == expected.tolist()
+
+
 def test_the_stages_are_said_as_lines_where_there_is_no_terminal(command, tmp_path):
     options = ("--dataset", "galaxies", "-k", 1, "--starts", 3, "--seed", 1, "--draws", 20)
     errors = command(*options, "--out", tmp_path / "results")[2]

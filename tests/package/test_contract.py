@@ -6,6 +6,7 @@ be accepted, as None is by many arguments. Nothing is sampled: posteriors are ma
 
 import inspect
 import warnings
+from dataclasses import fields
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -25,6 +26,7 @@ COMPARISON = bg.compare(EM, POSTERIOR, diagnosis=DIAGNOSIS)
 ANALYSIS = bg.Analysis(EM, POSTERIOR, DIAGNOSIS, COMPARISON)
 PARTITION = bg.point_partition(POSTERIOR, rng=1)
 PATH = bg.em_path(X, 2, rng=1)
+FITTED = bg.fit_em(X, 2, start=PATH.parameters[-1])
 
 
 class Bare:
@@ -170,10 +172,18 @@ UNSUITABLE = {
 }
 
 PAIR = {"em": EM, "posterior": POSTERIOR}
+FIRST = {"X": X, "n_components": 2, "covariance": "full"}
+FIT = {
+    **FIRST,
+    "sample_weight": None,
+    "start": PARAMETERS,
+    "tol": 1e-6,
+    "max_iter": 10,
+}
 # Suitable arguments of each public function.
 FUNCTIONS = {
-    "fit_em": {"X": X, "n_components": 2, "covariance": "full", "start": PARAMETERS, "sample_weight": None, "rng": 1},
-    "em_path": {"X": X, "n_components": 2, "rng": 1},
+    "fit_em": {**FIT, "n_init": 1, "rng": 1},
+    "em_path": {**FIT, "rng": 1},
     "align": {"posterior": POSTERIOR, "reference": PARAMETERS, "method": "ecr", "max_rows": 10},
     "compare": {**PAIR, "diagnosis": DIAGNOSIS, "ci_prob": 0.9, "thresholds": None},
     "diagnose": {"posterior": POSTERIOR, "thresholds": None},
@@ -207,8 +217,8 @@ FUNCTIONS = {
         "covariances": PARAMETERS.covariances,
         "features": ("a", "b"),
     },
-    "Thresholds": {"max_r_hat": 1.01, "min_ess": 400},
-    "datasets.simulate": {"n_samples": 10, "n_components": 2, "n_features": 2, "rng": 1},
+    "Thresholds": {field.name: getattr(bg.Thresholds(), field.name) for field in fields(bg.Thresholds)},
+    "datasets.simulate": {"n_samples": 10, "n_components": 2, "n_features": 2, "separation": 4.0, "rng": 1},
     "plots.plot_iterations": {"path": PATH, "iterations": [0], "features": ["x0"]},
     "plots.animate_iterations": {"path": PATH, "iterations": [0], "features": ["x0"], "interval": 100},
     "plots.plot_density": {"em": EM, "other": EM, "features": ["x0"]},
@@ -217,22 +227,55 @@ FUNCTIONS = {
     "plots.plot_labels": {**PAIR, "features": ["x0"], "ci_prob": 0.9, "ax": None},
     "plots.plot_uncertainty": {**PAIR, "features": ["x0"]},
     "plots.plot_similarity": {**PAIR, "partition": PARTITION, "ax": None},
-    "plots.plot_density_difference": {**PAIR, "features": ["x0"], "ci_prob": 0.9, "ax": None},
+    "plots.plot_density_difference": {**PAIR, "features": ["x0", "x1"], "ci_prob": 0.9, "ax": None},
     "plots.plot_trace": {"posterior": POSTERIOR, "parameters": ["weights"], "features": ["x0"]},
     "plots.plot_rank": {"posterior": POSTERIOR, "parameters": ["weights"], "features": ["x0"]},
     "plots.plot_energy": {"posterior": POSTERIOR},
     "plots.plot_convergence": {"em": EM, "ax": None},
-    "plots.plot_prior": {"posterior": POSTERIOR, "prior": bg.Prior.for_data(X), "parameters": ["weights"]},
-    "plots.plot_predictive_check": {"posterior": POSTERIOR, "features": ["x0"], "n_draws": 3, "ci_prob": 0.9},
+    "plots.plot_prior": {
+        "posterior": POSTERIOR,
+        "prior": bg.Prior.for_data(X),
+        "parameters": ["weights"],
+        "features": ["x0"],
+    },
+    "plots.plot_predictive_check": {"posterior": POSTERIOR, "features": ["x0"], "n_draws": 3, "ci_prob": 0.9, "rng": 1},
     "plots.component_style": {"component": 1},
 }
 METHODS = {
-    "EMFit.standard_errors": (EM.standard_errors, {"method": "information", "ci_prob": 0.9, "rng": 1}),
-    "Prior": (bg.Prior, {"mean_location": 0.0, "mean_scale": 1.0, "std": bg.priors.LogNormal(1.0)}),
+    "EMFit.standard_errors": (
+        FITTED.standard_errors,
+        {"method": "bootstrap", "n_replicates": 4, "ci_prob": 0.9, "rng": 1, "progress": False},
+    ),
+    "Prior": (
+        bg.Prior,
+        {
+            "mean_location": 0.0,
+            "mean_scale": 1.0,
+            "std": bg.priors.LogNormal(1.0),
+            "concentration": 1.0,
+            "correlation_eta": 1.0,
+            "resolution": 0.0,
+        },
+    ),
     "priors.LogNormal": (bg.priors.LogNormal, {"median": 1.0, "log_sd": 2.0}),
+    "priors.HalfNormal": (bg.priors.HalfNormal, {"sigma": 1.0}),
     "priors.Gamma": (bg.priors.Gamma, {"alpha": 1.0, "beta": 2.0}),
+    "priors.InverseGamma": (bg.priors.InverseGamma, {"alpha": 1.0, "beta": 2.0}),
+    "priors.Uniform": (bg.priors.Uniform, {"lower": 1.0, "upper": 2.0}),
+    "priors.Exponential": (bg.priors.Exponential, {"mean": 1.0}),
     "priors.Fixed": (bg.priors.Fixed, {"value": 1.0}),
-    "read_table": (bg.read_table, {"path": "nowhere", "columns": ["a"], "sep": ",", "index": "a", "exclude": ["a"]}),
+    "read_table": (
+        bg.read_table,
+        {
+            "path": Path(bg.datasets.__file__).with_name("faithful.csv"),
+            "columns": ["waiting"],
+            "sep": ",",
+            "decimal": ".",
+            "index": None,
+            "exclude": ["eruptions"],
+            "drop_missing": False,
+        },
+    ),
     "EMFit.with_rows": (EM.with_rows, {"X": X, "sample_weight": None}),
     "EMFit.from_dict": (type(EM).from_dict, {"values": EM.to_dict()}),
     "MixtureParameters.predict": (PARAMETERS.predict, {"X": X}),
@@ -245,6 +288,38 @@ METHODS = {
     "Analysis.load": (bg.Analysis.load, {"folder": "nowhere"}),
     "Prior.for_data": (bg.Prior.for_data, {"X": X, "covariance": "full"}),
 }
+SAMPLING = {
+    "draws": 10,
+    "max_draws": 10,
+    "tune": 10,
+    "chains": 1,
+    "sampler": "nuts",
+    "max_time": 100.0,
+    "thresholds": None,
+    "rng": 1,
+    "progress": False,
+}
+# Functions that sample or compile; here they only refuse.
+SLOW = {
+    "analyze": (bg.analyze, {**FIRST, **SAMPLING, "prior": None, "n_init": 1, "ci_prob": 0.9}),
+    "sample_posterior": (bg.sample_posterior, {**FIRST, **SAMPLING, "prior": None, "start": PARAMETERS}),
+    "sample_model": (bg.sample_model, {"model": "nothing", "start": PARAMETERS, **SAMPLING}),
+    "build_model": (bg.build_model, {**FIRST, "prior": None}),
+    "compile_all": (bg.compile_all, {"kinds": (), "pymc": False, "progress": False}),
+    "Analysis.save": (ANALYSIS.save, {"folder": "", "overwrite": False, "source": "", "figures": "png"}),
+}
+# Of the wrong type for every argument.
+WRONG = ("an object", "a class", "a complex number", "a date")
+# Of the wrong type for each of these arguments.
+OPTIONS = {
+    *("sampler", "draws", "max_draws", "tune", "chains", "max_time", "thresholds", "rng", "progress", "prior", "start"),
+    *("covariance", "n_components", "n_init", "max_iter", "tol", "ci_prob", "n_draws", "max_rows", "method", "loss"),
+    *("diagnosis", "partition", "overwrite", "figures", "pymc", "kinds", "sep", "decimal", "index", "drop_missing"),
+}
+WRONG_OPTIONS = (
+    *("bytes", "a mapping", "a set", "a ragged list", "an array of objects", "an array of three dimensions"),
+    *("a masked array", "a frame of texts", "a group", "a data set", "a number of 5000 digits"),
+)
 # What is tested elsewhere, because it samples, compiles or reads files, and what takes no argument or is no function.
 ELSEWHERE = {
     "analyze",
@@ -292,6 +367,37 @@ def test_only_errors_of_the_package_leave_a_public_function(name):
     assert not found, "\n".join(found)
 
 
+CALLS = {name: (resolve(name), arguments) for name, arguments in FUNCTIONS.items()} | METHODS | SLOW
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_value_of_the_wrong_type_is_refused_by_the_name_of_its_argument(name):
+    function, arguments = CALLS[name]
+    found = []
+    for argument in arguments:
+        for kind in WRONG:
+            try:
+                function(**(arguments | {argument: UNSUITABLE[kind]}))
+                found.append(f"{argument} = {kind}: accepted")
+            except bg.errors.InputError as error:
+                if argument not in str(error) or "received" not in str(error):
+                    found.append(f"{argument} = {kind}: {error}")
+            finally:
+                plt.close("all")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_option_of_the_wrong_type_is_refused(name):
+    function, arguments = CALLS[name]
+    for argument in OPTIONS & arguments.keys():
+        for kind in WRONG_OPTIONS[: -1 if argument == "rng" else None]:  # a seed may have 5000 digits
+            with pytest.raises(bg.errors.InputError, match=argument) as refused:
+                function(**(arguments | {argument: UNSUITABLE[kind]}))
+            assert len(str(refused.value)) < 1500
+            plt.close("all")
+
+
 def test_a_table_goes_to_a_file_or_is_refused(tmp_path):
     for path in (None, 3, "", tmp_path, tmp_path / "none" / "table.csv", "a\0b"):
         with pytest.raises(bg.errors.InputError):
@@ -308,5 +414,7 @@ def test_every_public_function_is_in_the_contract():
     named = {*FUNCTIONS, *ELSEWHERE}
     classes = {name for name in public_names() if name.startswith(("errors.", "results.", "priors."))}
     assert set(public_names()) - classes == named
-    for name, arguments in FUNCTIONS.items():
-        assert set(arguments) <= set(inspect.signature(resolve(name)).parameters), name
+    for name, (function, arguments) in CALLS.items():
+        parameters = inspect.signature(function).parameters
+        taken = [name for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
+        assert set(arguments) == set(taken), name

@@ -26,6 +26,20 @@ def test_messages_and_summaries_are_safe_to_print():
     assert "\x1b" not in str(caught.value)
 
 
+@pytest.mark.parametrize("unwritable", ["\x00", "\ud800"])
+def test_names_of_features_that_no_file_can_hold_are_refused_early(unwritable):
+    name = f"a{unwritable}b"
+    X = bg.datasets.load_galaxies().set_axis(pd.Index([name], dtype=object), axis=1)
+    for call in (
+        lambda: bg.fit_em(X, 1),
+        lambda: bg.fit_em(X[name], 1),
+        lambda: bg.sample_posterior(X, 1),
+        lambda: bg.MixtureParameters([1.0], [[0.0]], [[[1.0]]], features=[name]),
+    ):
+        with pytest.raises(bg.errors.InputError, match=r"feature called 'a\\.*Rename it"):
+            call()
+
+
 def test_names_break_no_table_and_are_no_formulas(tmp_path):
     name = "=a\nb|c"
     X = bg.datasets.load_galaxies().set_axis([name], axis=1)
@@ -49,7 +63,7 @@ def test_each_place_has_its_escapes():
 
 def test_files_of_an_analysis_hold_no_formulas(tmp_path):
     X = bg.datasets.load_galaxies().rename(columns={"velocity": "=1+1"})
-    X.index = pd.Index([f"@row{i}" for i in range(len(X))])
+    X.index = pd.Index([f"@row{i}" for i in range(len(X))], name="=name")
     analysis = bg.analyze(X, 1, draws=20, rng=1, progress=False)
     folder = analysis.save(tmp_path / "results")
     for name in ("comparison.csv", "labels.csv"):

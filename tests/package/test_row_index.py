@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.row_index import index_of_rows, row_coordinate
+from bayesgmm.row_index import index_of, index_of_rows, row_coordinate
 from bayesgmm.storage.netcdf import from_netcdf, to_netcdf
 
 INDICES = {
@@ -22,6 +22,7 @@ INDICES = {
     "several levels": pd.MultiIndex.from_arrays(
         [list("abab"), [1, 2, 3, 4], pd.date_range("2020", periods=4)], names=["site", "number", None]
     ),
+    "texts that files cannot hold": pd.Index(["a\0", "b\ud800", "c", "d"], dtype=object),
     "a mixture": pd.Index([1, "a", None, 2.5], dtype=object),
 }
 
@@ -92,3 +93,9 @@ def test_the_index_survives_the_reduction_to_some_features_and_a_saved_analysis(
 def test_rows_of_an_array_are_numbered(faithful_em, faithful_posterior):
     assert bg.row_uncertainty(faithful_em, faithful_posterior).index.equals(pd.RangeIndex(272, name="row"))
     assert "row" not in faithful_posterior["observed_data"].to_dataset().coords
+
+
+def test_an_index_of_several_levels_is_read_from_a_frame():
+    index = INDICES["several levels"]
+    found = index_of(pd.DataFrame({"x": range(4)}, index=index))
+    assert found.equals(index) and found.names == index.names

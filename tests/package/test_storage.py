@@ -276,6 +276,13 @@ def test_trees_survive_netcdf_unchanged():
     assert again["a/b"]["y"].attrs["units"] == "days since 2000-01-01"
 
 
+@pytest.mark.parametrize("wrong", [object(), None, "a\0b", "a\ud800b", {"a": 1}])
+def test_what_netcdf_cannot_hold_is_refused_by_its_group(wrong):
+    tree = xr.DataTree.from_dict({"/a": xr.Dataset(attrs={"x": wrong})})
+    with pytest.raises(bg.errors.InputError, match=r"group /a .* Remove or convert"):
+        to_netcdf(tree)
+
+
 # A full disk.
 
 FULL = """

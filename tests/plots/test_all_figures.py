@@ -5,12 +5,15 @@ import warnings
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from helpers.figures import (
     case,
     simulated,
 )
+from helpers.posteriors import posterior_of, similar_draws
 
 import bayesgmm as bg
 from bayesgmm import plots
@@ -35,6 +38,28 @@ def test_what_cannot_be_drawn_is_refused(flat, single):
     unaligned.attrs["aligned"] = 0
     with pytest.raises(bg.errors.InputError, match="not aligned"):
         plots.plot_labels(em, unaligned)
+
+
+def test_the_remedy_for_a_posterior_without_rows_works(flat, partition):
+    em, posterior = flat
+    X = posterior["observed_data"]["X"].values
+    bare = posterior.copy()
+    del bare["observed_data"]
+    for plot in (
+        lambda tree: plots.plot_labels(em, tree),
+        lambda tree: plots.plot_uncertainty(em, tree),
+        lambda tree: plots.plot_similarity(em, tree, partition),
+        lambda tree: plots.plot_density_difference(em, tree),
+    ):
+        with pytest.raises(bg.errors.InputError, match=r"posterior holds no rows\. Put them in: ") as refused:
+            plot(bare)
+        mended = bare.copy()
+        exec(
+            str(refused.value).partition("Put them in: ")[2].removesuffix("."),
+            {"xarray": xr, "X": X},
+            {"posterior": mended},
+        )
+        plot(mended)
 
 
 def test_axes_that_are_given_are_drawn_in_and_nothing_else_changes(
@@ -133,6 +158,41 @@ def test_figures_of_labels_and_densities_can_be_saved_without_a_warning(faithful
     plots.plot_labels(faithful_em, faithful_posterior).savefig(tmp_path / "labels.png")
     plots.plot_similarity(faithful_em, faithful_posterior, partition).savefig(tmp_path / "similarity.png")
     plots.plot_density_difference(faithful_em, faithful_posterior).savefig(tmp_path / "difference.png")
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1e90, 0.0), (1e-90, 0.0), (1.0, 1e12)])
+def test_figures_in_any_units_are_drawn_without_a_warning(scale, offset, tmp_path):
+    rng = np.random.default_rng(1)
+    weights, means, covariances = similar_draws(30, 2, 2, rng)
+    draws = weights, scale * means + offset, scale**2 * covariances
+    X = scale * bg.MixtureParameters(*(array.mean(axis=0) for array in (weights, means, covariances))).sample(60, 1)[0]
+    em = bg.fit_em(X + offset, 2, n_init=5, rng=1)
+    posterior = posterior_of(*draws, X + offset, aligned=False)
+    posterior["sample_stats"]["energy"] = xr.DataArray(rng.standard_normal((2, 15)), dims=("chain", "draw"))
+    posterior = bg.align(posterior, em.parameters)
+    path = bg.em_path(X + offset, 2, rng=1)
+    for number, figure in enumerate(
+        (
+            plots.plot_fit(em, posterior),
+            plots.plot_comparison(bg.compare(em, posterior)),
+            plots.plot_labels(em, posterior),
+            plots.plot_labels(em, posterior, features=[0]),
+            plots.plot_uncertainty(em, posterior),
+            plots.plot_similarity(em, posterior, bg.point_partition(posterior, rng=1)),
+            plots.plot_density(em, em),
+            plots.plot_density_difference(em, posterior),
+            plots.plot_density_difference(em, posterior, features=[1]),
+            plots.plot_iterations(path),
+            plots.plot_trace(posterior),
+            plots.plot_rank(posterior),
+            plots.plot_energy(posterior),
+            plots.plot_convergence(em),
+            plots.plot_prior(posterior, bg.Prior.for_data(X + offset)),
+            plots.plot_predictive_check(posterior, n_draws=5, rng=1),
+        )
+    ):
+        figure.savefig(tmp_path / f"{number}.png", dpi=20)
+        plt.close(figure)
 
 
 def test_a_notebook_shows_each_figure_once(monkeypatch):

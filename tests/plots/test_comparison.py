@@ -36,6 +36,16 @@ def test_every_row_of_the_table_is_drawn_once_at_its_values(comparison):
     assert "posterior 90 % equal-tailed interval" in legend_texts(ax)
 
 
+@pytest.mark.parametrize(
+    ("value", "sd", "text"),
+    [(2.345e90, 1e88, "2.345e+90"), (-2e-90, 1e-91, "-2.00e-90"), (1e12, 0.5, "1000000000000.00")],
+)
+def test_numbers_of_any_size_are_written_to_two_digits_of_their_sd(comparison, value, sd, text):
+    table = comparison.table.assign(mean=value, sd=sd)
+    numbers = plots.plot_comparison(dataclasses.replace(comparison, table=table)).axes[1].get_yticklabels()
+    assert numbers[1].get_text().split()[1] == text
+
+
 def test_an_estimate_outside_its_interval_stands_out_and_one_far_away_says_how_far(comparison):
     table = comparison.table.copy()
     moved = {"weights[0]": 3, "means[1, waiting]": -50}

@@ -83,6 +83,14 @@ def test_another_prior_than_the_recorded_one_is_said(faithful, faithful_posterio
         plots.plot_prior(faithful_posterior, bg.Prior.for_data(faithful, concentration=3.0))
 
 
+def test_draws_that_are_equal_to_rounding_are_drawn_as_a_line(flat):
+    posterior = flat[1].copy(deep=True)
+    weights = np.nextafter(1 / 3, np.arange(90) % 2).reshape(2, 15, 3)
+    posterior["posterior"]["weights"] = xr.DataArray(weights, dims=("chain", "draw", "component"))
+    ax = panels_of(plots.plot_prior(posterior, PRIOR, parameters=["weights"]))["weights"]
+    assert [line.get_xdata()[0] for line in ax.lines] == pytest.approx([1 / 3] * 3)
+
+
 def test_priors_that_cannot_be_drawn_are_refused(flat):
     _, posterior = flat
     with pytest.raises(bg.errors.InputError, match=r"prior must be a Prior, .* received str"):

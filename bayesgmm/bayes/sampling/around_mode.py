@@ -24,7 +24,7 @@ from bayesgmm.convergence import FEWEST_DRAWS, converged, shortfall
 from bayesgmm.display.progress import LOGGER
 from bayesgmm.errors import BayesgmmWarning, SamplingError
 from bayesgmm.thresholds import Thresholds, check_thresholds
-from bayesgmm.validation import check_count, check_positive
+from bayesgmm.validation import check_count, check_flag, check_positive
 from bayesgmm.wording import count
 
 # Draws per chain at the first look at whether they are enough; each later look doubles them.
@@ -82,7 +82,7 @@ class SamplingOptions:
             None if tune is None else check_count(tune, "tune"),
             check_count(chains, "chains"),
             check_thresholds(thresholds),
-            progress,
+            check_flag(progress, "progress"),
             float("inf") if max_time is None else time.monotonic() + check_positive(max_time, "max_time"),
         )
 

@@ -9,6 +9,7 @@ from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.bayes.sampling.pilots import run_pilots
 from bayesgmm.bayes.sampling.target import Target
 from bayesgmm.bayes.sampling.way import Way
+from bayesgmm.bayes.sampling.ways import WAYS
 from bayesgmm.display.progress import LOGGER
 from bayesgmm.errors import InputError
 
@@ -50,10 +51,13 @@ def choose(
     InputError
         None of the ways applies to the target.
     """
-    prepared = [way for kind in ways if (way := kind.around(target, curvature)) is not None]
+    found = [kind.around(target, curvature) for kind in ways]
+    prepared = [way for way in found if not isinstance(way, str)]
     if not prepared:
+        suitable = [kind.sampler for kind in WAYS if not isinstance(kind.around(target, curvature), str)]
         raise InputError(
-            f"sampler={ways[0].sampler!r} cannot sample this model. Pass sampler='auto', which takes one that can."
+            f"sampler={ways[0].sampler!r} cannot sample this posterior: {found[0]}. Pass sampler="
+            f"{' or '.join(map(repr, dict.fromkeys(suitable)))}, or 'auto', which takes the best of these."
         )
     if not objection:
         for way in prepared:

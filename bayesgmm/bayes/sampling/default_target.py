@@ -101,7 +101,7 @@ class DefaultTarget(Target):
         return nuts.density_model(self.density, centre, scale, start)
 
     @override
-    def proposal(self, curvature: Curvature) -> Proposal | None:
+    def proposal(self, curvature: Curvature) -> Proposal | str:
         return Proposal.at(self.density, curvature)
 
     @override

@@ -40,9 +40,9 @@ class Gibbs(Way):
 
     @classmethod
     @override
-    def around(cls, target: Target, curvature: Curvature) -> Self | None:
+    def around(cls, target: Target, curvature: Curvature) -> Self | str:
         density = target.allocation_model()
-        return None if density is None else cls(density, curvature)
+        return "the full conditionals of this model are not known" if density is None else cls(density, curvature)
 
     @property
     @override

@@ -56,9 +56,9 @@ class Independent(Way):
 
     @classmethod
     @override
-    def around(cls, target: Target, curvature: Curvature) -> Self | None:
+    def around(cls, target: Target, curvature: Curvature) -> Self | str:
         proposal = target.proposal(curvature)
-        return None if proposal is None else cls(proposal, curvature.mode)
+        return proposal if isinstance(proposal, str) else cls(proposal, curvature.mode)
 
     @property
     @override

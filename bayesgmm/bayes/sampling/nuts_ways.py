@@ -64,9 +64,9 @@ class WhitenedNUTS(_NUTS):
 
     @classmethod
     @override
-    def around(cls, target: Target, curvature: Curvature) -> Self | None:
+    def around(cls, target: Target, curvature: Curvature) -> Self | str:
         if curvature.whitening is None:
-            return None
+            return curvature.flaw
         return cls(target, curvature, curvature.whitening)
 
     @override

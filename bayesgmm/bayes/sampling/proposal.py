@@ -32,7 +32,7 @@ from typing import Self
 import numpy as np
 
 from bayesgmm.bayes.model.density import MixtureDensity
-from bayesgmm.bayes.model.std_priors import LOG_SCALE
+from bayesgmm.bayes.model.std_priors import INTERVAL, LOG_SCALE
 from bayesgmm.bayes.modes.curvature import Curvature
 from bayesgmm.types import FloatArray
 
@@ -131,17 +131,20 @@ class Proposal:
     scale: FloatArray
 
     @classmethod
-    def at(cls, density: MixtureDensity, curvature: Curvature) -> Self | None:
-        """The proposal around a mode.
+    def at(cls, density: MixtureDensity, curvature: Curvature) -> Self | str:
+        """The proposal around a mode, or why there is none.
 
-        None where the curvature or the map from phi to theta has no inverse, and where the prior fixes or bounds the
-        standard deviations.
+        There is none where the curvature or the map from phi to theta has no inverse, and where the prior fixes or
+        bounds the standard deviations.
 
         At the mode of the density of theta, the gradient of the log density of phi is that of the log Jacobian, g. So
         to first order the mode in phi lies at a distance of the covariance times g.
         """
-        if curvature.whitening is None or density.switches.std_kind != LOG_SCALE:
-            return None
+        if density.switches.std_kind != LOG_SCALE:
+            bounds = "bounds" if density.switches.std_kind == INTERVAL else "fixes"
+            return f"its prior {bounds} the standard deviations, and independent proposals would be outside it"
+        if curvature.whitening is None:
+            return curvature.flaw
         coordinates = BartlettCoordinates.around(density, curvature.mode)
         phi = coordinates.of_mode(curvature.mode)
         steps = _STEP * np.eye(len(phi))
@@ -149,7 +152,7 @@ class Proposal:
         try:
             scale = np.linalg.solve((ahead - behind).T / (2 * _STEP), curvature.whitening)
         except np.linalg.LinAlgError:  # the map from phi to theta is flat to double precision
-            return None
+            return "at its mode, the coordinates of independent proposals are flat to double precision"
         slope = (log_ahead - log_behind) / (2 * _STEP)
         return cls(coordinates, phi + scale @ (scale.T @ slope), scale)
 

@@ -70,8 +70,8 @@ class PyMCTarget(Target):
         return nuts.NutpieModel(model, FLAT, nuts.PYTENSOR)
 
     @override
-    def proposal(self, curvature: Curvature) -> Proposal | None:
-        return None
+    def proposal(self, curvature: Curvature) -> Proposal | str:
+        return "proposals near the posterior of a PyMC model are not known"
 
     @override
     def allocation_model(self) -> MixtureDensity | None:

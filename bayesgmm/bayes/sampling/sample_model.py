@@ -78,15 +78,15 @@ def sample_model(
     """
     options = SamplingOptions.checked(sampler, draws, max_draws, tune, chains, thresholds, progress, max_time)
     generator = as_generator(rng)
+    if start is not None and not isinstance(start, MixtureParameters):
+        raise InputError(
+            f"start must be one MixtureParameters, such as fit_em(...).parameters; received {type(start).__name__}."
+        )
     pymc = sys.modules.get("pymc")  # whoever has a model has imported PyMC
     if pymc is None or not isinstance(model, pymc.Model):
         raise InputError(
             f"model must be a pymc.Model, such as build_model makes; received {type(model).__name__}. For rows, call "
             f"sample_posterior(X, n_components)."
-        )
-    if start is not None and not isinstance(start, MixtureParameters):
-        raise InputError(
-            f"start must be one MixtureParameters, such as fit_em(...).parameters; received {type(start).__name__}."
         )
     # PyTensor and PyMC are slow to import, and sample_posterior does without them.
     from bayesgmm.bayes.sampling.pymc_target import PyMCTarget

@@ -36,8 +36,8 @@ class Target(Protocol):
         """The target in coordinates z, theta = centre + scale z, for NUTS; scale (P,) or (P, P)."""
         ...
 
-    def proposal(self, curvature: Curvature) -> Proposal | None:
-        """A distribution near the posterior for independent proposals; None where there is none."""
+    def proposal(self, curvature: Curvature) -> Proposal | str:
+        """A distribution near the posterior for independent proposals; why there is none, where there is none."""
         ...
 
     def allocation_model(self) -> MixtureDensity | None:

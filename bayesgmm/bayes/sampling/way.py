@@ -35,8 +35,8 @@ class Way(Protocol):
     can_be_piloted: ClassVar[bool]
 
     @classmethod
-    def around(cls, target: Target, curvature: Curvature) -> Self | None:
-        """Prepared for a target around the mode of a curvature; None where the way does not apply."""
+    def around(cls, target: Target, curvature: Curvature) -> Self | str:
+        """Prepared for a target around the mode of a curvature; why not, where the way does not apply."""
         ...
 
     @property

@@ -7,6 +7,7 @@ from bayesgmm.bayes.sampling.independent import Independent
 from bayesgmm.bayes.sampling.nuts_ways import DiagonalNUTS, WhitenedNUTS
 from bayesgmm.bayes.sampling.way import SamplerName, Way
 from bayesgmm.errors import InputError
+from bayesgmm.wording import shown
 
 type SamplerOption = Literal["auto"] | SamplerName
 
@@ -19,10 +20,11 @@ def ways_named(sampler: str) -> tuple[type[Way], ...]:
 
     Raises InputError when there is no such sampler.
     """
-    if sampler == AUTO:
+    named = sampler if isinstance(sampler, str) else ""
+    if named == AUTO:
         return WAYS
-    ways = tuple(way for way in WAYS if way.sampler == sampler)
+    ways = tuple(way for way in WAYS if way.sampler == named)
     if not ways:
         names = dict.fromkeys([AUTO, *(way.sampler for way in WAYS)])
-        raise InputError(f"sampler must be one of {', '.join(map(repr, names))}; received {sampler!r}.")
+        raise InputError(f"sampler must be one of {', '.join(map(repr, names))}; received {shown(sampler)}.")
     return ways

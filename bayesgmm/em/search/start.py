@@ -22,6 +22,7 @@ from bayesgmm.mixture.data_covariance import split_into_equal_volumes
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.types import FloatArray, IntArray
 from bayesgmm.validation import as_numbers
+from bayesgmm.wording import shown
 
 type StartName = Literal["k-means++", "random"]
 
@@ -80,7 +81,7 @@ def strategy_named(start: str) -> StartStrategy:
     if start not in STRATEGIES:
         raise InputError(
             f"start must be one of {', '.join(STRATEGIES)}, a MixtureParameters or responsibilities; "
-            f"received {start!r}."
+            f"received {shown(start)}."
         )
     return STRATEGIES[start]
 

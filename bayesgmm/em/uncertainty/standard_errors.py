@@ -30,7 +30,8 @@ from bayesgmm.errors import FitError, InputError
 from bayesgmm.mixture.scalars import PARAMETERS, scalar_values
 from bayesgmm.parallel import one_blas_thread
 from bayesgmm.types import FloatArray, Seed, StandardErrorMethod
-from bayesgmm.validation import as_generator, check_count, check_fraction
+from bayesgmm.validation import as_generator, check_count, check_flag, check_fraction
+from bayesgmm.wording import shown
 
 # Replicates of a bootstrap, unless the user asks for another number.
 _N_REPLICATES = 999
@@ -252,13 +253,13 @@ def standard_errors(
 ) -> StandardErrors:
     """See `EMFit.standard_errors`, which also warns: see `warning_about`."""
     if not isinstance(method, str) or method not in METHODS:
-        raise InputError(f"method must be one of {', '.join(METHODS)}; received {method!r}.")
+        raise InputError(f"method must be one of {', '.join(METHODS)}; received {shown(method)}.")
     ci_prob, generator = check_fraction(ci_prob, "ci_prob"), as_generator(rng)
     if n_replicates is not None:
         if not METHODS[method].has_replicates:
             raise InputError(f"method={method!r} has no replicates; leave n_replicates out, or use a bootstrap.")
         n_replicates = check_count(n_replicates, "n_replicates", 2)
-    options = _Options(ci_prob, n_replicates, generator, progress)
+    options = _Options(ci_prob, n_replicates, generator, check_flag(progress, "progress"))
     with one_blas_thread():  # the same digits on any number of cores
         estimate = METHODS[method].estimate(maximum, observed_information(maximum).root, options)
         return _result(maximum, method, ci_prob, estimate)

@@ -428,11 +428,11 @@ def test_an_unknown_sampler_is_refused(faithful):
 
 
 def test_a_sampler_that_does_not_apply_is_refused_with_a_remedy(faithful):
-    prior = bg.Prior.for_data(faithful, std=bg.priors.Uniform(0.05, 50.0))
-    with pytest.raises(
-        bg.errors.InputError, match=r"sampler='independent' cannot sample this model. Pass sampler='auto'"
-    ):
-        bg.sample_posterior(faithful, 2, prior=prior, sampler="independent", rng=1)
+    for std, verb in ((bg.priors.Uniform(0.05, 50.0), "bounds"), (bg.priors.Fixed(1.0), "fixes")):
+        prior = bg.Prior.for_data(faithful, std=std)
+        said = rf"sampler='independent' cannot .*: its prior {verb} the standard .* Pass sampler='nuts' or 'gibbs', or"
+        with pytest.raises(bg.errors.InputError, match=said):
+            bg.sample_posterior(faithful, 2, prior=prior, sampler="independent", rng=1)
 
 
 def test_independent_proposals_that_do_not_suit_are_an_error_with_a_remedy(faithful):
