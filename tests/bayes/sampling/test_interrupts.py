@@ -71,7 +71,7 @@ def test_fifty_random_moments(sampler):
 def test_an_interruption_during_the_chains_keeps_their_draws(faithful, sampler):
     start, options = starts_of(faithful, 2), {"sampler": sampler, "rng": 1}
     bg.sample_posterior(faithful, 2, start=start, draws=10, progress=False, **options)
-    assert outcome(faithful, 2, start, 1.0, draws=400_000, **options) == "kept"
+    assert outcome(faithful, 2, start, 2.0, draws=400_000, **options) == "kept"
 
 
 @pytest.mark.parametrize("step", ["explore", "_with_modes"])
