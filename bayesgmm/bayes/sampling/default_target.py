@@ -75,7 +75,7 @@ class DefaultTarget(Target):
         for start in starts:
             start.check_start(K, rows.features)
         searches = [[density.unconstrain(start)] for start in starts]
-        searches.append(own_search(density, rng.spawn(1)[0], with_random_rows=not starts))
+        searches.append(own_search(density, rng.spawn(1)[0]))
         return cls(density, rows.features, searches, index_of(X))
 
     @property

@@ -18,18 +18,16 @@ _N_RANDOM_STARTS, _N_CLUSTERED_STARTS = 10, 3
 _FEW_ROWS, _ROWS_PER_PARAMETER = 1000, 5
 
 
-def own_search(density: MixtureDensity, rng: np.random.Generator, *, with_random_rows: bool) -> list[FloatArray]:
+def own_search(density: MixtureDensity, rng: np.random.Generator) -> list[FloatArray]:
     """Points theta (P,) from which to climb to the highest mode.
 
-    The starts are clusters of rows far apart, and with `with_random_rows` rows at random too. Of many rows, all climbs
-    but the last are on a part of the rows, and one point is left: where the highest of them ended.
+    The starts are rows at random and clusters of rows far apart. Of many rows, all climbs but the last are on a part of
+    the rows, and one point is left: where the highest of them ended.
     """
     for_part, for_clustered, for_random = rng.spawn(3)
     part = _part(density, for_part)
     rows, K = part.rows, part.n_components
-    mixtures = _clustered_mixtures(rows, K, for_clustered)
-    if with_random_rows:
-        mixtures += _random_mixtures(rows, K, for_random)
+    mixtures = _random_mixtures(rows, K, for_random) + _clustered_mixtures(rows, K, for_clustered)
     starts = [density.unconstrain(mixture) for mixture in mixtures]
     return starts if part is density else find_maxima(part, [starts], rows.cost(K), part.widths)
 

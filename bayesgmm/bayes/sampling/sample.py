@@ -58,8 +58,8 @@ def sample_posterior(
     prior : in the units of the data; by default `Prior.for_data(X, covariance)`.
     start : a MixtureParameters, such as `fit_em(...).parameters`, or several, such as `[optimum.parameters for optimum
         in fit_em(...).optima]`: each leads to a mode. So does a search of the function's own, with or without `start`:
-        it climbs from three choices of rows far apart, without `start` from ten random choices of rows too, and the
-        highest mode counts. Of many rows it climbs on a random part first.
+        it climbs from ten random choices of rows and three choices of rows far apart, and the highest mode counts. Of
+        many rows it climbs on a random part first.
         Every mode that may hold 1 % of the posterior is sampled, see the notes.
     sampler : "independent": Metropolis steps whose proposals come from one distribution near the posterior; "nuts";
         "gibbs": Gibbs sampling, which gives each row to a component. By default the one that promises most effective
