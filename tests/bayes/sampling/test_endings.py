@@ -18,10 +18,11 @@ def overlapping():
     return np.concatenate([rng.normal(m, s, (60, 1)) for m, s in ((0, 1), (1.5, 1), (3.5, 0.7))])
 
 
-@pytest.mark.parametrize("limit", [{"max_draws": 100}, {"max_time": 1.0, "max_draws": 10**6}])
+@pytest.mark.parametrize("limit", [{"max_draws": 100}, {"max_time": 3.0, "max_draws": 10**6}])
 @pytest.mark.parametrize("sampler", ["gibbs", "nuts"])
 def test_a_run_that_ends_before_its_thresholds_warns_with_what_failed_and_how_to_go_on(overlapping, limit, sampler):
     name = next(iter(limit))
+    bg.sample_posterior(overlapping, 3, sampler=sampler, draws=10, rng=1, progress=False)  # compiles
     with pytest.warns(bg.errors.BayesgmmWarning, match=rf"ended by {name} .*effective draws.*Raise {name}") as caught:
         posterior = bg.sample_posterior(
             overlapping, 3, sampler=sampler, thresholds=UNREACHABLE, rng=1, progress=False, **limit
@@ -60,8 +61,9 @@ def test_max_time_ends_a_run_in_time(faithful, sampler):
 
 
 def test_a_time_in_which_no_chain_has_a_draw_is_an_error_that_says_so(faithful):
+    endless = 1_000_000  # tuning draws, so that no chain is at its first draw when it is ended
     with pytest.raises(bg.errors.SamplingError, match=r"No chain had a draw .* Raise max_time"):
-        bg.sample_posterior(faithful, 2, sampler="nuts", max_time=1e-6, rng=1, progress=False)
+        bg.sample_posterior(faithful, 2, sampler="nuts", tune=endless, max_time=1e-6, rng=1, progress=False)
 
 
 @pytest.mark.parametrize("wrong", [0, -1.0, np.inf, "1"])
