@@ -20,7 +20,7 @@ def code_of(page):
 
 
 def verdicts_of(page):
-    return re.findall(r"^Verdict: (.*)$", page.read_text(), re.MULTILINE)
+    return re.findall(r"^Verdict: ([^,\n]*)", page.read_text(), re.MULTILINE)
 
 
 def public_names(code):

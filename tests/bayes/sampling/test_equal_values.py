@@ -99,7 +99,7 @@ def test_one_row_far_from_all_others_gets_a_component_of_its_own(covariance, D, 
     assert_valid(posterior)
     if outlier > 1:
         smaller = posterior["posterior"]["weights"].values.min(axis=2)
-        assert smaller.max() < 0.06  # Beta(2, 201) is below with a probability of 1 - 5e-5 for each of 100 draws
+        assert smaller.max() < 0.1  # Beta(2, 201) has 1e-8 above: once in 20,000 runs of 3600 draws
 
 
 def test_a_row_beyond_the_digits_of_float64_is_refused_with_the_reason():
