@@ -5,7 +5,7 @@ mode, so that z is near a standard normal if the posterior is near a Gaussian. `
 is; `bayes.sampling` draws the conclusion.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -21,6 +21,8 @@ type LogDensity = Callable[[FloatArray], tuple[float, FloatArray]]
 
 # L-BFGS: `ftol` and `gtol` end a search when rounding does, `maxcor` is the number of remembered steps.
 _SEARCH_OPTIONS = {"maxiter": 2000, "maxfun": 4000, "maxcor": 30, "ftol": 1e-14, "gtol": 1e-6}
+# Several starts of one search climb so far; only the highest of them then climbs to the end.
+_FIRST_CLIMB = _SEARCH_OPTIONS | {"maxiter": 300, "ftol": 1e-9}
 # Step of central differences in unconstrained units, and its limit in units of the posterior's width.
 _STEP, _STEP_IN_WIDTHS = 1e-5, 1e-3
 # Points at which the misfit is measured.
@@ -55,7 +57,7 @@ def find_maxima(
     """
     is_over = Event()
 
-    def climb(start: FloatArray) -> tuple[float, FloatArray]:
+    def climb(start: FloatArray, options: Mapping[str, float] = _SEARCH_OPTIONS) -> tuple[float, FloatArray]:
         unit = widths(start)
 
         def objective(z: FloatArray) -> tuple[float, FloatArray]:
@@ -67,12 +69,17 @@ def find_maxima(
             return -value, -unit * gradient
 
         with np.errstate(over="ignore", invalid="ignore"):  # in this thread: the caller's setting does not reach it
-            end: Any = minimize(objective, np.zeros_like(start), jac=True, method="L-BFGS-B", options=_SEARCH_OPTIONS)
+            end: Any = minimize(objective, np.zeros_like(start), jac=True, method="L-BFGS-B", options=dict(options))
         return -float(end.fun), start + unit * end.x
 
     try:
-        ends = on_threads(climb, [start for starts in searches for start in starts], work)
-        return [max([next(ends) for _ in starts], key=lambda end: end[0])[1] for starts in searches]
+        several = [start for starts in searches if len(starts) > 1 for start in starts]
+        ends = on_threads(lambda start: climb(start, _FIRST_CLIMB), several, work)
+        highest = [
+            starts[0] if len(starts) == 1 else max([next(ends) for _ in starts], key=lambda end: end[0])[1]
+            for starts in searches
+        ]
+        return [end for _, end in on_threads(climb, highest, work)]
     finally:
         is_over.set()  # after an interruption, the climbs of other threads end at their next step
 

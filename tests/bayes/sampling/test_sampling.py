@@ -462,10 +462,16 @@ def test_an_interruption_as_chains_end_is_no_error_of_nutpies(faithful, monkeypa
 
 
 def test_a_tied_model_of_two_features_samples_through_pymc(faithful):
-    """Its LKJ factor has one correlation; means within 0.15 of EM's, whose standard errors are 0.02 and 0.5."""
-    em = bg.fit_em(faithful, 2, "tied", rng=1)
-    model = bg.build_model(faithful, 2, "tied")
+    """Its LKJ factor has one correlation; means within 0.15 of EM's, whose standard errors are 0.02 and 0.5.
+
+    The posterior keeps the rows as they were.
+    """
+    X = np.array(faithful, dtype=np.float64)
+    em = bg.fit_em(X, 2, "tied", rng=1)
+    model = bg.build_model(X, 2, "tied")
     posterior = bg.align(bg.sample_model(model, start=em.parameters, draws=200, rng=1, progress=False), em.parameters)
+    X += 1.0
+    np.testing.assert_array_equal(posterior["observed_data"]["X"], np.asarray(faithful))
     means = posterior["posterior"]["means"].mean(("chain", "draw")).values
     np.testing.assert_allclose(means, em.parameters.means, rtol=0.03)
 
@@ -509,12 +515,4 @@ def test_a_change_of_the_rows_in_place_does_not_change_the_posterior(galaxies, o
     before = posterior["observed_data"]["X"].values.copy()
     change(X)
     assert float(np.asarray(X)[0, 0]) == before[0, 0] + 1
-    np.testing.assert_array_equal(posterior["observed_data"]["X"], before)
-
-
-def test_a_change_of_a_models_rows_in_place_does_not_change_the_posterior(galaxies):
-    X = np.array(galaxies, dtype=np.float64).reshape(-1, 1)
-    before = X.copy()
-    posterior = bg.sample_model(bg.build_model(X, 1), draws=20, tune=20, rng=1, progress=False)
-    X += 1.0
     np.testing.assert_array_equal(posterior["observed_data"]["X"], before)
