@@ -30,6 +30,8 @@ from bayesgmm.types import FloatArray, IntArray
 
 # Above this effective share independent proposals beat every other sampler; see docs/decisions/0040.
 _RECOMMENDED_SHARE = 0.55
+# Of fewer proposals one heavy weight lowers the share much; there half of FEWEST_EFFECTIVE is enough.
+_FEW_PROPOSALS = 2500
 _LONGEST_PIECE = 250
 # Log weight of the placeholder that a chain starts with: the first proposed group is always accepted.
 _PLACEHOLDER_LOG_WEIGHT = -1e300
@@ -109,7 +111,7 @@ class IndependentChains(ThreadedChains):
         draws = super().first(n_draws)
         log_weights = np.concatenate([piece.ravel() for pieces in self._log_weights for piece in pieces])
         share = effective_share(log_weights)
-        if share < FEWEST_EFFECTIVE:
+        if share < (FEWEST_EFFECTIVE if len(log_weights) >= _FEW_PROPOSALS else FEWEST_EFFECTIVE / 2):
             raise PoorProposalsError(f"of {len(log_weights)} independent proposals {share:.2%} were effective")
         return draws
 
