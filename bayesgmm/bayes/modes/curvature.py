@@ -22,7 +22,7 @@ type LogDensity = Callable[[FloatArray], tuple[float, FloatArray]]
 # L-BFGS: `ftol` and `gtol` end a search when rounding does, `maxcor` is the number of remembered steps.
 _SEARCH_OPTIONS = {"maxiter": 2000, "maxfun": 4000, "maxcor": 30, "ftol": 1e-14, "gtol": 1e-6}
 # Several starts of one search climb so far; only the highest of them then climbs to the end.
-_FIRST_CLIMB = _SEARCH_OPTIONS | {"maxiter": 300, "ftol": 1e-9}
+_FIRST_CLIMB = _SEARCH_OPTIONS | {"maxiter": 300, "maxfun": 600, "ftol": 1e-9}
 # Step of central differences in unconstrained units, and its limit in units of the posterior's width.
 _STEP, _STEP_IN_WIDTHS = 1e-5, 1e-3
 # Points at which the misfit is measured.
